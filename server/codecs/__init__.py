@@ -1,0 +1,1 @@
+"""Bytes ⇄ arrays, per protocol; no Starlette, no model."""

@@ -1,0 +1,111 @@
+"""The exception tree: what can go wrong, by meaning. HTTP statuses live in api/problems.py, not here.
+
+ModelManagerError
+├── RequestRefused              the caller's fault; never counts against a version
+│   ├── InvalidInput            malformed body, wrong columns, types, shapes, missing values
+│   ├── BodyTooLarge            more bytes than the server accepts
+│   ├── UnsupportedContent      a content type or encoding that is not served
+│   ├── ModelNotFound           no such model
+│   └── VersionNotFound         the model exists, that version does not
+├── Unavailable                 right request, wrong moment; carries when to retry
+│   ├── VersionNotReady         known, but fetching, loading, proving, failed or draining
+│   └── Overloaded              the version's queue is full
+├── DeadlineExceeded            the time allowed for the request has passed
+├── PredictionFailed            the estimator raised, or returned the wrong number of rows
+├── LoadFailed                  one version cannot be served; carries a reason from a closed list
+└── ConfigurationError          what the operator declared cannot be used
+    ├── SourceUnreadable        the models folder is missing or cannot be read
+    ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
+    └── StartRefused            a setting or a port that the server cannot start with
+"""
+
+from typing import Literal
+
+LoadFailureReason = Literal[
+    "missing",  # no artifact where the wanted state says it is
+    "unreadable",  # it exists, and the operating system refuses it
+    "unsupported_scheme",  # a URI this server cannot fetch
+    "digest_mismatch",  # the bytes are not the ones that were declared
+    "metadata_invalid",  # metadata.json does not say what it must
+    "library_mismatch",  # written by another version of scikit-learn, and the policy is to refuse
+    "corrupt",  # the bytes do not unpickle
+    "not_a_model",  # they do, to something that predicts nothing
+    "golden_mismatch",  # it does not answer what its author saw
+    "internal",  # our own bug
+]
+
+
+class ModelManagerError(Exception):
+    """Everything this package raises on purpose."""
+
+
+class RequestRefused(ModelManagerError):
+    """The request is at fault and will fail again unchanged."""
+
+
+class InvalidInput(RequestRefused):
+    """The body does not fit the version's declared inputs; the message names input, row and column."""
+
+
+class BodyTooLarge(RequestRefused):
+    """The body has more bytes than the server accepts."""
+
+
+class UnsupportedContent(RequestRefused):
+    """The content type or content encoding is not one this route reads."""
+
+
+class ModelNotFound(RequestRefused):
+    """No model of that name is wanted or served."""
+
+
+class VersionNotFound(RequestRefused):
+    """The model is known; the version is not."""
+
+
+class Unavailable(ModelManagerError):
+    """The request is right and may succeed later; `retry_after_s` says when to try."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class VersionNotReady(Unavailable):
+    """The version is known and cannot answer now."""
+
+
+class Overloaded(Unavailable):
+    """The version's queue is full."""
+
+
+class DeadlineExceeded(ModelManagerError):
+    """The time allowed for the request passed before an answer was there."""
+
+
+class PredictionFailed(ModelManagerError):
+    """The estimator raised on input that fits its declared inputs, or broke its row count."""
+
+
+class LoadFailed(ModelManagerError):
+    """One version cannot be served; `reason` is a short word fit for a metric label."""
+
+    def __init__(self, reason: LoadFailureReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ConfigurationError(ModelManagerError):
+    """What the operator declared cannot be used."""
+
+
+class SourceUnreadable(ConfigurationError):
+    """The models folder is missing, empty of meaning, or cannot be read; what serves stays."""
+
+
+class ManifestInvalid(ConfigurationError):
+    """models.yaml is refused as a whole; the message starts with the line and the key."""
+
+
+class StartRefused(ConfigurationError):
+    """The server cannot start: a wrong setting, a busy port, an unreadable folder."""

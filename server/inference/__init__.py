@@ -1,0 +1,1 @@
+"""Arrays → arrays: the only room that knows scikit-learn and joblib."""

@@ -1,0 +1,1 @@
+"""Wanted state and bytes: what should be served, and where its artifacts are."""

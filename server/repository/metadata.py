@@ -1,0 +1,132 @@
+"""metadata.json: what a package says of its artifact. Written by packaging, read before an artifact is loaded."""
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from server.errors import LoadFailed
+from server.signature import Datatype
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Scalar = str | int | float | bool
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Framework(_Part):
+    """The library that wrote the artifact."""
+
+    name: Literal["scikit-learn"] = "scikit-learn"
+    version: str
+
+
+class ArtifactInfo(_Part):
+    """The artifact's file name, digest of its bytes, and size in bytes."""
+
+    file: str
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class ColumnInput(_Part):
+    """One named input column."""
+
+    name: str
+    datatype: Datatype
+    nullable: bool | None = None
+    """Whether a missing value is accepted; when absent, the loader tries it out."""
+    categories: list[Scalar] | None = None
+
+
+class TensorInput(_Part):
+    """One input tensor of shape [-1, columns] (or [-1]: one string a row); `columns` optionally names its columns."""
+
+    name: str = "input"
+    datatype: Datatype
+    shape: list[int]
+    columns: list[str] | None = None
+    nullable: bool | None = None
+
+
+class OutputInfo(_Part):
+    """One output: a method of the estimator, by name."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    classes: list[Scalar] | None = None
+
+
+class DataInfo(_Part):
+    """The training data: where it came from and the digest that says which it was."""
+
+    uri: str
+    sha256: Sha256
+    rows: int
+    columns: int
+    git_commit: str | None = None
+    dvc_md5: str | None = None
+
+
+class Evaluation(_Part):
+    """Metrics on a named hold-out."""
+
+    dataset: str
+    rows: int
+    metrics: dict[str, float]
+
+
+class Golden(_Part):
+    """A few rows as V1 `instances` and, per output, what the author saw for them."""
+
+    instances: list[Any] = Field(min_length=1)
+    outputs: dict[str, list[Any]]
+
+
+class Histogram(_Part):
+    """Counts of a feature or an output over the training data: by bin edge (len(counts) + 1) or by value."""
+
+    edges: list[float] | None = None
+    values: list[Scalar] | None = None
+    counts: list[int]
+    missing: int = 0
+
+
+class Baseline(_Part):
+    """What training data and predictions looked like, per feature and per output (for drift)."""
+
+    features: dict[str, Histogram]
+    outputs: dict[str, Histogram]
+
+
+class Metadata(_Part):
+    """The whole of metadata.json. Everything but `inputs`, `outputs` and `golden` is for people and tools."""
+
+    name: str | None = None
+    version: str | None = None
+    created: datetime.datetime | None = None
+    framework: Framework | None = None
+    python: str | None = None
+    artifact: ArtifactInfo | None = None
+    inputs: list[ColumnInput] | list[TensorInput] | None = None
+    outputs: list[OutputInfo] | None = None
+    data: DataInfo | None = None
+    evaluation: Evaluation | None = None
+    golden: Golden | None = None
+    baseline: Baseline | None = None
+
+
+def parse_metadata(text: bytes) -> Metadata:
+    """Read metadata.json.
+
+    Raises LoadFailed("metadata_invalid") with the key and what is wrong with it.
+    """
+    try:
+        return Metadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise LoadFailed("metadata_invalid", f"metadata.json: {key}: {first['msg']}") from None

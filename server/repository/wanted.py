@@ -1,0 +1,74 @@
+"""The wanted state: immutable values that say which versions of which models should serve, with which bytes."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+NAME_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+"""Names of models and versions: safe in a URL, a file name and a metric label; never starting with a dot."""
+
+
+class ServableId(NamedTuple):
+    """A model's name and one of its versions."""
+
+    model: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.version}"
+
+
+def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which "10" comes after "9" and "2026-11-02.2" after "2026-11-02.1": digits compare as numbers."""
+    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|\D+", version))
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How one model's requests are gathered. Rows are counted, not requests; delay is in milliseconds."""
+
+    max_rows: int = 256
+    max_queue_rows: int = 4096
+    max_delay_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WantedVersion:
+    """One version that should serve.
+
+    `location` is an absolute path or a URI and may change without the bytes changing (every ConfigMap update moves
+    them), so it is no part of the identity. `sha256` is the declared digest, checked before unpickling. `digest` is
+    that of the bytes found (or the declared one where they are remote); None when there are none. `metadata` is JSON.
+    """
+
+    id: ServableId
+    location: str = field(compare=False)
+    sha256: str | None
+    digest: str | None
+    metadata: bytes | None
+    batching: Batching
+    timeout_ms: float | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of this incarnation: a change of bytes, metadata, batching or timeout is loaded beside and swapped in."""
+        parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class WantedModel:
+    """One model: its versions, and the one that answers when a request names none."""
+
+    name: str
+    default: str
+    versions: Mapping[str, WantedVersion]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedState:
+    """Everything one server should serve."""
+
+    models: Mapping[str, WantedModel]

@@ -1,0 +1,1 @@
+"""The running system: converge, lease, batch."""

@@ -1,0 +1,137 @@
+"""What a version takes and gives: the values that decoders, predictors and metadata agree on.
+
+Below every room, so that bytes ⇄ arrays (codecs) and arrays → arrays (inference) share one description without knowing
+each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+Datatype = Literal[
+    "BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64", "BYTES"
+]
+"""Tensor datatypes of the Open Inference Protocol; BYTES carries strings."""
+
+DTYPES: dict[Datatype, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "UINT32": np.dtype(np.uint32),
+    "UINT64": np.dtype(np.uint64),
+    "FP16": np.dtype(np.float16),
+    "FP32": np.dtype(np.float32),
+    "FP64": np.dtype(np.float64),
+    "BYTES": np.dtype(np.object_),
+}
+"""The numpy dtype that holds each datatype; strings live in object arrays, a missing one as NaN."""
+
+_DATATYPE_OF = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def datatype_of(dtype: np.dtype[Any]) -> Datatype:
+    """Name the protocol datatype of a numpy dtype; strings and anything numpy has no number type for are BYTES."""
+    return _DATATYPE_OF.get(dtype.newbyteorder("="), "BYTES")
+
+
+class Layout(StrEnum):
+    """The shape in which the estimator takes its rows."""
+
+    ARRAY = "array"  # one (rows, columns) array of a single dtype
+    FRAME = "frame"  # a DataFrame: one (rows,) array per named column, each with its own dtype
+    TEXT = "text"  # one (rows,) array of strings, as text vectorizers take
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One input column. `nullable`: the model accepts a missing value (NaN) here. `categories`: known values, if any."""
+
+    name: str
+    datatype: Datatype
+    nullable: bool = False
+    categories: tuple[str | int | float | bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output that can be asked for by name. `shape` starts with -1 (rows); `classes` are its labels, if any."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    classes: tuple[str | int | float | bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What one version takes and gives.
+
+    `columns` is None when the width is not known (an estimator that does not say); then every width is let through and
+    requests of different widths never share a batch. `named`: column names are the model's own, so rows may be objects
+    keyed by column; otherwise names are the positions "0", "1", … `tensor` names the single V2 input of ARRAY and TEXT.
+    """
+
+    layout: Layout
+    columns: tuple[Column, ...] | None
+    named: bool
+    outputs: tuple[Output, ...]
+    tensor: str = "input"
+
+    @property
+    def datatype(self) -> Datatype:
+        """The datatype of the whole tensor (ARRAY and TEXT): the widest that holds every column."""
+        if not self.columns:
+            return "FP64"
+        datatypes = {column.datatype for column in self.columns}
+        if "BYTES" in datatypes:
+            return "BYTES"
+        return datatypes.pop() if len(datatypes) == 1 else "FP64"
+
+    @property
+    def default_output(self) -> str:
+        """The output that answers when a V1 request names none: the first declared."""
+        return self.outputs[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Decoded rows, ready to batch: blocks of equal length, in the signature's order and dtypes.
+
+    ARRAY: one (rows, columns) block. TEXT: one (rows,) block. FRAME: one (rows,) block per column.
+    """
+
+    blocks: tuple[Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.blocks[0])
+
+    @property
+    def shape_key(self) -> tuple[object, ...]:
+        """What must be equal for two requests to share a batch: dtype and trailing shape of every block."""
+        return tuple((block.dtype.str, block.shape[1:]) for block in self.blocks)
+
+    @staticmethod
+    def concatenate(parts: "Sequence[Rows]") -> "Rows":
+        """Stack parts of one shape key, in order; a single part is returned as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        return Rows(tuple(np.concatenate(blocks) for blocks in zip(*(part.blocks for part in parts), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """One decoded request: rows, the outputs asked for (never empty, no duplicates), and what the codec needs to answer."""
+
+    rows: Rows
+    outputs: tuple[str, ...]
+    id: str | None = None
+    columnar: bool = False  # V1: asked with columnar `inputs`, answered with `outputs`

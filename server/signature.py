@@ -53,7 +53,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input column. `nullable`: the model accepts a missing value (NaN) here. `categories`: known values, if any."""
+    """One input column. `nullable`: a missing value (NaN) is accepted here. `categories`: known values, if any."""
 
     name: str
     datatype: Datatype
@@ -129,7 +129,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """One decoded request: rows, the outputs asked for (never empty, no duplicates), and what the codec needs to answer."""
+    """One decoded request: rows, the outputs asked for (at least one, no duplicates), what the codec needs to answer."""
 
     rows: Rows
     outputs: tuple[str, ...]

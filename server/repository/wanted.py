@@ -53,7 +53,7 @@ class WantedVersion:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of this incarnation: a change of bytes, metadata, batching or timeout is loaded beside and swapped in."""
+        """Identity of this incarnation: changed bytes, metadata, batching or timeout are loaded beside and swapped in."""
         parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 

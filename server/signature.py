@@ -129,7 +129,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """One decoded request: rows, the outputs asked for (at least one, no duplicates), what the codec needs to answer."""
+    """One decoded request: its rows, the outputs asked for (at least one), and what the codec needs to answer."""
 
     rows: Rows
     outputs: tuple[str, ...]

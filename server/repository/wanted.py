@@ -53,7 +53,7 @@ class WantedVersion:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of this incarnation: changed bytes, metadata, batching or timeout are loaded beside and swapped in."""
+        """Identity of this incarnation: when bytes, metadata, batching or timeout change, a new one is loaded beside."""
         parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -1,0 +1,96 @@
+"""The hot path: one prediction request from socket to socket. A raw ASGI endpoint behind a Starlette route.
+
+lease → read → decode → batch → encode → answer. The lease is taken once, so all of it speaks of the same version.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from server.api.body import ClientGone, check_content, read_body
+from server.api.problems import problem
+from server.serving.batcher import Results
+from server.serving.servable import Servable
+from server.serving.system import System
+from server.signature import Array, PredictRequest
+
+logger = logging.getLogger(__name__)
+
+CLIENT_GONE = 499  # never sent: what a request is counted under when its client left (nginx's convention)
+
+
+class Codec(Protocol):
+    """Bytes ⇄ arrays for one protocol and one version."""
+
+    def decode(self, body: bytes) -> PredictRequest: ...
+
+    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes: ...
+
+
+class Predict:
+    """Answers POST …:predict or …/infer; `codec` picks the protocol's codec of a servable."""
+
+    def __init__(self, system: System, codec: Callable[[Servable], Codec]) -> None:
+        self._registry = system.registry
+        self._unrouted = system.metrics.unrouted_requests
+        self._limit = system.settings.max_body_bytes
+        self._codec = codec
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a client that leaves takes its rows out of the queue."""
+        began = perf_counter()
+        servable: Servable | None = None
+        try:
+            check_content(scope["headers"], limit=self._limit)
+            names = scope["path_params"]
+            servable = self._registry.lease(names["model"], names.get("version"))
+            codec = self._codec(servable)
+            request = codec.decode(await read_body(receive, limit=self._limit))
+            answer = servable.predict(request, started=asyncio.get_running_loop().time())
+            results = await (_unless_gone(answer, receive) if servable.batcher.busy else answer)
+            body = codec.encode(request, results)
+        except (ClientGone, asyncio.CancelledError) as error:
+            self._count(servable, CLIENT_GONE, began)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception as error:
+            response = problem(error, scope)
+            if servable is not None:
+                response.raw_headers.extend(servable.headers[1:])
+            self._count(servable, response.status_code, began)
+            await response(scope, receive, send)
+        else:
+            headers = [*servable.headers, (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            self._count(servable, 200, began)
+        finally:
+            if servable is not None:
+                servable.release()
+
+    def _count(self, servable: Servable | None, code: int, began: float) -> None:
+        if servable is None:
+            self._unrouted.labels(str(code)).inc()
+        else:
+            servable.metrics.requests(code).inc()
+            servable.metrics.request_seconds.observe(perf_counter() - began)
+
+
+async def _unless_gone(answer: asyncio.Future[Results], receive: Receive) -> Results:
+    """Wait for the answer, or for the client to leave; only worth a second task when there is a queue to leave.
+
+    Raises ClientGone, after taking the request out of the queue. Cancellation does the same.
+    """
+    watching = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({answer, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientGone
+        return answer.result()
+    finally:
+        answer.cancel()
+        watching.cancel()

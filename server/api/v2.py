@@ -1,0 +1,96 @@
+"""V2 (Open Inference Protocol, REST): server and model metadata, readiness, the repository index. Infer: predict.py."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from server import __version__
+from server.errors import InvalidInput
+from server.repository.lifecycle import INDEX_STATE
+from server.repository.wanted import version_order
+from server.serving.registry import Registry
+from server.serving.system import System
+
+
+class _IndexRequest(msgspec.Struct):
+    ready: bool = False
+
+
+class V2:
+    """The routes of V2 that predict nothing."""
+
+    def __init__(self, system: System) -> None:
+        self._registry = system.registry
+
+    async def server(self, request: Request) -> Response:
+        """Name the server, its version and the protocol extensions it speaks."""
+        return JSONResponse({"name": "model-manager", "version": __version__, "extensions": []})
+
+    async def models(self, request: Request) -> Response:
+        """List the names of all known models."""
+        return JSONResponse({"models": sorted(self._registry.snapshot.models)})
+
+    async def model(self, request: Request) -> Response:
+        """Describe the inputs and outputs of a model's default or named version, and where it comes from."""
+        name = request.path_params["model"]
+        servable = self._registry.servable(name, request.path_params.get("version"))
+        view = self._registry.model(name)
+        provenance = servable.provenance
+        body = {
+            "name": name,
+            "versions": sorted(view.ready, key=version_order),
+            "platform": "sklearn_joblib",
+            "inputs": servable.v2.describe_inputs(),
+            "outputs": servable.v2.describe_outputs(),
+            "properties": {"version": servable.id.version, "form": servable.predictor.form, **provenance.properties()},
+        }
+        return JSONResponse(body, headers={"x-model-name": name, "x-model-version": servable.id.version})
+
+    async def model_ready(self, request: Request) -> Response:
+        """200 when the model's default or named version can answer; 404 or 503 with the reason when not."""
+        name = request.path_params["model"]
+        servable = self._registry.servable(name, request.path_params.get("version"))
+        return JSONResponse({"name": name, "ready": True}, headers={"x-model-version": servable.id.version})
+
+    async def index(self, request: Request) -> Response:
+        """List every known version with its state and the reason for it; `{"ready": true}` lists ready ones only."""
+        body = await request.body()
+        try:
+            wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(f'repository index takes {{"ready": true|false}}: {error}') from None
+        rows = [
+            {"name": name, "version": status.version, "state": INDEX_STATE[status.state], "reason": status.reason}
+            for name, view in sorted(self._registry.snapshot.models.items())
+            for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version))
+        ]
+        return JSONResponse([row for row in rows if row["state"] == "READY" or not wanted.ready])
+
+
+class Health:
+    """Liveness and readiness, the same on both ports."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def live(self, request: Request) -> Response:
+        """200 as long as the event loop turns."""
+        return JSONResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """200 once the first wanted state was reached, until the server stops; 503 says what it waits for."""
+        if self._registry.ready:
+            return JSONResponse({"ready": True})
+        return JSONResponse({"ready": False, "error": self._waiting_for()}, 503, {"retry-after": "1"})
+
+    def _waiting_for(self) -> str:
+        if self._registry.stopping:
+            return "the server is stopping"
+        snapshot = self._registry.snapshot
+        waiting = [
+            f"{name}/{status.version} is {status.state}" + (f" ({status.reason})" if status.reason else "")
+            for name, view in snapshot.models.items()
+            for status in view.statuses.values()
+            if status.version not in view.ready
+        ]
+        return snapshot.problem or "; ".join(waiting) or "no wanted state was read yet"

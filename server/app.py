@@ -1,0 +1,131 @@
+"""The table of contents: every route, middleware and error handler of the server, as literal lists."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from operator import attrgetter
+
+from prometheus_client import make_asgi_app
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server import __version__
+from server.api import problems
+from server.api.predict import Predict
+from server.api.v1 import V1
+from server.api.v2 import V2, Health
+from server.errors import ModelManagerError
+from server.serving.system import System
+from server.settings import Settings
+
+
+class AcceptTrailingSlash:
+    """Serve `/v2/` as `/v2`: the protocol's own texts use both, and a redirect would lose a POST's body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith("/") and len(scope["path"]) > 1:
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        await self._app(scope, receive, send)
+
+
+def create_app(system: System, *, crashed: Callable[[BaseException], None] | None = None) -> Starlette:
+    """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with system.running(crashed=crashed):
+            yield
+
+    v1, v2, health = V1(system), V2(system), Health(system.registry)
+    predict, infer = Predict(system, attrgetter("v1")), Predict(system, attrgetter("v2"))
+    return Starlette(
+        routes=[
+            Route("/", Root(system).describe),
+            Route("/v1/models", v1.models),
+            Route("/v1/models/{model}:predict", predict, methods=["POST"]),
+            Route("/v1/models/{model}/versions/{version}:predict", predict, methods=["POST"]),
+            Route("/v1/models/{model}", v1.model),
+            Route("/v1/models/{model}/versions/{version}", v1.model),
+            Route("/v2", v2.server),
+            Route("/v2/health/live", health.live),
+            Route("/v2/health/ready", health.ready),
+            Route("/v2/models", v2.models),
+            Route("/v2/models/{model}", v2.model),
+            Route("/v2/models/{model}/versions/{version}", v2.model),
+            Route("/v2/models/{model}/ready", v2.model_ready),
+            Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
+            Route("/v2/models/{model}/infer", infer, methods=["POST"]),
+            Route("/v2/models/{model}/versions/{version}/infer", infer, methods=["POST"]),
+            Route("/v2/repository/index", v2.index, methods=["POST"]),
+        ],
+        middleware=[Middleware(AcceptTrailingSlash)],
+        exception_handlers=_ERROR_HANDLERS,
+        lifespan=lifespan,
+    )
+
+
+def create_admin_app(system: System) -> Starlette:
+    """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
+    health = Health(system.registry)
+    return Starlette(
+        routes=[
+            Route("/", _describe_admin),
+            Route("/metrics", make_asgi_app(system.metrics_registry)),
+            Route("/v2/health/live", health.live),
+            Route("/v2/health/ready", health.ready),
+        ],
+        middleware=[Middleware(AcceptTrailingSlash)],
+        exception_handlers=_ERROR_HANDLERS,
+    )
+
+
+def app_from_environment() -> Starlette:
+    """The API app with settings from the environment alone, for `uvicorn --factory server.app:app_from_environment`."""
+    return create_app(System(Settings()))
+
+
+class Root:
+    """`GET /`: what this is and where to look."""
+
+    def __init__(self, system: System) -> None:
+        self._registry = system.registry
+
+    async def describe(self, request: Request) -> Response:
+        """Name the server, its models and its routes. `status` is what V1 clients read as liveness."""
+        models = sorted(self._registry.snapshot.models)
+        return JSONResponse(
+            {
+                "name": "model-manager",
+                "version": __version__,
+                "status": "alive",
+                "models": models,
+                "routes": {
+                    "predict": "POST /v1/models/{model}[/versions/{version}]:predict",
+                    "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
+                    "models": "GET /v2/models",
+                    "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
+                    "states and reasons": "POST /v2/repository/index",
+                    "health": "GET /v2/health/live, GET /v2/health/ready",
+                    "metrics": "GET /metrics on the admin port",
+                },
+            }
+        )
+
+
+async def _describe_admin(request: Request) -> Response:
+    routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready"]
+    return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
+
+
+_ERROR_HANDLERS = {
+    HTTPException: problems.on_http_exception,
+    ModelManagerError: problems.on_error,
+    Exception: problems.on_error,
+}

@@ -1,0 +1,260 @@
+"""Gather concurrent requests of one version into numpy batches. Knows numpy and asyncio; not HTTP, not model names.
+
+In the flow: servable.predict → **batcher** → predictor → slices back to each waiting request.
+
+The contract, which is also its tests:
+
+1. A request that finds the model idle leaves in the same turn of the loop, with whatever else arrived in that turn.
+2. Requests that arrive while a batch runs leave together, up to `max_rows` rows, the moment it ends. Rows are counted,
+   not requests; a single request larger than `max_rows` is a batch of its own.
+3. Requests for different outputs, or of different widths or dtypes, never share a batch.
+4. A queue that is full refuses at once. Items that expired or were cancelled never reach the model.
+5. A batch that raises, or comes back with the wrong number of rows, is retried item by item, once.
+6. `close()` answers everything queued.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from time import perf_counter
+from typing import TypeAlias
+
+from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
+from server.repository.wanted import Batching
+from server.signature import Array, Rows
+from server.telemetry.metrics import ServableMetrics
+
+Results: TypeAlias = Mapping[str, Array]
+Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
+_Key: TypeAlias = tuple[tuple[str, ...], tuple[object, ...]]
+
+
+class _Item:
+    """One waiting request: it carries its own future, so nothing has to be looked up to answer it."""
+
+    __slots__ = ("deadline", "future", "order", "outputs", "queued_at", "rows", "size")
+
+    def __init__(self, rows: Rows, outputs: tuple[str, ...], deadline: float, future: asyncio.Future[Results]) -> None:
+        self.rows = rows
+        self.size = len(rows)
+        self.outputs = outputs
+        self.deadline = deadline
+        self.future = future
+        self.order = 0
+        self.queued_at = perf_counter()
+
+
+class Batcher:
+    """Batch calls of `predict` for one version.
+
+    `inline_rows`: batches of at most this many rows are computed on the event loop, because they were measured to cost
+    less than handing them to a thread; larger ones run on `executor`, one at a time.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        *,
+        batching: Batching,
+        inline_rows: int,
+        executor: Executor,
+        metrics: ServableMetrics,
+    ) -> None:
+        self._predict = predict
+        self._batching = batching
+        self._inline_rows = inline_rows
+        self._executor = executor
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._queues: dict[_Key, deque[_Item]] = {}
+        self._arrivals = 0
+        self._running: list[_Item] = []
+        self._wakeup: asyncio.Handle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.queued_rows = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is running on a thread, so that a new request would have to wait."""
+        return bool(self._running)
+
+    def submit(self, rows: Rows, outputs: tuple[str, ...], deadline: float) -> asyncio.Future[Results]:
+        """Queue rows and return the future of their results, one array per output with as many rows.
+
+        `deadline` is in loop time. Raises Overloaded when the queue is full. The future raises DeadlineExceeded or
+        PredictionFailed; cancelling it takes the rows out of the queue, or drops the answer if they already run.
+        """
+        if self._closed:
+            raise VersionNotReady("this version is draining; ask again")
+        item = _Item(rows, outputs, deadline, self._loop.create_future())
+        if self.queued_rows and self.queued_rows + item.size > self._batching.max_queue_rows:
+            raise Overloaded(
+                f"the queue is full: {self.queued_rows} rows are waiting (max_queue_rows is "
+                f"{self._batching.max_queue_rows}); try again later"
+            )
+        item.order = self._arrivals = self._arrivals + 1
+        self._queues.setdefault((outputs, rows.shape_key), deque()).append(item)
+        self.queued_rows += item.size
+        if not self._running:
+            self._wake()
+        self._watch(deadline)
+        return item.future
+
+    def close(self) -> None:
+        """Refuse new requests, and answer queued ones with VersionNotReady. What already runs is still answered."""
+        self._closed = True
+        for item in self._queued():
+            if not item.future.done():
+                item.future.set_exception(VersionNotReady("this version was unloaded; ask again"))
+        self._queues.clear()
+        self.queued_rows = 0
+        for handle in (self._wakeup, self._alarm):
+            if handle is not None:
+                handle.cancel()
+
+    def _queued(self) -> list[_Item]:
+        return [item for queue in self._queues.values() for item in queue]
+
+    def _wake(self) -> None:
+        """See that a batch leaves: at the end of this turn of the loop, or after max_delay_ms while there is room."""
+        delay = self._batching.max_delay_ms / 1000
+        if delay and self.queued_rows >= self._batching.max_rows:
+            delay = 0.0
+            if isinstance(self._wakeup, asyncio.TimerHandle):
+                self._wakeup.cancel()
+                self._wakeup = None
+        if self._wakeup is None:
+            self._wakeup = (
+                self._loop.call_later(delay, self._dispatch) if delay else self._loop.call_soon(self._dispatch)
+            )
+
+    def _dispatch(self) -> None:
+        """Take the next batch and run it: here if that is cheap, else on a thread. Then see to what is left."""
+        self._wakeup = None
+        batch = self._take()
+        if not batch:
+            return
+        started = perf_counter()
+        for item in batch:
+            self._metrics.queue_seconds.observe(started - item.queued_at)
+        if sum(item.size for item in batch) <= self._inline_rows:
+            self._settle(batch, self._run(batch))
+            if self._queues:
+                self._wakeup = self._loop.call_soon(self._dispatch)
+        else:
+            self._running = batch
+            running = self._loop.run_in_executor(self._executor, self._run, batch)
+            running.add_done_callback(self._thread_done)
+
+    def _thread_done(self, running: asyncio.Future[list[Results | PredictionFailed]]) -> None:
+        batch, self._running = self._running, []
+        error = running.exception()
+        if error is not None:  # not an Exception subclass, or the executor is gone: _run contains everything else
+            self._settle(batch, [PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch))
+        else:
+            self._settle(batch, running.result())
+        if self._queues and not self._closed:
+            self._dispatch()
+
+    def _take(self) -> list[_Item]:
+        """Take the oldest item still wanted, and those behind it that may share its batch, up to max_rows rows."""
+        now = self._loop.time()
+        batch: list[_Item] = []
+        rows = 0
+        while self._queues and not batch:
+            key = min(self._queues, key=lambda key: self._queues[key][0].order)
+            queue = self._queues[key]
+            while queue and (not batch or rows + queue[0].size <= self._batching.max_rows):
+                item = queue.popleft()
+                self.queued_rows -= item.size
+                if item.future.done():
+                    continue
+                if item.deadline <= now:
+                    item.future.set_exception(_expired())
+                    continue
+                batch.append(item)
+                rows += item.size
+            if not queue:
+                del self._queues[key]
+        return batch
+
+    def _run(self, batch: list[_Item]) -> list[Results | PredictionFailed]:
+        """Predict a batch; when that fails, each item alone, so that only the guilty one gets the error."""
+        started = perf_counter()
+        try:
+            return self._predict_together(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [_failure(error)]
+            return [self._predict_alone(item) for item in batch]
+        finally:
+            self._metrics.predict_seconds.observe(perf_counter() - started)
+
+    def _predict_together(self, batch: list[_Item]) -> list[Results | PredictionFailed]:
+        rows = Rows.concatenate([item.rows for item in batch])
+        results = self._predict(rows, batch[0].outputs)
+        for name, values in results.items():
+            if len(values) != len(rows):
+                raise PredictionFailed(f"the model returned {len(values)} rows of {name} for {len(rows)} rows of input")
+        self._metrics.batch_rows.observe(len(rows))
+        self._metrics.rows.inc(len(rows))
+        if len(batch) == 1:
+            return [results]
+        parts: list[Results | PredictionFailed] = []
+        start = 0
+        for item in batch:
+            stop = start + item.size
+            parts.append({name: values[start:stop] for name, values in results.items()})
+            start = stop
+        return parts
+
+    def _predict_alone(self, item: _Item) -> Results | PredictionFailed:
+        if item.future.done():
+            return PredictionFailed("nobody waits for this any more")
+        try:
+            return self._predict_together([item])[0]
+        except Exception as error:
+            return _failure(error)
+
+    def _settle(self, batch: list[_Item], outcomes: list[Results | PredictionFailed]) -> None:
+        """Answer every item that still waits, each from its own outcome."""
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if item.future.done():
+                continue
+            if isinstance(outcome, PredictionFailed):
+                item.future.set_exception(outcome)
+            else:
+                item.future.set_result(outcome)
+
+    def _watch(self, deadline: float) -> None:
+        """Keep one timer for the earliest deadline: a request that waits is told in time, whatever the model does."""
+        if self._alarm is None or deadline < self._alarm.when():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        waiting = [item for item in (*self._running, *self._queued()) if not item.future.done()]
+        for item in waiting:
+            if item.deadline <= now:
+                item.future.set_exception(_expired())
+        later = [item.deadline for item in waiting if item.deadline > now]
+        if later:
+            self._watch(min(later))
+
+
+def _expired() -> DeadlineExceeded:
+    return DeadlineExceeded("the time allowed for this request passed before the model answered")
+
+
+def _failure(error: Exception) -> PredictionFailed:
+    """Wrap what the estimator raised; the cause stays attached for the log and out of the answer."""
+    if isinstance(error, PredictionFailed):
+        return error
+    failure = PredictionFailed("the model failed on this input")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,284 @@
+"""The write side: converge what is served to what is wanted. Nothing is reloaded in place.
+
+In the flow: watch → source → wanted state → **manager** → `next_action` (pure) → load beside or unload → snapshot.
+A version is loaded off the event loop, proven, and swapped in by one assignment of the registry's snapshot; the old one
+drains and goes. Whatever goes wrong is contained to the one version; the last good wanted state stays in force.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from server.errors import ConfigurationError, LoadFailed, ManifestInvalid
+from server.repository.lifecycle import (
+    Incarnation,
+    Load,
+    State,
+    Unload,
+    backoff_s,
+    check_move,
+    choose_default,
+    next_action,
+)
+from server.repository.source import Source
+from server.repository.wanted import WantedState, WantedVersion
+from server.serving.loading import Loader
+from server.serving.registry import ModelView, Registry, Snapshot, VersionStatus
+from server.serving.servable import Servable
+from server.serving.watch import changes
+from server.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+_SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again as soon as the folder is read again
+
+
+@dataclass(eq=False, slots=True)
+class _Version:
+    """One incarnation of one version: it only moves forward; a retry is a new one."""
+
+    wanted: WantedVersion
+    attempts: int
+    state: State = State.WANTED
+    reason: str = ""
+    retry_at: float = 0.0
+    servable: Servable | None = None
+    task: asyncio.Task[None] | None = None
+
+    def snapshot(self) -> Incarnation:
+        return Incarnation(self.wanted.id, self.wanted.fingerprint, self.state, self.attempts, self.retry_at)
+
+    def move(self, to: State, reason: str = "") -> None:
+        """Change state along the arrows of the lifecycle, and say so in the log."""
+        check_move(self.state, to)
+        self.state, self.reason = to, reason
+        level = logging.WARNING if to is State.FAILED else logging.DEBUG
+        if to in (State.READY, State.DRAINING, State.GONE):
+            level = logging.INFO
+        fields = {"model_name": self.wanted.id.model, "model_version": self.wanted.id.version}
+        logger.log(level, "%s is %s%s", self.wanted.id, to.value, f": {reason}" if reason else "", extra=fields)
+
+
+class Manager:
+    """Follows the models folder and keeps the registry converging to it."""
+
+    def __init__(
+        self,
+        source: Source,
+        loader: Loader,
+        registry: Registry,
+        metrics: Metrics,
+        *,
+        executor: Executor,
+        poll_interval_s: float,
+        drain_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._loader = loader
+        self._registry = registry
+        self._metrics = metrics
+        self._executor = executor
+        self._poll_interval_s = poll_interval_s
+        self._drain_timeout_s = drain_timeout_s
+        self._clock = clock
+        self._wanted: WantedState | None = None
+        self._versions: list[_Version] = []
+        self._wake = asyncio.Event()
+        self._problem = ""
+
+    async def run(self) -> None:
+        """Converge until cancelled. Cancellation stops loading and leaves what is served as it is."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            while True:
+                self._converge(tasks)
+                retries = [version.retry_at for version in self._versions if version.state is State.FAILED]
+                delay = max(0.0, min(retries) - self._clock()) if retries else None
+                try:
+                    async with asyncio.timeout(delay):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+
+    async def drain(self) -> None:
+        """Wait for every lease, then close every batcher: the end of a graceful stop. Call after `run` was cancelled."""
+        await asyncio.gather(*(self._retire(version) for version in self._versions if version.servable is not None))
+
+    # wanted state
+
+    async def _follow(self) -> None:
+        async for _ in changes(self._source.folder, poll_interval_s=self._poll_interval_s):
+            await self._read()
+
+    async def _read(self) -> None:
+        """Read the folder off the loop; on trouble the last good wanted state stays in force."""
+        try:
+            wanted = await asyncio.get_running_loop().run_in_executor(self._executor, self._source.read)
+        except ConfigurationError as error:
+            reason = "manifest_invalid" if isinstance(error, ManifestInvalid) else "unreadable"
+            self._metrics.source_failures.labels(reason).inc()
+            self._report(str(error))
+            return
+        self._report("")
+        changed, self._wanted = wanted != self._wanted, wanted
+        if changed:
+            names = ", ".join(
+                str(version.id) for model in wanted.models.values() for version in model.versions.values()
+            )
+            logger.info("wanted: %s", names or "nothing")
+        self._wake.set()
+
+    def _report(self, problem: str) -> None:
+        """Log a problem of the source once, and its end."""
+        if problem == self._problem:
+            return
+        self._problem = problem
+        if problem:
+            logger.error("the models folder cannot be used, what is served stays: %s", problem)
+        else:
+            logger.info("the models folder can be used again")
+        self._publish()
+
+    # convergence
+
+    def _converge(self, tasks: asyncio.TaskGroup) -> None:
+        """Take every action that is due now, model by model, so that none waits for another."""
+        if self._wanted is None:
+            return
+        for name in {*self._wanted.models, *(version.wanted.id.model for version in self._versions)}:
+            wanted = self._wanted.models.get(name)
+            while True:
+                incarnations = [version.snapshot() for version in self._versions if version.wanted.id.model == name]
+                action = next_action(wanted, incarnations, self._clock())
+                if action is None:
+                    break
+                if isinstance(action, Load):
+                    self._start_loading(action, tasks)
+                else:
+                    self._start_unloading(action, tasks)
+        self._publish()
+
+    def _start_loading(self, action: Load, tasks: asyncio.TaskGroup) -> None:
+        failed = self._find(action.version.id, action.version.fingerprint)
+        if failed is not None:
+            self._versions.remove(failed)
+        version = _Version(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
+        self._versions.append(version)
+        version.task = tasks.create_task(self._load(version))
+
+    def _start_unloading(self, action: Unload, tasks: asyncio.TaskGroup) -> None:
+        version = self._find(action.id, action.fingerprint)
+        assert version is not None, "next_action only unloads what it was shown"
+        if version.state is State.READY:
+            version.move(State.DRAINING)
+            tasks.create_task(self._retire(version))
+        else:
+            if version.task is not None:
+                version.task.cancel()
+            self._forget(version)
+
+    def _find(self, id: object, fingerprint: str) -> _Version | None:
+        for version in self._versions:
+            alive = version.state not in (State.DRAINING, State.GONE)
+            if alive and version.wanted.id == id and version.wanted.fingerprint == fingerprint:
+                return version
+        return None
+
+    async def _load(self, version: _Version) -> None:
+        """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
+        started = self._clock()
+        labels = version.wanted.id
+        try:
+            version.servable = await self._loader.load(version.wanted, entered=version.move)
+        except LoadFailed as error:
+            self._failed(version, error)
+        except Exception as error:  # our own bug must not take down the versions that serve
+            logger.exception("loading %s failed in a way it should not", version.wanted.id)
+            self._failed(version, LoadFailed("internal", f"{type(error).__name__}: {error}"))
+        else:
+            self._metrics.load_seconds.labels(*labels).observe(self._clock() - started)
+            self._publish(arriving=version)  # ready is said after it can be leased
+            version.move(State.READY)
+            self._publish()
+        self._wake.set()
+
+    def _failed(self, version: _Version, error: LoadFailed) -> None:
+        self._metrics.load_failures.labels(*version.wanted.id, error.reason).inc()
+        moved = error.reason == "missing" and version.wanted.digest is not None and version.attempts == 1
+        version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
+        version.move(State.FAILED, f"{error.reason}: {error}")
+        self._publish()
+
+    async def _retire(self, version: _Version) -> None:
+        """Wait for the leases of a version that is no longer given out, close its batcher, and forget it."""
+        servable = version.servable
+        assert servable is not None, "only what was ready is retired"
+        self._publish()
+        try:
+            async with asyncio.timeout(self._drain_timeout_s):
+                await servable.drained()
+        except TimeoutError:
+            logger.warning("%s still had requests after %s s of draining", version.wanted.id, self._drain_timeout_s)
+        servable.batcher.close()
+        if version.state is State.DRAINING:
+            version.move(State.GONE)
+        self._forget(version)
+        self._wake.set()
+
+    def _forget(self, version: _Version) -> None:
+        """Drop a version, and its series unless another incarnation of the same version goes on counting."""
+        self._versions.remove(version)
+        if not any(other.wanted.id == version.wanted.id for other in self._versions):
+            self._metrics.forget(*version.wanted.id)
+
+    # what requests see
+
+    def _publish(self, *, arriving: _Version | None = None) -> None:
+        """Replace the registry's snapshot whole, in one assignment."""
+        wanted = self._wanted.models if self._wanted is not None else {}
+        models: dict[str, ModelView] = {}
+        for name in {*wanted, *(version.wanted.id.model for version in self._versions)}:
+            models[name] = self._view(name, arriving)
+        settled = all(
+            models[name].default is not None
+            and all(
+                models[name].statuses[version].state in (State.READY, State.FAILED) for version in wanted[name].versions
+            )
+            for name in wanted
+        )
+        reached = self._registry.snapshot.reached or (settled and self._wanted is not None)
+        self._registry.snapshot = Snapshot(models, reached, self._problem)
+        if self._wanted is not None and self._in_force():
+            self._metrics.last_convergence.set_to_current_time()
+
+    def _in_force(self) -> bool:
+        """Whether exactly what is wanted is ready, and nothing else is left."""
+        assert self._wanted is not None
+        wanted = {v.fingerprint for model in self._wanted.models.values() for v in model.versions.values()}
+        return wanted == {v.wanted.fingerprint for v in self._versions} and all(
+            v.state is State.READY for v in self._versions
+        )
+
+    def _view(self, name: str, arriving: _Version | None) -> ModelView:
+        wanted = self._wanted.models.get(name) if self._wanted is not None else None
+        ready: dict[str, Servable] = {}
+        statuses: dict[str, VersionStatus] = {}
+        for version in wanted.versions if wanted is not None else ():
+            statuses[version] = VersionStatus(version, State.WANTED)
+        for incarnation in (v for v in self._versions if v.wanted.id.model == name):
+            version = incarnation.wanted.id.version
+            status = VersionStatus(version, incarnation.state, incarnation.reason)
+            if incarnation.servable is not None and (incarnation.state is State.READY or incarnation is arriving):
+                ready[version] = incarnation.servable
+            elif version in ready:  # an older incarnation answers while this one is not there (yet)
+                status = VersionStatus(version, State.READY, f"its replacement is {status.state}: {status.reason}")
+            statuses[version] = status
+        current = self._registry.snapshot.models.get(name)
+        default = current.default.id.version if current is not None and current.default is not None else None
+        chosen = choose_default(wanted, ready, default)
+        return ModelView(ready[chosen] if chosen is not None else None, ready, statuses)

@@ -1,0 +1,78 @@
+"""One version in service: what a request leases. Binds signature, codecs, batcher and metrics of one incarnation."""
+
+import asyncio
+from dataclasses import dataclass
+
+from server.codecs.v1 import V1Codec
+from server.codecs.v2 import V2Codec
+from server.inference.predictor import Predictor
+from server.repository.metadata import Metadata
+from server.repository.wanted import ServableId
+from server.serving.batcher import Batcher, Results
+from server.signature import PredictRequest, Signature
+from server.telemetry.metrics import ServableMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a version comes from: the digest of its bytes, the libraries that serve it, and what its author says."""
+
+    sha256: str
+    metadata: Metadata
+    library_warning: str | None
+
+
+class Servable:
+    """A loaded, proven version. Leased by requests; unloaded when nobody holds it any more."""
+
+    def __init__(
+        self,
+        id: ServableId,
+        *,
+        signature: Signature,
+        predictor: Predictor,
+        batcher: Batcher,
+        provenance: Provenance,
+        metrics: ServableMetrics,
+        timeout_s: float,
+        max_rows: int,
+    ) -> None:
+        self.id = id
+        self.signature = signature
+        self.predictor = predictor
+        self.batcher = batcher
+        self.provenance = provenance
+        self.metrics = metrics
+        self.timeout_s = timeout_s
+        self.v1 = V1Codec(signature, max_rows=max_rows)
+        self.v2 = V2Codec(signature, max_rows=max_rows, model=id.model, version=id.version)
+        self.headers = [
+            (b"content-type", b"application/json"),
+            (b"x-model-name", id.model.encode()),
+            (b"x-model-version", id.version.encode()),
+        ]
+        self._leases = 0
+        self._idle: asyncio.Event | None = None
+
+    def acquire(self) -> None:
+        """Take a lease; hold it for one request, since it delays unloading."""
+        self._leases += 1
+
+    def release(self) -> None:
+        """Give a lease back."""
+        self._leases -= 1
+        if self._idle is not None and not self._leases:
+            self._idle.set()
+
+    def predict(self, request: PredictRequest, *, started: float) -> asyncio.Future[Results]:
+        """Submit a decoded request; `started` is the loop time from which its timeout counts.
+
+        Raises Overloaded. Cancelling the future takes the request out of the queue.
+        """
+        return self.batcher.submit(request.rows, request.outputs, started + self.timeout_s)
+
+    async def drained(self) -> None:
+        """Wait until no request holds a lease; no new one may be given out meanwhile."""
+        if self._leases:
+            self._idle = asyncio.Event()
+            await self._idle.wait()

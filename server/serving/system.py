@@ -1,0 +1,99 @@
+"""The running system as one value: settings, metrics, registry and manager, started and stopped in order."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from server.inference.threads import limit_native_threads
+from server.repository.source import Source
+from server.serving.loading import Loader
+from server.serving.manager import Manager
+from server.serving.registry import Registry
+from server.settings import Settings
+from server.telemetry.metrics import LiveCollector, LiveVersion, Metrics
+
+logger = logging.getLogger(__name__)
+
+_LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
+
+
+class System:
+    """Everything one server process runs, wired by hand. `metrics_registry` is what /metrics shows."""
+
+    def __init__(self, settings: Settings, metrics_registry: CollectorRegistry | None = None) -> None:
+        self.settings = settings
+        self.metrics_registry = metrics_registry or _process_registry()
+        self.metrics = Metrics(self.metrics_registry)
+        self.registry = Registry()
+        self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
+        self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
+        loader = Loader(
+            metrics=self.metrics,
+            loading=self._loading,
+            predicting=self._predicting,
+            library_mismatch=settings.library_mismatch,
+            max_rows=settings.max_rows_per_request,
+            timeout_s=settings.timeout_ms / 1000,
+        )
+        self.manager = Manager(
+            Source(settings.models),
+            loader,
+            self.registry,
+            self.metrics,
+            executor=self._loading,
+            poll_interval_s=settings.poll_interval_s,
+            drain_timeout_s=settings.drain_timeout_s,
+        )
+        self.metrics_registry.register(LiveCollector(self._live_versions))
+
+    @asynccontextmanager
+    async def running(self, *, crashed: Callable[[BaseException], None] | None = None) -> AsyncIterator[None]:
+        """Converge while the body runs; on leaving stop converging, drain leases, close batchers, end the threads.
+
+        `crashed` is told when converging ended by itself, which only our own bug can cause: the process should go down,
+        so that its probe fails, rather than serve a state nobody updates.
+        """
+        limit_native_threads()  # batches that are cheap run on this thread
+        converging = asyncio.create_task(self.manager.run(), name="manager")
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                logger.critical("the manager crashed", exc_info=error)
+                if crashed is not None:
+                    crashed(error)
+
+        converging.add_done_callback(ended)
+        try:
+            yield
+        finally:
+            self.registry.stopping = True
+            converging.cancel()
+            await asyncio.wait([converging])
+            await self.manager.drain()
+            self._predicting.shutdown(wait=False, cancel_futures=True)
+            self._loading.shutdown(wait=False, cancel_futures=True)
+
+    def _live_versions(self) -> Iterable[LiveVersion]:
+        for name, view in self.registry.snapshot.models.items():
+            for version, status in view.statuses.items():
+                servable = view.ready.get(version)
+                if servable is None:
+                    yield LiveVersion(name, version, status.state)
+                else:
+                    yield LiveVersion(
+                        name, version, status.state, servable.batcher.queued_rows, servable.provenance.info_labels
+                    )
+
+
+def _process_registry() -> CollectorRegistry:
+    """A registry with what Prometheus users expect of any process: CPU, memory, file descriptors, GC."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry

@@ -1,0 +1,39 @@
+"""Say when to look at the models folder again: at once on a file event, and on a slow beat in any case."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from watchfiles import awatch
+
+logger = logging.getLogger(__name__)
+
+_SETTLE_MS = 20  # events that follow each other closer than this are one change
+_SETTLE_LIMIT_MS = 200  # a folder that never rests is looked at this often
+
+
+async def changes(folder: Path, *, poll_interval_s: float) -> AsyncIterator[None]:
+    """Yield at the start, after every change below `folder`, and at least every `poll_interval_s` seconds.
+
+    Ends never by itself: a folder that vanishes or a watch that breaks leaves the beat going, and is watched again when
+    it is back. Cancellation ends the watch and its thread.
+    """
+    yield
+    while True:
+        try:
+            async for _ in awatch(
+                folder,
+                watch_filter=None,
+                step=_SETTLE_MS,
+                debounce=_SETTLE_LIMIT_MS,
+                rust_timeout=max(1, int(poll_interval_s * 1000)),
+                yield_on_timeout=True,
+            ):
+                yield
+                if not folder.is_dir():  # the watch holds the deleted folder and would never see its successor
+                    break
+        except (OSError, RuntimeError) as error:
+            logger.warning("cannot watch the models folder, polling it instead: %s", error)
+        await asyncio.sleep(poll_interval_s)
+        yield

@@ -1,0 +1,46 @@
+"""Every setting of the server: the only reader of the environment. A flag, a variable and a documented line each."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Validated settings; explicit arguments (flags) win over `MODEL_MANAGER_…` variables, which win over defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="MODEL_MANAGER_", frozen=True, extra="forbid")
+
+    models: Path = Field(description="Folder with models.yaml or <model>/<version>/model.joblib.")
+    host: str = Field("0.0.0.0", description="Address that both ports listen on.")
+    port: Port = Field(8080, description="Port of the prediction API (0: any free one, named in the log).")
+    admin_port: Port = Field(8081, description="Port of /metrics and health; keep it inside the cluster.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes that share the API port.")
+    threads: int = Field(2, ge=1, le=256, description="Batches that may be computed off the event loop at once.")
+    log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level logged.")
+    access_log: bool = Field(False, description="Log a line for every request.")
+    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1, description="Largest request body; a larger one gets 413.")
+    max_rows_per_request: int = Field(10_000, ge=1, description="Most rows in one request; more get 400.")
+    timeout_ms: float = Field(5000, gt=0, description="Time allowed for a request where the manifest sets none.")
+    library_mismatch: Literal["refuse", "warn"] = Field(
+        "warn", description="What to do with an artifact written by another scikit-learn version."
+    )
+    poll_interval_s: float = Field(10, gt=0, description="The folder is read this often even when no event arrives.")
+    keep_alive_s: int = Field(
+        75, ge=1, description="Idle connections are closed after this; keep it above the proxy's."
+    )
+    drain_timeout_s: float = Field(
+        20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
+    )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _ignore_service_link(cls, value: object) -> object:
+        """Kubernetes gives every pod `MODEL_MANAGER_PORT=tcp://…` when a Service is called model-manager."""
+        if isinstance(value, str) and value.startswith("tcp://"):
+            return cls.model_fields["port"].default
+        return value

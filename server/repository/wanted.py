@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-NAME_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+NAME_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 """Names of models and versions: safe in a URL, a file name and a metric label; never starting with a dot."""
 
 
@@ -21,8 +21,13 @@ class ServableId(NamedTuple):
 
 
 def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key under which "10" comes after "9" and "2026-11-02.2" after "2026-11-02.1": digits compare as numbers."""
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|\D+", version))
+    """Sort key under which "10" comes after "9" and "2026-11-02.2" after "2026-11-02.1": digits compare as numbers.
+
+    A total order: "1" and "01" are equal as numbers and are told apart by their text.
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", version)
+    numbered = ((1, int(part), "") if part[0] in "0123456789" else (0, 0, part) for part in parts)
+    return (*numbered, (-1, 0, version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class WantedVersion:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of this incarnation: when bytes, metadata, batching or timeout change, a new one is loaded beside."""
+        """Identity of this incarnation: other bytes, metadata, batching or timeout make another, loaded beside it."""
         parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 

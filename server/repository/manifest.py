@@ -130,7 +130,7 @@ def _explain(document: Document, details: ErrorDetails) -> tuple[KeyPath, str]:
         case "missing":
             return path, "is required"
         case "string_type" if _is_unquoted(value):
-            return path, f'must be a string: write "{value}" in quotes'
+            return path, f'must be text: write "{value}" in quotes'
         case "string_pattern_mismatch" if path[-1] == "sha256":
             return path, "must be 64 lower-case hex digits (sha256sum prints them)"
         case "string_pattern_mismatch":

@@ -43,9 +43,9 @@ class Batching:
 class WantedVersion:
     """One version that should serve.
 
-    `location` is an absolute path or a URI and may change without the bytes changing (every ConfigMap update moves
-    them), so it is no part of the identity. `sha256` is the declared digest, checked before unpickling. `digest` is
-    that of the bytes found (or the declared one where they are remote); None when there are none. `metadata` is JSON.
+    `location` is an absolute path or a URI. The same bytes may move and a path may come to mean other bytes, so it is
+    no part of the identity. `sha256` is the declared digest, checked before unpickling. `digest` is that of the bytes
+    found (or the declared one where they are remote); None when there are none. `metadata` is JSON.
     """
 
     id: ServableId

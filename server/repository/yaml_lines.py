@@ -21,6 +21,7 @@ _MAX_NODES = 1_000_000
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp"))
+_KINDS = {"int": "a number", "float": "a number", "bool": "a truth value", "timestamp": "a date", "null": "nothing"}
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 # The parser of libyaml is several times faster and in every wheel of PyYAML; both read the same language.
@@ -83,7 +84,7 @@ class _Reading:
     def _value(self, node: yaml.Node, path: KeyPath) -> object:
         self._nodes += 1
         if self._nodes > _MAX_NODES:
-            raise self._refusal(node, path, "aliases make the document too large; write less, or write it out")
+            raise self._refusal(node, path, "aliases make the document too large")
         if len(path) > _MAX_DEPTH:  # aliases can nest deeper than the text does, and can hold themselves
             raise self._refusal(node, path, f"nested more than {_MAX_DEPTH} deep")
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
@@ -110,9 +111,9 @@ class _Reading:
                 return str(node.value)
             if node.tag == _TAG + "merge":
                 raise self._refusal(node, path, "merge keys (<<) are not read here; write the keys out")
-            kind = node.tag.rpartition(":")[2]
+            kind = _KINDS.get(node.tag.removeprefix(_TAG), "something else")
             raise self._refusal(
-                node, path, f'the key {node.value} is read as a {kind}, not a string: write "{node.value}" in quotes'
+                node, path, f'the key {node.value} is {kind} to YAML, not text: write "{node.value}" in quotes'
             )
         raise self._refusal(node, path, "a key must be a string")
 

@@ -16,6 +16,7 @@ ModelManagerError
 └── ConfigurationError          what the operator declared cannot be used
     ├── SourceUnreadable        the models folder is missing or cannot be read
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
+    ├── PackageRefused          a package that cannot be written, or would not serve
     └── StartRefused            a setting or a port that the server cannot start with
 """
 
@@ -105,6 +106,10 @@ class SourceUnreadable(ConfigurationError):
 
 class ManifestInvalid(ConfigurationError):
     """models.yaml is refused as a whole; the message starts with the line and the key."""
+
+
+class PackageRefused(ConfigurationError):
+    """A package cannot be written: the version exists, the sample does not fit, or the estimator would not serve."""
 
 
 class StartRefused(ConfigurationError):

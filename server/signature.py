@@ -103,6 +103,39 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredColumn:
+    """One input column as metadata names it; `nullable` is None where metadata is silent."""
+
+    name: str
+    datatype: Datatype
+    nullable: bool | None = None
+    categories: tuple[str | int | float | bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTensor:
+    """One input tensor as metadata names it. `width` is None for a tensor of one dimension or an unknown width."""
+
+    name: str
+    datatype: Datatype
+    width: int | None = None
+    columns: tuple[str, ...] | None = None
+    nullable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What metadata says of a version; None where it is silent and the estimator itself is asked.
+
+    At most one of `columns` and `tensor` is given.
+    """
+
+    columns: tuple[DeclaredColumn, ...] | None = None
+    tensor: DeclaredTensor | None = None
+    outputs: tuple[Output, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Decoded rows, ready to batch: blocks of equal length, in the signature's order and dtypes.
 

@@ -3,10 +3,10 @@
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from server.errors import LoadFailed
-from server.signature import Datatype
+from server.signature import Datatype, Declared, DeclaredColumn, DeclaredTensor, Output
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool
@@ -102,6 +102,18 @@ class Baseline(_Part):
     outputs: dict[str, Histogram]
 
 
+def _kind_of_inputs(inputs: Any) -> str:
+    # One decision for the whole list, so that an error speaks of the kind that was meant and not of both.
+    first = inputs[0] if isinstance(inputs, list) and inputs else None
+    return "tensor" if isinstance(first, TensorInput) or (isinstance(first, dict) and "shape" in first) else "columns"
+
+
+Inputs = Annotated[
+    Annotated[list[ColumnInput], Tag("columns")] | Annotated[list[TensorInput], Tag("tensor")],
+    Discriminator(_kind_of_inputs),
+]
+
+
 class Metadata(_Part):
     """The whole of metadata.json. Everything but `inputs`, `outputs` and `golden` is for people and tools."""
 
@@ -111,7 +123,7 @@ class Metadata(_Part):
     framework: Framework | None = None
     python: str | None = None
     artifact: ArtifactInfo | None = None
-    inputs: list[ColumnInput] | list[TensorInput] | None = None
+    inputs: Inputs | None = None
     outputs: list[OutputInfo] | None = None
     data: DataInfo | None = None
     evaluation: Evaluation | None = None
@@ -130,3 +142,41 @@ def parse_metadata(text: bytes) -> Metadata:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise LoadFailed("metadata_invalid", f"metadata.json: {key}: {first['msg']}") from None
+
+
+def declared_from(metadata: Metadata) -> Declared:
+    """Turn what metadata says of inputs and outputs into plain values.
+
+    Raises LoadFailed("metadata_invalid") for more than one tensor, or one that is not [-1] or [-1, columns].
+    """
+    columns, tensor = None, None
+    if metadata.inputs and isinstance(metadata.inputs[0], TensorInput):
+        tensor = _declared_tensor([one for one in metadata.inputs if isinstance(one, TensorInput)])
+    elif metadata.inputs:
+        columns = tuple(
+            DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()))
+            for one in metadata.inputs
+            if isinstance(one, ColumnInput)
+        )
+    outputs = None
+    if metadata.outputs:
+        outputs = tuple(
+            Output(one.name, one.datatype, tuple(one.shape), tuple(one.classes or ())) for one in metadata.outputs
+        )
+    return Declared(columns, tensor, outputs)
+
+
+def _declared_tensor(tensors: list[TensorInput]) -> DeclaredTensor:
+    if len(tensors) > 1:
+        raise LoadFailed("metadata_invalid", "metadata.json: inputs: an estimator takes one tensor; declare one")
+    tensor = tensors[0]
+    if not 1 <= len(tensor.shape) <= 2 or tensor.shape[0] != -1:
+        raise LoadFailed(
+            "metadata_invalid", f"metadata.json: inputs.0.shape: {tensor.shape} is not [-1] or [-1, columns]"
+        )
+    width = tensor.shape[1] if len(tensor.shape) == 2 and tensor.shape[1] != -1 else None
+    columns = None if tensor.columns is None else tuple(tensor.columns)
+    if columns is not None and width is not None and len(columns) != width:
+        message = f"metadata.json: inputs.0.columns: {len(columns)} names for {width} columns"
+        raise LoadFailed("metadata_invalid", message)
+    return DeclaredTensor(tensor.name, tensor.datatype, width, columns, tensor.nullable)

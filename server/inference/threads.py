@@ -1,0 +1,16 @@
+"""One native thread per prediction: parallelism comes from the server's own threads, never from BLAS or OpenMP.
+
+Called once in every thread that predicts (as a thread pool's initializer, and on the event loop's own thread).
+"""
+
+import sklearn  # noqa: F401  loads the BLAS and OpenMP libraries that are to be limited
+from threadpoolctl import threadpool_limits
+
+
+def limit_native_threads() -> None:
+    """Hold BLAS and OpenMP to one thread for calls made from this thread.
+
+    BLAS limits are the process's, OpenMP limits are the calling thread's own: hence once per thread.
+    """
+    # Left open on purpose: the limit stays for the life of the thread.
+    threadpool_limits(limits=1)

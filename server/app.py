@@ -1,10 +1,9 @@
 """The table of contents: every route, middleware and error handler of the server, as literal lists."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from operator import attrgetter
 
-from prometheus_client import make_asgi_app
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,12 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server import __version__
 from server.api import problems
+from server.api.health import Health
 from server.api.predict import Predict
 from server.api.v1 import V1
-from server.api.v2 import V2, Health
+from server.api.v2 import V2
 from server.errors import ModelManagerError
 from server.serving.system import System
-from server.settings import Settings
 
 
 class AcceptTrailingSlash:
@@ -43,7 +42,7 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
         async with system.running(crashed=crashed):
             yield
 
-    v1, v2, health = V1(system), V2(system), Health(system.registry)
+    v1, v2, health = V1(system), V2(system), Health(system.waiting_for)
     predict, infer = Predict(system, attrgetter("v1")), Predict(system, attrgetter("v2"))
     return Starlette(
         routes=[
@@ -71,24 +70,19 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
     )
 
 
-def create_admin_app(system: System) -> Starlette:
+def create_admin_app(metrics: ASGIApp, waiting_for: Callable[[], Awaitable[str]]) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
-    health = Health(system.registry)
+    health = Health(waiting_for)
     return Starlette(
         routes=[
             Route("/", _describe_admin),
-            Route("/metrics", make_asgi_app(system.metrics_registry)),
+            Route("/metrics", metrics),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
         ],
         middleware=[Middleware(AcceptTrailingSlash)],
         exception_handlers=_ERROR_HANDLERS,
     )
-
-
-def app_from_environment() -> Starlette:
-    """The API app with settings from the environment alone, for `uvicorn --factory server.app:app_from_environment`."""
-    return create_app(System(Settings()))
 
 
 class Root:

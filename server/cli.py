@@ -8,9 +8,8 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from server import __version__
+from server import __version__, process, supervisor
 from server.errors import ConfigurationError
-from server.process import run
 from server.settings import Settings
 from server.telemetry.logs import configure_logging
 
@@ -61,7 +60,7 @@ def serve(**flags: object) -> None:
         fail(_wrong_setting(error))
     configure_logging(form=settings.log_format, level=settings.log_level)
     try:
-        code = run(settings)
+        code = process.run(settings) if settings.workers == 1 else supervisor.run(settings)
     except ConfigurationError as error:
         fail(str(error))
     sys.exit(code)

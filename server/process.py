@@ -14,10 +14,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import uvicorn
+from prometheus_client import make_asgi_app
 from starlette.types import ASGIApp
 
 from server.app import create_admin_app, create_app
 from server.errors import StartRefused
+from server.repository.mounts import subpath_warning
 from server.serving.system import System
 from server.settings import Settings
 
@@ -43,9 +45,9 @@ def run(settings: Settings) -> int:
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.host, settings.admin_port, "admin_port") as admin,
+        asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-            return runner.run(serve(System(settings), api, admin))
+        return runner.run(serve(System(settings), api, admin))
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -58,11 +60,17 @@ def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 
 def check_folder(settings: Settings) -> None:
-    """Raise StartRefused when the models folder cannot be listed: a mount that is wrong now will be wrong later."""
+    """Raise StartRefused when the models folder cannot be listed: a mount that is wrong now will be wrong later.
+
+    A folder that lists and will never change (a subPath mount) is warned of.
+    """
     try:
         os.listdir(settings.models)
     except OSError as error:
         raise StartRefused(f"--models {settings.models}: {error.strerror}") from None
+    warning = subpath_warning(settings.models)
+    if warning is not None:
+        logger.warning("%s", warning)
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:
@@ -75,44 +83,68 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         raise StartRefused(f"{flag} {port}: cannot listen on {host}:{port}: {error.strerror}") from None
 
 
-async def serve(system: System, api_socket: socket.socket, admin_socket: socket.socket) -> int:
-    """Run both servers on bound sockets until a signal; returns the exit code."""
+async def serve(system: System, api_socket: socket.socket, admin_socket: socket.socket | None) -> int:
+    """Run both servers on bound sockets until a signal; returns the exit code.
+
+    Without an admin socket only the API is served: a supervisor answers the admin port for several processes.
+    """
     crash: list[BaseException] = []
+    interrupted = asyncio.Event()
 
     def stop() -> None:
+        logger.info("stopping: what was accepted is finished, for at most %g s", system.settings.drain_timeout_s)
         system.registry.stopping = True
-        api.force_exit = api.should_exit  # a second signal waits for nobody
         api.should_exit = True
+
+    def interrupt() -> None:
+        api.force_exit = interrupted.is_set()  # a person who presses Ctrl-C twice waits for nobody
+        interrupted.set()
+        stop()
 
     def crashed(error: BaseException) -> None:
         crash.append(error)
         stop()
 
-    api = _Server(_config(create_app(system, crashed=crashed), system.settings, lifespan="on"))
-    admin = _Server(_config(create_admin_app(system), system.settings, lifespan="off"))
+    api = _Server(_config(create_app(system, crashed=crashed), system.settings, access_log=system.settings.access_log))
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop)
-    addresses = {"api": _address(api_socket), "admin": _address(admin_socket)}
-    logger.info("serving %s", system.settings.models, extra=addresses)
-    admin_task = asyncio.create_task(admin.serve(sockets=[admin_socket]))
-    try:
-        await api.serve(sockets=[api_socket])
-    finally:
-        admin.should_exit = True
-        await admin_task
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    admin: uvicorn.Server | None = None
+    if admin_socket is not None:
+        admin = admin_server(
+            create_admin_app(make_asgi_app(system.metrics_registry), system.waiting_for), system.settings
+        )
+        announce(system.settings, api_socket, admin_socket)
+    async with asyncio.TaskGroup() as tasks:
+        if admin is not None and admin_socket is not None:
+            tasks.create_task(admin.serve(sockets=[admin_socket]))
+        try:
+            await api.serve(sockets=[api_socket])
+        finally:
+            if admin is not None:
+                admin.should_exit = True
     logger.info("stopped")
     return 1 if crash else 0
 
 
-def _config(app: ASGIApp, settings: Settings, *, lifespan: str) -> uvicorn.Config:
+def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """The server of the admin port; its lifecycle is the caller's."""
+    return _Server(_config(app, settings, access_log=False))
+
+
+def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
+    """Log where the ports are: the line a person looks for, and a program that asked for port 0."""
+    logger.info("serving %s", settings.models, extra={"api": _address(api), "admin": _address(admin)})
+
+
+def _config(app: ASGIApp, settings: Settings, *, access_log: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
         ws="none",
-        lifespan="on" if lifespan == "on" else "off",
+        lifespan="auto",
         log_config=None,
-        access_log=settings.access_log and lifespan == "on",
+        access_log=access_log,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),

@@ -15,26 +15,26 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MODEL_MANAGER_", frozen=True, extra="forbid")
 
     models: Path = Field(description="Folder with models.yaml or <model>/<version>/model.joblib.")
-    host: str = Field("0.0.0.0", description="Address that both ports listen on.")
-    port: Port = Field(8080, description="Port of the prediction API (0: any free one, named in the log).")
-    admin_port: Port = Field(8081, description="Port of /metrics and health; keep it inside the cluster.")
-    workers: int = Field(1, ge=1, le=64, description="Server processes that share the API port.")
-    threads: int = Field(2, ge=1, le=256, description="Batches that may be computed off the event loop at once.")
-    log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level logged.")
-    access_log: bool = Field(False, description="Log a line for every request.")
-    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1, description="Largest request body; a larger one gets 413.")
-    max_rows_per_request: int = Field(10_000, ge=1, description="Most rows in one request; more get 400.")
-    timeout_ms: float = Field(5000, gt=0, description="Time allowed for a request where the manifest sets none.")
+    host: str = Field(default="0.0.0.0", description="Address that both ports listen on.")
+    port: Port = Field(default=8080, description="Port of the prediction API (0: any free one, named in the log).")
+    admin_port: Port = Field(default=8081, description="Port of /metrics and health; keep it inside the cluster.")
+    workers: int = Field(default=1, ge=1, le=64, description="Server processes that share the API port.")
+    threads: int = Field(default=2, ge=1, le=256, description="Batches computed off the event loop at once.")
+    log_format: Literal["console", "json"] = Field(default="console", description="Log for people or machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    access_log: bool = Field(default=False, description="Log a line for every request.")
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="Largest body; a larger one gets 413.")
+    max_rows_per_request: int = Field(default=10_000, ge=1, description="Most rows in one request; more get 400.")
+    timeout_ms: float = Field(default=5000, gt=0, description="Time allowed where the manifest sets none.")
     library_mismatch: Literal["refuse", "warn"] = Field(
-        "warn", description="What to do with an artifact written by another scikit-learn version."
+        default="warn", description="What to do with an artifact written by another scikit-learn version."
     )
-    poll_interval_s: float = Field(10, gt=0, description="The folder is read this often even when no event arrives.")
+    poll_interval_s: float = Field(default=10, gt=0, description="Read the folder at least this often.")
     keep_alive_s: int = Field(
-        75, ge=1, description="Idle connections are closed after this; keep it above the proxy's."
+        default=75, ge=1, description="Close idle connections after this; keep it above the proxy's."
     )
     drain_timeout_s: float = Field(
-        20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
+        default=20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
     )
 
     @field_validator("port", mode="before")

@@ -22,7 +22,7 @@ def check_content(headers: Iterable[tuple[bytes, bytes]], *, limit: int) -> None
             media = value.partition(b";")[0].strip().lower()
             if media not in (b"application/json", b"") and not media.endswith(b"+json"):
                 raise UnsupportedContent(
-                    f"content type '{media.decode('latin-1')}' is not served here; send 'content-type: application/json'"
+                    f"content type '{media.decode('latin-1')}' is not served here; send content-type: application/json"
                 )
         elif name == b"content-length":
             if value.isdigit() and int(value) > limit:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -86,8 +86,9 @@ async def _unless_gone(answer: asyncio.Future[Results], receive: Receive) -> Res
     Raises ClientGone, after taking the request out of the queue. Cancellation does the same.
     """
     watching = asyncio.ensure_future(receive())
+    either: set[asyncio.Future[Any]] = {answer, watching}
     try:
-        await asyncio.wait({answer, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise ClientGone
         return answer.result()

@@ -8,7 +8,6 @@ from server import __version__
 from server.errors import InvalidInput
 from server.repository.lifecycle import INDEX_STATE
 from server.repository.wanted import version_order
-from server.serving.registry import Registry
 from server.serving.system import System
 
 
@@ -65,32 +64,3 @@ class V2:
             for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version))
         ]
         return JSONResponse([row for row in rows if row["state"] == "READY" or not wanted.ready])
-
-
-class Health:
-    """Liveness and readiness, the same on both ports."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    async def live(self, request: Request) -> Response:
-        """200 as long as the event loop turns."""
-        return JSONResponse({"live": True})
-
-    async def ready(self, request: Request) -> Response:
-        """200 once the first wanted state was reached, until the server stops; 503 says what it waits for."""
-        if self._registry.ready:
-            return JSONResponse({"ready": True})
-        return JSONResponse({"ready": False, "error": self._waiting_for()}, 503, {"retry-after": "1"})
-
-    def _waiting_for(self) -> str:
-        if self._registry.stopping:
-            return "the server is stopping"
-        snapshot = self._registry.snapshot
-        waiting = [
-            f"{name}/{status.version} is {status.state}" + (f" ({status.reason})" if status.reason else "")
-            for name, view in snapshot.models.items()
-            for status in view.statuses.values()
-            if status.version not in view.ready
-        ]
-        return snapshot.problem or "; ".join(waiting) or "no wanted state was read yet"

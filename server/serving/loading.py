@@ -7,14 +7,24 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
+from server.codecs.rows import rows_from_instances
+from server.errors import InvalidInput, LoadFailed
+from server.inference.cost import measure_inline_rows
+from server.inference.features import example_row
+from server.inference.golden import check_golden
+from server.inference.loader import LoadedEstimator, load_estimator
+from server.inference.predictor import SklearnPredictor
+from server.inference.signature_inference import infer_signature
 from server.repository.artifact import open_artifact
 from server.repository.lifecycle import State
-from server.repository.metadata import Metadata, parse_metadata
+from server.repository.metadata import Golden, Metadata, declared_from, parse_metadata
 from server.repository.wanted import WantedVersion
-from server.serving.servable import Servable
-from server.telemetry.metrics import Metrics
+from server.serving.batcher import Batcher
+from server.serving.servable import Provenance, Servable
+from server.signature import Rows, Signature
+from server.telemetry.metrics import Metrics, ServableMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,66 @@ class Loader:
         entered(State.FETCHING)
         artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
         entered(State.LOADING)
-        metadata = parse_metadata(wanted.metadata) if wanted.metadata is not None else Metadata()
-        loaded = await loop.run_in_executor(self.loading, self._unpickle, artifact)
+        loaded, metadata = await loop.run_in_executor(self.loading, self._read, artifact, wanted.metadata)
         entered(State.PROVING)
-        predictor, inline_rows = await loop.run_in_executor(self.loading, self._prove, loaded, metadata)
+        predictor, inline_rows = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
         return self._servable(wanted, metadata, loaded, predictor, inline_rows)
+
+    def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
+        """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
+        with artifact:
+            described = parse_metadata(metadata) if metadata is not None else Metadata()
+            return load_estimator(artifact, library_mismatch=self.library_mismatch), described
+
+    def _servable(
+        self,
+        wanted: WantedVersion,
+        metadata: Metadata,
+        loaded: LoadedEstimator,
+        predictor: SklearnPredictor,
+        inline_rows: int,
+    ) -> Servable:
+        metrics = ServableMetrics(self.metrics, *wanted.id)
+        batcher = Batcher(
+            predictor.predict,
+            batching=wanted.batching,
+            inline_rows=inline_rows,
+            executor=self.predicting,
+            metrics=metrics,
+        )
+        return Servable(
+            wanted.id,
+            signature=predictor.signature,
+            predictor=predictor,
+            batcher=batcher,
+            provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, loaded.library_warning),
+            metrics=metrics,
+            timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
+            max_rows=self.max_rows,
+        )
+
+
+def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, int]:
+    """Find out what the estimator takes and gives, hold it to its golden rows, and measure what it costs."""
+    golden = metadata.golden
+
+    def decode(signature: Signature) -> Rows:
+        assert golden is not None
+        return _golden_rows(golden, signature)
+
+    signature = infer_signature(
+        loaded.estimator, declared_from(metadata), golden_rows=decode if golden is not None else None
+    )
+    predictor = SklearnPredictor(loaded.estimator, signature)
+    example = example_row(signature)
+    if golden is not None:
+        example = decode(signature)
+        check_golden(predictor, example, golden.outputs)
+    return predictor, measure_inline_rows(predictor, example) if example is not None else 0
+
+
+def _golden_rows(golden: Golden, signature: Signature) -> Rows:
+    try:
+        return rows_from_instances(golden.instances, signature, source="golden.instances")
+    except InvalidInput as error:
+        raise LoadFailed("metadata_invalid", f"metadata.json: {error}") from None

@@ -106,7 +106,7 @@ class Manager:
                 self._wake.clear()
 
     async def drain(self) -> None:
-        """Wait for every lease, then close every batcher: the end of a graceful stop. Call after `run` was cancelled."""
+        """Wait for every lease, then close every batcher: the end of a graceful stop, after `run` was cancelled."""
         await asyncio.gather(*(self._retire(version) for version in self._versions if version.servable is not None))
 
     # wanted state

@@ -46,10 +46,19 @@ class Registry:
         self.snapshot = Snapshot()
         self.stopping = False
 
-    @property
-    def ready(self) -> bool:
-        """Whether this process should get traffic: the first wanted state was reached and it is not stopping."""
-        return self.snapshot.reached and not self.stopping
+    def waiting_for(self) -> str:
+        """Why this process should get no traffic; empty once the first wanted state was reached, until it stops."""
+        if self.stopping:
+            return "the server is stopping"
+        if self.snapshot.reached:
+            return ""
+        waiting = [
+            f"{name} {_describe(status)}"
+            for name, view in self.snapshot.models.items()
+            for status in view.statuses.values()
+            if status.version not in view.ready
+        ]
+        return self.snapshot.problem or "; ".join(waiting) or "no wanted state was read yet"
 
     def lease(self, model: str, version: str | None) -> Servable:
         """Lease the named version, or the model's default; the caller gives it back with `release()`.

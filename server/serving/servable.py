@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from server.codecs.v1 import V1Codec
 from server.codecs.v2 import V2Codec
@@ -12,14 +13,39 @@ from server.serving.batcher import Batcher, Results
 from server.signature import PredictRequest, Signature
 from server.telemetry.metrics import ServableMetrics
 
+LIBRARY_VERSIONS = {name: version(name) for name in ("scikit-learn", "numpy")}
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a version comes from: the digest of its bytes, the libraries that serve it, and what its author says."""
+    """Where a version comes from: the digest of its bytes, what its author says, and a library mismatch if any.
+
+    Shown with the versions of the libraries that serve it.
+    """
 
     sha256: str
     metadata: Metadata
     library_warning: str | None
+
+    @property
+    def info_labels(self) -> tuple[str, str, str]:
+        """Digest, scikit-learn version and numpy version."""
+        return self.sha256, LIBRARY_VERSIONS["scikit-learn"], LIBRARY_VERSIONS["numpy"]
+
+    def properties(self) -> dict[str, str]:
+        """What the model's metadata says of it, as text."""
+        said = self.metadata
+        properties = {
+            "sha256": self.sha256,
+            "sklearn_version": LIBRARY_VERSIONS["scikit-learn"],
+            "numpy_version": LIBRARY_VERSIONS["numpy"],
+            "trained_with_sklearn": said.framework.version if said.framework is not None else None,
+            "created": said.created.isoformat() if said.created is not None else None,
+            "data_uri": said.data.uri if said.data is not None else None,
+            "data_sha256": said.data.sha256 if said.data is not None else None,
+            "library_warning": self.library_warning,
+        }
+        return {name: value for name, value in properties.items() if value is not None}
 
 
 class Servable:

@@ -78,6 +78,10 @@ class System:
             self._predicting.shutdown(wait=False, cancel_futures=True)
             self._loading.shutdown(wait=False, cancel_futures=True)
 
+    async def waiting_for(self) -> str:
+        """Why this process should get no traffic now; empty when it should."""
+        return self.registry.waiting_for()
+
     def _live_versions(self) -> Iterable[LiveVersion]:
         for name, view in self.registry.snapshot.models.items():
             for version, status in view.statuses.items():

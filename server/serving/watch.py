@@ -31,8 +31,8 @@ async def changes(folder: Path, *, poll_interval_s: float) -> AsyncIterator[None
                 yield_on_timeout=True,
             ):
                 yield
-                if not folder.is_dir():  # the watch holds the deleted folder and would never see its successor
-                    break
+                if not await asyncio.to_thread(folder.is_dir):
+                    break  # the watch holds the deleted folder and would never see its successor
         except (OSError, RuntimeError) as error:
             logger.warning("cannot watch the models folder, polling it instead: %s", error)
         await asyncio.sleep(poll_interval_s)

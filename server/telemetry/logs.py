@@ -37,9 +37,10 @@ def configure_logging(*, form: Literal["console", "json"], level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # watchfiles reports every change at INFO; a change of the wanted state is reported by the manager, once
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    # what these say at INFO, process and manager say better: once for two servers, once for a change that matters
+    for name in ("uvicorn.error", "watchfiles"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

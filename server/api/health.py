@@ -1,0 +1,24 @@
+"""Liveness and readiness, the same on both ports; judged by status, with a body for people."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+
+class Health:
+    """The probes. `waiting_for` says why there should be no traffic, and is empty when there should."""
+
+    def __init__(self, waiting_for: Callable[[], Awaitable[str]]) -> None:
+        self._waiting_for = waiting_for
+
+    async def live(self, request: Request) -> Response:
+        """200 as long as the event loop turns."""
+        return JSONResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """200 once the first wanted state was reached, until the server stops; 503 says what it waits for."""
+        waiting_for = await self._waiting_for()
+        if waiting_for:
+            return JSONResponse({"ready": False, "error": waiting_for}, 503, {"retry-after": "1"})
+        return JSONResponse({"ready": True})

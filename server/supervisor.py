@@ -1,0 +1,172 @@
+"""Several server processes as one: they share the API port, the supervisor has the admin port and speaks for all.
+
+In the flow: cli → **supervisor** → N × process.serve. A worker that dies is started again; SIGTERM reaches every
+worker, each drains by itself, and the supervisor ends when the last one has. Metrics and readiness are asked of the
+workers at every scrape, over a Unix socket each, so nothing has to be cleaned up after a process that is gone.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, make_asgi_app
+from starlette.types import Receive, Scope, Send
+
+from server.app import create_admin_app
+from server.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
+from server.serving.system import System
+from server.settings import Settings
+from server.telemetry.logs import configure_logging
+from server.telemetry.merge import Family, MergedCollector, merge, take
+
+logger = logging.getLogger(__name__)
+
+_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
+_REPORT_TIMEOUT_S = 5.0
+_RESTART_DELAY_S = 1.0
+
+
+class Report(msgspec.Struct):
+    """What one worker says of itself. `waiting_for` is empty when it is ready."""
+
+    waiting_for: str
+    families: list[Family]
+
+
+def run(settings: Settings) -> int:
+    """Run `settings.workers` processes until SIGTERM or SIGINT; the exit code is the worst of theirs.
+
+    Raises StartRefused like a single process does.
+    """
+    check_folder(settings)
+    with (
+        bind(settings.host, settings.port, "port") as api,
+        bind(settings.host, settings.admin_port, "admin_port") as admin,
+        tempfile.TemporaryDirectory(prefix="model-manager-") as folder,
+        asyncio.Runner(loop_factory=event_loop_factory()) as runner,
+    ):
+        return runner.run(Supervisor(settings, api, Path(folder)).run(admin))
+
+
+class Supervisor:
+    """Keeps the workers running and answers the admin port for all of them."""
+
+    def __init__(self, settings: Settings, api: socket.socket, folder: Path) -> None:
+        self._settings = settings
+        self._api = api
+        self._reports = [folder / f"worker-{number}.sock" for number in range(settings.workers)]
+        self._workers: dict[int, SpawnProcess] = {}
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+
+    async def run(self, admin_socket: socket.socket) -> int:
+        """Start everything, wait for a signal, and stop in order: workers drain first, the admin port goes last."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stop)
+        server = admin_server(create_admin_app(self._metrics, self._waiting_for), self._settings)
+        admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
+        announce(self._settings, self._api, admin_socket)
+        try:
+            async with asyncio.TaskGroup() as keepers:
+                for number in range(self._settings.workers):
+                    keepers.create_task(self._keep(number))
+        finally:
+            server.should_exit = True
+            await admin_task
+        return self._exit_code
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        for worker in self._workers.values():
+            worker.terminate()
+
+    async def _keep(self, number: int) -> None:
+        """Run one worker, again whenever it ends by itself, until stopping."""
+        while not self._stopping.is_set():
+            worker = _SPAWN.Process(target=_work, args=(self._settings, self._api, self._reports[number]))
+            worker.start()
+            self._workers[number] = worker
+            if self._stopping.is_set():  # the signal came while the process was being started
+                worker.terminate()
+            await _ended(worker)
+            if self._stopping.is_set():
+                self._exit_code = max(self._exit_code, abs(worker.exitcode or 0))
+                return
+            logger.error("worker %d ended with exit code %s and is started again", number, worker.exitcode)
+            try:
+                async with asyncio.timeout(_RESTART_DELAY_S):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+
+    async def _ask(self) -> list[Report]:
+        """The reports of all workers that answer in time."""
+        answers = await asyncio.gather(*(_fetch(path) for path in self._reports), return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, Report)]
+
+    async def _waiting_for(self) -> str:
+        if self._stopping.is_set():
+            return "the server is stopping"
+        reports = await self._ask()
+        if len(reports) < self._settings.workers:
+            return f"{len(reports)} of {self._settings.workers} workers answer"
+        return "; ".join(dict.fromkeys(report.waiting_for for report in reports if report.waiting_for))
+
+    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a scrape with the sum of all workers."""
+        registry = CollectorRegistry()
+        registry.register(MergedCollector(merge(report.families for report in await self._ask())))
+        await make_asgi_app(registry)(scope, receive, send)
+
+
+async def _ended(worker: SpawnProcess) -> None:
+    """Wait for a process without a thread."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(worker.sentinel, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(worker.sentinel)
+    worker.join()
+
+
+async def _fetch(path: Path) -> Report:
+    async with asyncio.timeout(_REPORT_TIMEOUT_S):
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            return msgspec.msgpack.decode(await reader.read(), type=Report)
+        finally:
+            writer.close()
+
+
+def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
+    """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
+    configure_logging(form=settings.log_format, level=settings.log_level)
+    report_path.unlink(missing_ok=True)  # left by a worker that died
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        raise SystemExit(runner.run(_serve_and_report(System(settings), api, report_path)))
+
+
+async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
+    async def report(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said = Report(await system.waiting_for(), take(system.metrics_registry))
+        writer.write(msgspec.msgpack.encode(said))
+        await writer.drain()
+        writer.close()
+
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None, "only a supervisor starts workers"
+    # a worker without its supervisor would serve for ever on a port nobody watches
+    asyncio.get_running_loop().add_reader(supervisor.sentinel, os.kill, os.getpid(), signal.SIGTERM)
+    server = await asyncio.start_unix_server(report, report_path)
+    async with server:
+        return await serve(system, api, None)

@@ -1,0 +1,30 @@
+"""What every test gets: a clean environment, no blocking calls on the event loop, small real models."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+from prometheus_client import CollectorRegistry
+
+from server.telemetry.metrics import Metrics
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from the test alone."""
+    for name in [name for name in os.environ if name.startswith("MODEL_MANAGER_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Fail any test in which our code blocks the event loop with input or output."""
+    with blockbuster_ctx("server") as blocker:
+        yield blocker
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """All metrics, on a registry of the test's own."""
+    return Metrics(CollectorRegistry())

@@ -1,0 +1,306 @@
+"""The batcher's contract, one test a rule. The model is a function that the test holds and releases."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
+from server.repository.wanted import Batching
+from server.serving.batcher import Batcher, Results
+from server.signature import Array, Rows
+from server.telemetry.metrics import Metrics, ServableMetrics
+
+OUTPUT = ("predict",)
+FOREVER = 1e9
+
+
+class Model:
+    """Doubles its input; records every batch; can be held, and can refuse a row holding 666."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.threads: set[int] = set()
+        self.entered = threading.Semaphore(0)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.lose_a_row_of: float | None = None
+
+    def __call__(self, rows: Rows, outputs: tuple[str, ...]) -> Results:
+        values = rows.blocks[0][:, 0]
+        self.batches.append(values.tolist())
+        self.threads.add(threading.get_ident())
+        self.entered.release()
+        assert self.gate.wait(20)
+        if 666 in values:
+            raise ValueError("the beast")
+        answer = values * 2 if self.lose_a_row_of not in values else values[1:]
+        return dict.fromkeys(outputs, answer)
+
+    async def running(self) -> None:
+        """Wait until a batch has entered the model."""
+        assert await asyncio.to_thread(self.entered.acquire, timeout=20)
+
+
+def rows(*values: float, width: int = 1) -> Rows:
+    return Rows((np.repeat(np.array(values, float)[:, None], width, axis=1),))
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    model = Model()
+    yield model
+    model.gate.set()
+
+
+def batcher(
+    model: Model,
+    executor: ThreadPoolExecutor,
+    metrics: Metrics,
+    *,
+    inline_rows: int = 0,
+    batching: Batching | None = None,
+) -> Batcher:
+    return Batcher(
+        model,
+        batching=batching or Batching(max_rows=4, max_queue_rows=8),
+        inline_rows=inline_rows,
+        executor=executor,
+        metrics=ServableMetrics(metrics, "m", "1"),
+    )
+
+
+def values(results: Results) -> list[float]:
+    answer: Array = results["predict"]
+    answered: list[float] = answer.tolist()
+    return answered
+
+
+async def test_idle_model_is_called_in_the_same_turn_with_everything_that_arrived_in_it(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10)
+    futures = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 2, 3)]
+    await asyncio.sleep(0)
+    assert [values(future.result()) for future in futures] == [[2], [4], [6]]
+    assert model.batches == [[1, 2, 3]]
+
+
+async def test_arrivals_during_a_running_batch_leave_together_when_it_ends_counted_in_rows(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics)
+    model.gate.clear()
+    first = b.submit(rows(0), OUTPUT, FOREVER)
+    await model.running()
+    assert b.busy
+    waiting = [b.submit(rows(*part), OUTPUT, FOREVER) for part in ((1, 2), (3,), (4, 5), (6,))]
+    model.gate.set()
+    answers = await asyncio.gather(first, *waiting)
+    assert [values(answer) for answer in answers] == [[0], [2, 4], [6], [8, 10], [12]]
+    assert model.batches == [[0], [1, 2, 3], [4, 5, 6]]  # two more rows would have been five: more than max_rows
+
+
+async def test_a_request_larger_than_max_rows_is_a_batch_of_its_own(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=100)
+    big, small = b.submit(rows(*range(6)), OUTPUT, FOREVER), b.submit(rows(9), OUTPUT, FOREVER)
+    await asyncio.gather(big, small)
+    assert model.batches == [[0, 1, 2, 3, 4, 5], [9]]
+
+
+@pytest.mark.parametrize(
+    ("second", "outputs"),
+    [(rows(2), ("transform",)), (rows(2, width=2), OUTPUT), (Rows((np.array([[2]], np.int64),)), OUTPUT)],
+    ids=["outputs", "width", "dtype"],
+)
+async def test_different_outputs_widths_and_dtypes_never_share_a_batch(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics, second: Rows, outputs: tuple[str, ...]
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=100)
+    futures = [
+        b.submit(rows(1), OUTPUT, FOREVER),
+        b.submit(second, outputs, FOREVER),
+        b.submit(rows(3), OUTPUT, FOREVER),
+    ]
+    answers = await asyncio.gather(*futures)
+    assert model.batches == [[1, 3], [2]]
+    assert [list(answer) for answer in answers] == [["predict"], list(outputs), ["predict"]]
+
+
+async def test_the_model_runs_off_the_loop_unless_its_batches_are_cheap(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=1)
+    await b.submit(rows(1), OUTPUT, FOREVER)
+    assert model.threads == {threading.get_ident()}
+    model.threads.clear()
+    await b.submit(rows(1, 2), OUTPUT, FOREVER)
+    assert threading.get_ident() not in model.threads
+
+
+async def test_a_cancelled_request_is_left_out_and_its_batch_is_undisturbed(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics)
+    model.gate.clear()
+    running = b.submit(rows(0), OUTPUT, FOREVER)
+    await model.running()
+    waiting = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 2, 3)]
+    running.cancel()
+    waiting[1].cancel()
+    model.gate.set()
+    assert [values(answer) for answer in await asyncio.gather(waiting[0], waiting[2])] == [[2], [6]]
+    assert model.batches == [[0], [1, 3]]
+    assert b.queued_rows == 0
+
+
+async def test_an_expired_request_is_told_in_time_and_never_reaches_the_model(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics)
+    now = asyncio.get_running_loop().time()
+    model.gate.clear()
+    running = b.submit(rows(0), OUTPUT, now + 0.02)
+    await model.running()
+    queued = b.submit(rows(1), OUTPUT, now + 0.03)
+    patient = b.submit(rows(2), OUTPUT, FOREVER)
+    for impatient in (running, queued):
+        with pytest.raises(DeadlineExceeded):
+            await impatient
+    model.gate.set()
+    assert values(await patient) == [4]
+    assert model.batches == [[0], [2]]
+
+
+async def test_a_request_that_is_late_when_it_arrives_expires_without_a_batch(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=1)
+    with pytest.raises(DeadlineExceeded):
+        await b.submit(rows(1), OUTPUT, asyncio.get_running_loop().time() - 1)
+    assert model.batches == []
+
+
+@pytest.mark.parametrize("inline_rows", [0, 100], ids=["on a thread", "on the loop"])
+async def test_a_failing_batch_is_retried_once_so_that_only_the_guilty_request_fails(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics, inline_rows: int
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=inline_rows)
+    futures = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 666, 3)]
+    answers = await asyncio.gather(*futures, return_exceptions=True)
+    assert isinstance(answers[1], PredictionFailed)
+    assert isinstance(answers[1].__cause__, ValueError)
+    assert "beast" not in str(answers[1])
+    assert [values(answer) for answer in (answers[0], answers[2]) if isinstance(answer, dict)] == [[2], [6]]
+    assert model.batches == [[1, 666, 3], [1], [666], [3]]
+    assert values(await b.submit(rows(5), OUTPUT, FOREVER)) == [10]
+
+
+async def test_a_wrong_row_count_is_an_error_and_never_shifts_answers(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    model.lose_a_row_of = 2
+    b = batcher(model, executor, metrics, inline_rows=100)
+    futures = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 2, 3)]
+    answers = await asyncio.gather(*futures, return_exceptions=True)
+    assert isinstance(answers[1], PredictionFailed)
+    assert "0 rows of predict for 1 rows" in str(answers[1])
+    assert [values(answer) for answer in (answers[0], answers[2]) if isinstance(answer, dict)] == [[2], [6]]
+
+
+async def test_a_full_queue_refuses_at_once(model: Model, executor: ThreadPoolExecutor, metrics: Metrics) -> None:
+    b = batcher(model, executor, metrics)
+    model.gate.clear()
+    first = b.submit(rows(0), OUTPUT, FOREVER)
+    await model.running()
+    waiting = [b.submit(rows(1, 2, 3, 4), OUTPUT, FOREVER), b.submit(rows(5, 6, 7, 8), OUTPUT, FOREVER)]
+    with pytest.raises(Overloaded, match="8 rows are waiting"):
+        b.submit(rows(9), OUTPUT, FOREVER)
+    model.gate.set()
+    await asyncio.gather(first, *waiting)
+    assert values(await b.submit(rows(9), OUTPUT, FOREVER)) == [18]
+
+
+async def test_max_delay_gathers_until_the_batch_is_full(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=9, batching=Batching(max_rows=3, max_delay_ms=10_000))
+    first = b.submit(rows(1), OUTPUT, FOREVER)
+    await asyncio.sleep(0)
+    second = b.submit(rows(2, 3), OUTPUT, FOREVER)
+    await asyncio.gather(first, second)
+    assert model.batches == [[1, 2, 3]]
+
+
+async def test_max_delay_is_the_longest_an_idle_model_waits(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=9, batching=Batching(max_rows=3, max_delay_ms=1))
+    assert values(await b.submit(rows(1), OUTPUT, FOREVER)) == [2]
+
+
+async def test_two_models_share_the_thread_limit(executor: ThreadPoolExecutor, metrics: Metrics) -> None:
+    models = [Model(), Model(), Model()]
+    for model in models:
+        model.gate.clear()
+    futures = [batcher(model, executor, metrics).submit(rows(1), OUTPUT, FOREVER) for model in models]
+    await models[0].running()
+    await models[1].running()
+    assert models[2].batches == []  # two threads, both taken
+    for model in models:
+        model.gate.set()
+    await asyncio.gather(*futures)
+
+
+async def test_close_answers_everything_queued_and_lets_the_running_batch_finish(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics)
+    model.gate.clear()
+    running = b.submit(rows(1), OUTPUT, FOREVER)
+    await model.running()
+    queued = b.submit(rows(2), OUTPUT, FOREVER)
+    b.close()
+    with pytest.raises(VersionNotReady):
+        await queued
+    with pytest.raises(VersionNotReady):
+        b.submit(rows(3), OUTPUT, FOREVER)
+    model.gate.set()
+    assert values(await running) == [2]
+    assert model.batches == [[1]]
+
+
+async def test_an_exit_raised_by_the_model_fails_its_batch_and_not_the_server(
+    executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    def exits(rows: Rows, outputs: tuple[str, ...]) -> Results:
+        raise SystemExit(3)
+
+    b = Batcher(
+        exits, batching=Batching(), inline_rows=0, executor=executor, metrics=ServableMetrics(metrics, "m", "1")
+    )
+    with pytest.raises(PredictionFailed, match="SystemExit"):
+        await b.submit(rows(1), OUTPUT, FOREVER)
+
+
+async def test_batches_rows_and_waits_are_counted(model: Model, executor: ThreadPoolExecutor, metrics: Metrics) -> None:
+    b = batcher(model, executor, metrics, inline_rows=100)
+    await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER), b.submit(rows(3), OUTPUT, FOREVER))
+    labels = {"model_name": "m", "model_version": "1"}
+    value = metrics.registry.get_sample_value
+    assert value("model_manager_rows_total", labels) == 3
+    assert value("model_manager_batch_rows_sum", labels) == 3
+    assert value("model_manager_batch_rows_count", labels) == 1
+    assert value("model_manager_queue_wait_seconds_count", labels) == 2
+    assert value("model_manager_predict_duration_seconds_count", labels) == 1

@@ -22,7 +22,7 @@ Step = Literal["written", "linked", "swapped", "unlinked", "deleted"]
 
 
 class ConfigMapVolume:
-    """A folder that holds one ConfigMap. Keys are flat names, or paths as `items[].path` makes them: `iris/1/a.json`."""
+    """A folder that holds one ConfigMap. Keys are flat names, or paths that `items[].path` makes: `iris/1/a.json`."""
 
     def __init__(self, folder: Path, *, links_before_swap: bool = False) -> None:
         self.folder = folder

@@ -18,6 +18,8 @@ from server.repository.metadata import Metadata, Sha256
 from server.repository.wanted import NAME_PATTERN, version_order
 from server.repository.yaml_lines import Document, KeyPath, read_yaml
 
+_UNKNOWN = "unknown key"
+
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 
@@ -116,7 +118,8 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _first(document: Document, problems: list[tuple[KeyPath, str]]) -> ManifestInvalid:
-    path, problem = min(problems, key=lambda each: document.line_of(each[0]))
+    # A misspelt key is often a missing one too; the misspelling is the one to tell.
+    path, problem = min(problems, key=lambda each: (not each[1].startswith(_UNKNOWN), document.line_of(each[0])))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return document.refusal(path, problem + more)
 
@@ -126,7 +129,7 @@ def _explain(document: Document, details: ErrorDetails) -> tuple[KeyPath, str]:
     path, value = _path_in(document.data, details["loc"]), details["input"]
     match details["type"]:
         case "extra_forbidden":
-            return path, "unknown key" + _suggestion(path)
+            return path, _UNKNOWN + _suggestion(path)
         case "missing":
             return path, "is required"
         case "string_type" if _is_unquoted(value):

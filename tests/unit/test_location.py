@@ -1,0 +1,54 @@
+"""What the words after `artifact:` mean, and which are refused."""
+
+import pytest
+
+from server.repository.location import local_path, scheme_of
+
+
+@pytest.mark.parametrize(
+    ("artifact", "path"),
+    [
+        ("iris-1.joblib", "iris-1.joblib"),
+        ("./iris/1/model.joblib", "iris/1/model.joblib"),
+        ("/mnt/models/iris//1/model.joblib", "/mnt/models/iris/1/model.joblib"),
+        ("/mnt/../models/a.joblib", "/models/a.joblib"),
+        ("file:///mnt/a%20b.joblib", "/mnt/a b.joblib"),
+        ("FILE:///mnt/a#1?.joblib", "/mnt/a#1?.joblib"),
+        ("a:b.joblib", "a:b.joblib"),
+    ],
+)
+def test_paths_and_file_uris_are_local(artifact: str, path: str) -> None:
+    assert local_path(artifact) == path
+
+
+@pytest.mark.parametrize("artifact", ["s3://models/iris/2/model.joblib", "https://host/a/../b", "foo://x"])
+def test_any_other_uri_is_remote(artifact: str) -> None:
+    assert local_path(artifact) is None
+
+
+@pytest.mark.parametrize(
+    ("artifact", "problem"),
+    [
+        ("", "names no file"),
+        ("iris/", "names no file"),
+        ("../other/model.joblib", "leaves the models folder"),
+        ("iris/../../model.joblib", "leaves the models folder"),
+        ("a\0b", "NUL"),
+        ("file:///a%00b", "NUL"),
+        ("file://host/a", "no host"),
+        ("file://", "no host"),
+        ("file:///", "names no file"),
+        ("file:/a", "three slashes"),
+        ("file:///%ff", "can't decode"),
+    ],
+)
+def test_what_can_be_no_path_is_refused_with_a_reason(artifact: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        local_path(artifact)
+
+
+@pytest.mark.parametrize(
+    ("location", "scheme"), [("/a/b", None), ("a://b", "a"), ("S3://b", "s3"), ("1a://b", None), ("a/b://c", None)]
+)
+def test_the_scheme_of_a_location(location: str, scheme: str | None) -> None:
+    assert scheme_of(location) == scheme

@@ -1,0 +1,28 @@
+"""diabetes: how the disease progresses in a year, a number; gradient boosting on an array that may miss values."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere, the trainers share models.training
+
+from models.training import SEED, Trained, train_and_score, training_command
+
+NAME = "diabetes"
+
+
+def train(version: str) -> Trained:
+    """Fit the trees on measurements in their own units; every version is the same."""
+    bunch = load_diabetes(scaled=False)
+    columns = list(bunch.feature_names)
+    model = HistGradientBoostingRegressor(max_iter=60, learning_rate=0.06, min_samples_leaf=15, random_state=SEED)
+    sample, evaluation = train_and_score(model, bunch.data, bunch.target, classification=False)
+    table = pd.DataFrame(bunch.data, columns=columns).assign(progression=bunch.target)
+    return Trained(model, sample, table, "sklearn.datasets:load_diabetes", evaluation, columns)
+
+
+if __name__ == "__main__":
+    training_command(NAME, train)()

@@ -92,6 +92,8 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
     interrupted = asyncio.Event()
 
     def stop() -> None:
+        if system.registry.stopping:
+            return
         logger.info("stopping: what was accepted is finished, for at most %g s", system.settings.drain_timeout_s)
         system.registry.stopping = True
         api.should_exit = True

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Awaitable, Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        server = admin_server(create_admin_app(self._metrics, self._waiting_for), self._settings)
+        server = admin_server(create_admin_app(_Scrape(self._ask), self._waiting_for), self._settings)
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:
@@ -120,8 +121,14 @@ class Supervisor:
             return f"{len(reports)} of {self._settings.workers} workers answer"
         return "; ".join(dict.fromkeys(report.waiting_for for report in reports if report.waiting_for))
 
-    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a scrape with the sum of all workers."""
+
+class _Scrape:
+    """ASGI app that answers a scrape with the sum of all workers."""
+
+    def __init__(self, ask: Callable[[], Awaitable[list[Report]]]) -> None:
+        self._ask = ask
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         registry = CollectorRegistry()
         registry.register(MergedCollector(merge(report.families for report in await self._ask())))
         await make_asgi_app(registry)(scope, receive, send)
@@ -165,8 +172,13 @@ async def _serve_and_report(system: System, api: socket.socket, report_path: Pat
 
     supervisor = multiprocessing.parent_process()
     assert supervisor is not None, "only a supervisor starts workers"
-    # a worker without its supervisor would serve for ever on a port nobody watches
-    asyncio.get_running_loop().add_reader(supervisor.sentinel, os.kill, os.getpid(), signal.SIGTERM)
+    loop, orphaned = asyncio.get_running_loop(), supervisor.sentinel
+
+    def stop() -> None:
+        loop.remove_reader(orphaned)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(orphaned, stop)  # a worker without its supervisor would serve on a port that nobody watches
     server = await asyncio.start_unix_server(report, report_path)
     async with server:
         return await serve(system, api, None)

@@ -149,9 +149,7 @@ class FrameBlocks:
     def __init__(self, signature: Signature, by_object: Any | None) -> None:
         self._object_type = by_object
         columns = signature.columns or ()
-        self._gaps = [
-            position for position, column in enumerate(columns) if column.nullable and column_dtype(column).hasobject
-        ]
+        self._fill_gaps = any(column.nullable and column_dtype(column).hasobject for column in columns)
         self._width = len(columns)
         by_dtype: dict[np.dtype[Any], list[int]] = {}
         for position, column in enumerate(columns):
@@ -167,13 +165,13 @@ class FrameBlocks:
         for dtype, positions, by_name, by_position in self._groups:
             # A row of the other kind has no such attribute, or no such item: TypeError, AttributeError.
             table = np.array(list(map(by_name if by_object else by_position, rows)), dtype=dtype)
+            if self._fill_gaps and dtype.hasobject:
+                mark_missing(table)
             if len(positions) == 1:
                 blocks[positions[0]] = table
             else:
                 for position, block in zip(positions, table.T, strict=True):
                     blocks[position] = block
-        for position in self._gaps:
-            mark_missing(blocks[position])
         return tuple(blocks)
 
 
@@ -199,12 +197,12 @@ def text_block(values: list[Any]) -> Array:
     if not values:
         raise Doubt
     block: Array = np.array(values, dtype=np.object_)
-    if None in values:
-        mark_missing(block)
+    mark_missing(block)
     return block
 
 
 def mark_missing(block: Array) -> None:
     """Replace None by NaN in an object block."""
-    missing: Any = None
-    np.putmask(block, np.equal(block, missing), np.nan)
+    if None in block.ravel().tolist():  # far quicker than comparing arrays when nothing is missing
+        missing: Any = None
+        np.putmask(block, np.equal(block, missing), np.nan)

@@ -33,7 +33,10 @@ def parse(body: bytes) -> object:
     Raises InvalidInput with the byte at which the text stops being JSON.
     """
     try:
+        body.decode()
         msgspec.json.decode(body)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except msgspec.ValidationError:
         # A number that no float holds, though the text may be sound: the standard library reads it as infinity, so that
         # the cell can be named. It also reads escaped lone surrogates, which nothing after it could write.
@@ -41,12 +44,10 @@ def parse(body: bytes) -> object:
             raise InvalidInput("the body holds a number that is out of range") from None
     except msgspec.DecodeError as error:
         _refuse_malformed(body, str(error))
-    except UnicodeDecodeError:
-        _refuse_encoding(body)
     except RecursionError:
         raise InvalidInput("the body is not served: it is nested too deeply") from None
     try:
-        return json.loads(body, object_pairs_hook=_object)
+        return json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except RecursionError:
         raise InvalidInput("the body is not served: it is nested too deeply") from None
     except ValueError as error:
@@ -107,21 +108,18 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return RepeatedKey(pairs, times.most_common(1)[0][0])
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidInput(f"the body is not JSON: it holds {name}; send null where missing")
+
+
 def _refuse_malformed(body: bytes, message: str) -> NoReturn:
     if not body.strip():
         raise InvalidInput("the body is empty, expected a JSON object")
     position = _BYTE_POSITION.search(message)
     if position is None:
         raise InvalidInput(f"the body is not JSON: it ends too early, at byte {len(body)}")
-    at = int(position[1])
+    fault = message[: position.start()].removeprefix("JSON is malformed: ").strip()
+    at = int(position[1]) - (fault == "trailing characters")  # there msgspec counts one too many
     if body[at : at + 3].lower() in (b"nan", b"inf"):
         raise InvalidInput(f"the body is not JSON at byte {at}: NaN and Infinity are not JSON; send null where missing")
-    raise InvalidInput(f"the body is not JSON: {message.removeprefix('JSON is malformed: ')}")
-
-
-def _refuse_encoding(body: bytes) -> NoReturn:
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-    raise InvalidInput("the body is not UTF-8")
+    raise InvalidInput(f"the body is not JSON: {fault} at byte {at}")

@@ -14,7 +14,7 @@ from server.errors import InvalidInput
 from server.signature import DTYPES, Column, Datatype, Layout, Rows, Signature
 
 _LONGEST_DIMENSION = 2**31
-_NUMERIC_ERROR = "16-bit floats have no JSON form; send FP32 or FP64"
+_NO_HALF = "16-bit floats have no JSON form; send FP32 or FP64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _datatype(value: object, place: str) -> Datatype:
     if not isinstance(value, str) or value not in DTYPES:
         raise InvalidInput(f"{place}: unknown datatype {excerpt(value)}; known: {', '.join(DTYPES)}")
     if value == "FP16":
-        raise InvalidInput(f"{place}: datatype FP16 cannot be read: {_NUMERIC_ERROR}")
+        raise InvalidInput(f"{place}: datatype FP16 cannot be read: {_NO_HALF}")
     return cast(Datatype, value)
 
 

@@ -140,6 +140,6 @@ def _narrower_integer(one: Datatype, other: Datatype) -> Datatype:
 
 def _values(values: list[Any], dtype: np.dtype[Any]) -> Array:
     block: Array = np.array(values, dtype=dtype)
-    if dtype.hasobject and None in values:
+    if dtype.hasobject:
         mark_missing(block)
     return block

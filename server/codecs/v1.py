@@ -83,7 +83,7 @@ class V1Codec:
         given = [key for key in ("instances", "inputs") if key in document]
         if len(given) != 1:
             has = "has both" if given else "has neither"
-            raise InvalidInput(f'the body {has} "instances" (a list of rows) and "inputs" (columns); send one of them')
+            raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
         if not isinstance(document.get("parameters", {}), dict | None):
             raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
         source = given[0]

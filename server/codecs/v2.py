@@ -104,7 +104,7 @@ class V2Codec:
         chosen = self._choice.every
         if request.outputs:
             chosen = self._choice.choose([output.name for output in request.outputs])
-        return PredictRequest(Rows(blocks), chosen, request.id or None)
+        return PredictRequest(Rows(blocks), chosen, None if request.id is msgspec.UNSET else request.id)
 
     def _reference_request(self, body: bytes) -> PredictRequest:
         document = parse_object(body)
@@ -117,7 +117,7 @@ class V2Codec:
             raise InvalidInput(f"id: expected a string, got {excerpt(given_id)}")
         if not isinstance(document.get("parameters"), dict | None):
             raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
-        return PredictRequest(rows, self._reference_outputs(document.get("outputs")), given_id or None)
+        return PredictRequest(rows, self._reference_outputs(document.get("outputs")), given_id)
 
     def _reference_outputs(self, outputs: object) -> tuple[str, ...]:
         if outputs is None or outputs == []:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from operator import attrgetter
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -16,6 +17,7 @@ from server import __version__
 from server.api import problems
 from server.api.health import Health
 from server.api.predict import Predict
+from server.api.scrape import Scrape
 from server.api.v1 import V1
 from server.api.v2 import V2
 from server.errors import ModelManagerError
@@ -70,13 +72,15 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
     )
 
 
-def create_admin_app(metrics: ASGIApp, waiting_for: Callable[[], Awaitable[str]]) -> Starlette:
+def create_admin_app(
+    metrics: Callable[[], Awaitable[CollectorRegistry]], waiting_for: Callable[[], Awaitable[str]]
+) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
     health = Health(waiting_for)
     return Starlette(
         routes=[
             Route("/", _describe_admin),
-            Route("/metrics", metrics),
+            Route("/metrics", Scrape(metrics)),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
         ],

@@ -12,13 +12,11 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import msgspec
-from prometheus_client import CollectorRegistry, make_asgi_app
-from starlette.types import Receive, Scope, Send
+from prometheus_client import CollectorRegistry
 
 from server.app import create_admin_app
 from server.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
@@ -72,7 +70,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        server = admin_server(create_admin_app(_Scrape(self._ask), self._waiting_for), self._settings)
+        server = admin_server(create_admin_app(self._metrics, self._waiting_for), self._settings)
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:
@@ -121,17 +119,11 @@ class Supervisor:
             return f"{len(reports)} of {self._settings.workers} workers answer"
         return "; ".join(dict.fromkeys(report.waiting_for for report in reports if report.waiting_for))
 
-
-class _Scrape:
-    """ASGI app that answers a scrape with the sum of all workers."""
-
-    def __init__(self, ask: Callable[[], Awaitable[list[Report]]]) -> None:
-        self._ask = ask
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _metrics(self) -> CollectorRegistry:
+        """The sum of all workers' metrics."""
         registry = CollectorRegistry()
         registry.register(MergedCollector(merge(report.families for report in await self._ask())))
-        await make_asgi_app(registry)(scope, receive, send)
+        return registry
 
 
 async def _ended(worker: SpawnProcess) -> None:

@@ -41,7 +41,9 @@ class LiveServer:
         self.plain: list[str] = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        addresses = wait_until(lambda: self.logged("serving ") or self.process.poll() is not None, "the server to listen")
+        addresses = wait_until(
+            lambda: self.logged("serving ") or self.process.poll() is not None, "the server to listen"
+        )
         if addresses is True:
             raise AssertionError(f"the server ended with {self.process.returncode}: {self.plain}")
         self.api = httpx.Client(base_url=addresses[0]["api"], timeout=DEADLINE_S)
@@ -67,6 +69,11 @@ class LiveServer:
         """The repository index, by model and version."""
         rows = self.api.post("/v2/repository/index").json()
         return {(row["name"], row["version"]): row for row in rows}
+
+    def status(self, model: str, version: str) -> tuple[str, str]:
+        """State and reason of one version in the index; empty when it is not listed."""
+        row = self.index().get((model, version), {"state": "", "reason": ""})
+        return row["state"], row["reason"]
 
     def predict(self, model: str, instances: list[Any], version: str | None = None, **extra: Any) -> httpx.Response:
         """Ask by V1."""

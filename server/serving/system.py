@@ -82,6 +82,10 @@ class System:
         """Why this process should get no traffic now; empty when it should."""
         return self.registry.waiting_for()
 
+    async def current_metrics(self) -> CollectorRegistry:
+        """What a scrape shows now."""
+        return self.metrics_registry
+
     def _live_versions(self) -> Iterable[LiveVersion]:
         for name, view in self.registry.snapshot.models.items():
             for version, status in view.statuses.items():

@@ -99,7 +99,7 @@ def test_a_corrupt_artifact_leaves_the_old_version_answering_and_says_why(
 
 
 def test_bytes_that_are_not_the_declared_ones_are_never_unpickled(volume: ConfigMapVolume, server: LiveServer) -> None:
-    volume.write(config({"1": ONE, "2": TWO}, v2="0" * 64))
+    volume.write(config({"1": ONE, "2": TWO}, v2="f" * 64))
     wait_until(lambda: server.status("m", "2")[0] == "UNAVAILABLE", "version 2 to be refused")
     assert "digest_mismatch" in server.status("m", "2")[1]
     assert answer(server) == 1

@@ -1,6 +1,7 @@
 """metadata.json: what a package says of its artifact. Written by packaging, read before an artifact is loaded."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
@@ -149,21 +150,20 @@ def declared_from(metadata: Metadata) -> Declared:
 
     Raises LoadFailed("metadata_invalid") for more than one tensor, or one that is not [-1] or [-1, columns].
     """
-    columns, tensor = None, None
-    if metadata.inputs and isinstance(metadata.inputs[0], TensorInput):
-        tensor = _declared_tensor([one for one in metadata.inputs if isinstance(one, TensorInput)])
-    elif metadata.inputs:
-        columns = tuple(
-            DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()))
-            for one in metadata.inputs
-            if isinstance(one, ColumnInput)
-        )
+    inputs: Sequence[ColumnInput | TensorInput] = metadata.inputs or ()
+    tensors = [one for one in inputs if isinstance(one, TensorInput)]
+    tensor = _declared_tensor(tensors) if tensors else None
+    columns = tuple(
+        DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()))
+        for one in inputs
+        if isinstance(one, ColumnInput)
+    )
     outputs = None
     if metadata.outputs:
         outputs = tuple(
             Output(one.name, one.datatype, tuple(one.shape), tuple(one.classes or ())) for one in metadata.outputs
         )
-    return Declared(columns, tensor, outputs)
+    return Declared(columns or None, tensor, outputs)
 
 
 def _declared_tensor(tensors: list[TensorInput]) -> DeclaredTensor:

@@ -65,7 +65,8 @@ class Source:
 
     def _read(self, generation: Generation) -> WantedState:
         try:
-            text = Path(generation.real, MANIFEST).read_bytes()
+            with open(os.path.join(generation.real, MANIFEST), "rb") as file:
+                text = file.read()
         except FileNotFoundError:
             return self._read_without_manifest(generation)
         return read_manifest_form(self._manifest(text), generation, self._digests)

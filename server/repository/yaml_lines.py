@@ -17,7 +17,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 32
-_MAX_NODES = 1_000_000
+_FEW_NODES = 10_000
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp"))
@@ -59,7 +59,7 @@ def read_yaml(text: bytes, name: str) -> Document:
         _check_depth(source, name)
         loader = _Loader(source)
         try:
-            return _Reading(loader, name).document()
+            return _Reading(loader, name, size=len(source)).document()
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -71,11 +71,12 @@ def read_yaml(text: bytes, name: str) -> Document:
 class _Reading:
     """One walk over the node graph; aliases are followed, within limits."""
 
-    def __init__(self, loader: Any, name: str) -> None:
+    def __init__(self, loader: Any, name: str, *, size: int) -> None:
         self._loader = loader
         self._name = name
         self._lines: dict[KeyPath, int] = {(): 1}
         self._nodes = 0
+        self._most_nodes = max(_FEW_NODES, size)  # without aliases every value takes at least one character
 
     def document(self) -> Document:
         node = self._loader.get_single_node()
@@ -83,8 +84,8 @@ class _Reading:
 
     def _value(self, node: yaml.Node, path: KeyPath) -> object:
         self._nodes += 1
-        if self._nodes > _MAX_NODES:
-            raise self._refusal(node, path, "aliases make the document too large")
+        if self._nodes > self._most_nodes:
+            raise self._refusal(node, path, "aliases make the document many times larger than it is written")
         if len(path) > _MAX_DEPTH:  # aliases can nest deeper than the text does, and can hold themselves
             raise self._refusal(node, path, f"nested more than {_MAX_DEPTH} deep")
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from server.errors import LoadFailed
-from server.repository.metadata import ColumnInput, TensorInput, parse_metadata
+from server.repository.metadata import ColumnInput, TensorInput, declared_from, parse_metadata
+from server.signature import Declared, DeclaredColumn, DeclaredTensor, Output
 
 WHOLE = {
     "name": "iris",
@@ -70,3 +71,47 @@ def test_a_mistake_is_named_by_its_key(text: str, message: str) -> None:
         parse_metadata(text.encode())
     assert caught.value.reason == "metadata_invalid"
     assert f"metadata.json: {message}" in str(caught.value)
+
+
+def test_columns_and_outputs_become_plain_values() -> None:
+    assert declared_from(parse_metadata(json.dumps(WHOLE).encode())) == Declared(
+        columns=(DeclaredColumn("sepal", "FP64", None, ()), DeclaredColumn("color", "BYTES", None, ("red",))),
+        tensor=None,
+        outputs=(Output("predict", "INT64", (-1,), (0, 1)),),
+    )
+
+
+def test_metadata_that_says_nothing_declares_nothing() -> None:
+    assert declared_from(parse_metadata(b"{}")) == Declared(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "width", "columns"),
+    [
+        ({"shape": [-1]}, None, None),
+        ({"shape": [-1, -1]}, None, None),
+        ({"shape": [-1, 2]}, 2, None),
+        ({"shape": [-1, 2], "columns": ["a", "b"]}, 2, ("a", "b")),
+    ],
+)
+def test_a_tensor_becomes_a_plain_value(
+    tensor: dict[str, object], width: int | None, columns: tuple[str, ...] | None
+) -> None:
+    text = json.dumps({"inputs": [{"datatype": "FP32", **tensor}]}).encode()
+    assert declared_from(parse_metadata(text)).tensor == DeclaredTensor("input", "FP32", width, columns, None)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([{"shape": [-1, 2]}, {"shape": [-1, 2]}], "an estimator takes one tensor; declare one"),
+        ([{"shape": [3, 2]}], r"\[3, 2\] is not \[-1\] or \[-1, columns\]"),
+        ([{"shape": []}], "is not"),
+        ([{"shape": [-1, 2, 2]}], "is not"),
+        ([{"shape": [-1, 2], "columns": ["a"]}], "1 names for 2 columns"),
+    ],
+)
+def test_a_tensor_no_estimator_takes_is_refused(inputs: list[dict[str, object]], message: str) -> None:
+    text = json.dumps({"inputs": [{"datatype": "FP32", **each} for each in inputs]}).encode()
+    with pytest.raises(LoadFailed, match=message):
+        declared_from(parse_metadata(text))

@@ -1,0 +1,115 @@
+"""No byte of an artifact is handed out before its digest is the right one."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from server.errors import LoadFailed
+from server.repository.artifact import open_artifact, open_local
+from server.repository.wanted import Batching, ServableId, WantedVersion
+
+CONTENT = b"a pickled estimator"
+SHA = hashlib.sha256(CONTENT).hexdigest()
+OTHER = "f" * 64
+
+
+def wanted(location: object, *, sha256: str | None = None, digest: str | None = SHA) -> WantedVersion:
+    return WantedVersion(ServableId("iris", "1"), str(location), sha256, digest, None, Batching(), None)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    path = tmp_path / "model.joblib"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def refusal(version: WantedVersion) -> LoadFailed:
+    with pytest.raises(LoadFailed) as caught:
+        open_artifact(version)
+    return caught.value
+
+
+@pytest.mark.parametrize("sha256", [None, SHA])
+def test_the_right_file_is_handed_out_from_its_first_byte(artifact: Path, sha256: str | None) -> None:
+    with open_artifact(wanted(artifact, sha256=sha256)) as file:
+        assert file.read() == CONTENT
+
+
+def test_bytes_other_than_declared_are_refused_with_both_digests_and_a_cure(artifact: Path) -> None:
+    error = refusal(wanted(artifact, sha256=OTHER))
+    assert error.reason == "digest_mismatch"
+    assert f"sha256 {OTHER[:12]}… was declared, the file has {SHA[:12]}…" in str(error)
+    assert "publish the file that was declared" in str(error)
+
+
+@pytest.mark.parametrize("digest", [OTHER, None])
+def test_bytes_that_changed_since_the_folder_was_read_are_refused(artifact: Path, digest: str | None) -> None:
+    error = refusal(wanted(artifact, digest=digest))
+    assert error.reason == "digest_mismatch"
+    assert "changed while being read, will be read again" in str(error)
+
+
+def test_a_refused_file_is_closed(artifact: Path) -> None:
+    opened: list[BinaryIO] = []
+
+    def remember(path: str) -> BinaryIO:
+        opened.append(open_local(path))
+        return opened[0]
+
+    with pytest.raises(LoadFailed):
+        open_artifact(wanted(artifact, sha256=OTHER), {"file": remember})
+    assert opened[0].closed
+
+
+def test_a_file_that_is_replaced_after_it_was_opened_is_read_as_it_was(artifact: Path) -> None:
+    with open_artifact(wanted(artifact)) as file:
+        (artifact.parent / "new").write_bytes(b"something else")
+        (artifact.parent / "new").replace(artifact)
+        assert file.read() == CONTENT
+
+
+def test_no_file_is_missing(artifact: Path) -> None:
+    assert refusal(wanted(artifact.parent / "nothing")).reason == "missing"
+    assert refusal(wanted(artifact / "below-a-file")).reason == "missing"
+
+
+def test_what_is_no_file_is_unreadable_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        error = refusal(wanted(path))
+        assert (error.reason, str(error)) == ("unreadable", f"{path} is not a file")
+
+
+def test_what_the_operating_system_refuses_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    error = refusal(wanted(tmp_path / "loop"))
+    assert error.reason == "unreadable"
+    assert "cannot be read: Too many levels of symbolic links" in str(error)
+
+
+def test_a_scheme_without_an_opener_is_named_with_those_there_are() -> None:
+    error = refusal(wanted("s3://models/iris.joblib"))
+    assert error.reason == "unsupported_scheme"
+    assert str(error) == "s3://models/iris.joblib: cannot fetch s3:// (this server can: file)"
+
+
+def test_other_schemes_are_opened_by_what_is_passed_in_and_checked_alike() -> None:
+    openers = {"s3": lambda location: io.BytesIO(CONTENT)}
+    with open_artifact(wanted("s3://models/iris.joblib", sha256=SHA), openers) as file:
+        assert file.read() == CONTENT
+    with pytest.raises(LoadFailed, match="was declared"):
+        open_artifact(wanted("s3://models/iris.joblib", sha256=OTHER, digest=OTHER), openers)
+
+
+def test_trouble_without_a_system_message_is_told_in_its_own_words() -> None:
+    def refuse(location: str) -> BinaryIO:
+        raise OSError("the bucket is closed")
+
+    with pytest.raises(LoadFailed, match="cannot be read: the bucket is closed") as caught:
+        open_artifact(wanted("s3://models/iris.joblib"), {"s3": refuse})
+    assert caught.value.reason == "unreadable"

@@ -1,0 +1,96 @@
+"""Digests are taken once for as long as a file stays what it is."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from server.repository import digests as digests_module
+from server.repository.digests import Digests
+
+LATER = 2**62  # so far from now that every file has been quiet for long
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were really read, in order."""
+    names: list[str] = []
+    really = digests_module.sha256_of
+
+    def listing(file: object) -> str:
+        names.append(Path(file.name).name)  # type: ignore[attr-defined]
+        return really(file)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(digests_module, "sha256_of", listing)
+    return names
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    assert Digests().of(str(tmp_path / "a")) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_an_unchanged_file_is_read_once_however_often_it_is_polled(tmp_path: Path, hashed: list[str]) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    digests = Digests(lambda: LATER)
+    assert len({digests.of(str(tmp_path / "a")) for _ in range(5)}) == 1
+    digests.forget_unused()
+    digests.of(str(tmp_path / "a"))
+    assert hashed == ["a"]
+
+
+def test_a_file_written_a_moment_ago_is_not_trusted_yet(tmp_path: Path, hashed: list[str]) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    digests = Digests(lambda: (tmp_path / "a").stat().st_ctime_ns)
+    digests.of(str(tmp_path / "a"))
+    digests.of(str(tmp_path / "a"))
+    assert hashed == ["a", "a"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    tmp_path: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    digests = Digests(lambda: LATER)
+    really = digests_module.sha256_of
+
+    def meanwhile_appended(file: object) -> str:
+        digest = really(file)  # type: ignore[arg-type]
+        with (tmp_path / "a").open("ab") as more:
+            more.write(b"more")
+        return digest
+
+    monkeypatch.setattr(digests_module, "sha256_of", meanwhile_appended)
+    digests.of(str(tmp_path / "a"))
+    monkeypatch.setattr(digests_module, "sha256_of", really)
+    assert digests.of(str(tmp_path / "a")) == hashlib.sha256(b"contentmore").hexdigest()
+    assert hashed == ["a", "a"]
+
+
+def test_a_replaced_file_is_read_again_although_its_time_and_size_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    digests = Digests(lambda: LATER)
+    before, times = digests.of(str(path)), path.stat()
+    (tmp_path / "b").write_bytes(b"new")
+    os.utime(tmp_path / "b", ns=(times.st_atime_ns, times.st_mtime_ns))
+    (tmp_path / "b").replace(path)
+    assert digests.of(str(path)) != before
+
+
+def test_what_is_no_longer_asked_for_is_forgotten(tmp_path: Path, hashed: list[str]) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    digests = Digests(lambda: LATER)
+    digests.of(str(tmp_path / "a"))
+    digests.forget_unused()
+    digests.forget_unused()
+    digests.of(str(tmp_path / "a"))
+    assert hashed == ["a", "a"]
+
+
+def test_what_cannot_be_read_has_no_digest_and_delays_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    digests = Digests()
+    assert [digests.of(str(tmp_path / name)) for name in ("missing", "pipe", "loop", ".")] == [None] * 4

@@ -5,21 +5,20 @@ it parses; whatever else looks odd raises one of DOUBTS. The codec then reads th
 which names the fault or finds that there is none.
 """
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from server.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, column_dtype, tensor_dtype
-from server.signature import Array, Column, Datatype, Layout, Signature
+from server.signature import DTYPES, Array, Column, Datatype, Layout, Signature
 
 DOUBTS: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 """What fast decoding may raise; msgspec's errors and UnicodeDecodeError are ValueErrors."""
 
 Blocks = tuple[Array, ...]
-Pick = Callable[[Any], Any]
 
 
 class Doubt(ValueError):
@@ -109,7 +108,9 @@ class TypedRows:
         return (row_type if by_object is None else row_type | by_object), by_object
 
     def _text_block(self, rows: list[Any]) -> Blocks:
-        return (text_block(rows),)
+        if not rows:
+            raise Doubt
+        return (column_block(rows, DTYPES["BYTES"]),)
 
     def _tensor_of_any_width(self, rows: list[Any]) -> Blocks:
         block = np.array(rows, dtype=np.float64)
@@ -126,14 +127,10 @@ class TensorBlock:
         self._dtype = tensor_dtype(signature)
         self._fill_gaps = self._dtype.hasobject and any(column.nullable for column in columns)
         self._object_type = by_object
-        self._pick = attrgetter(*(f"c{position}" for position in range(len(columns))))
-        self._single = len(columns) == 1
 
     def __call__(self, rows: list[Any]) -> Blocks:
         if type(rows[0]) is self._object_type:
-            block = np.array(list(map(self._pick, rows)), dtype=self._dtype)
-            if self._single:
-                block = block.reshape(-1, 1)
+            block = np.array(list(map(astuple, rows)), dtype=self._dtype)
         else:
             block = np.array(rows, dtype=self._dtype)
         if block.ndim != 2:
@@ -144,35 +141,20 @@ class TensorBlock:
 
 
 class FrameBlocks:
-    """Store rows as one (rows,) block per column: columns of one dtype are gathered into one array, then split."""
+    """Store rows as one (rows,) block per column."""
 
     def __init__(self, signature: Signature, by_object: Any | None) -> None:
         self._object_type = by_object
-        columns = signature.columns or ()
-        self._fill_gaps = any(column.nullable and column_dtype(column).hasobject for column in columns)
-        self._width = len(columns)
-        by_dtype: dict[np.dtype[Any], list[int]] = {}
-        for position, column in enumerate(columns):
-            by_dtype.setdefault(column_dtype(column), []).append(position)
-        self._groups: list[tuple[np.dtype[Any], list[int], Pick, Pick]] = [
-            (dtype, positions, attrgetter(*(f"c{each}" for each in positions)), itemgetter(*positions))
-            for dtype, positions in by_dtype.items()
-        ]
+        self._dtypes = [column_dtype(column) for column in signature.columns or ()]
 
     def __call__(self, rows: list[Any]) -> Blocks:
-        by_object = type(rows[0]) is self._object_type
-        blocks: list[Any] = [None] * self._width
-        for dtype, positions, by_name, by_position in self._groups:
-            # A row of the other kind has no such attribute, or no such item: TypeError, AttributeError.
-            table = np.array(list(map(by_name if by_object else by_position, rows)), dtype=dtype)
-            if self._fill_gaps and dtype.hasobject:
-                mark_missing(table)
-            if len(positions) == 1:
-                blocks[positions[0]] = table
-            else:
-                for position, block in zip(positions, table.T, strict=True):
-                    blocks[position] = block
-        return tuple(blocks)
+        # A row of the other kind is no struct, or cannot be iterated over: TypeError.
+        tuples = map(astuple, rows) if type(rows[0]) is self._object_type else rows
+        return self.from_columns(zip(*tuples, strict=True))
+
+    def from_columns(self, columns: Iterable[Sequence[Any]]) -> Blocks:
+        """Store one sequence of values per column, None for a missing one."""
+        return tuple([column_block(values, dtype) for values, dtype in zip(columns, self._dtypes, strict=True)])
 
 
 class TypedColumns:
@@ -185,19 +167,24 @@ class TypedColumns:
         if by_object is None or not columns:
             raise Doubt("no typed decoder")
         self.type = by_object
-        self._store = FrameBlocks(signature, None) if signature.layout is Layout.FRAME else TensorBlock(signature, None)
+        self._frame = FrameBlocks(signature, None) if signature.layout is Layout.FRAME else None
+        self._tensor = TensorBlock(signature, None)
 
     def blocks(self, columns: Any) -> Blocks:
         """Store parsed columns. Raises one of DOUBTS unless they are equally long."""
-        return self._store(list(zip(*msgspec.structs.astuple(columns), strict=True)))
+        values = astuple(columns)
+        if self._frame is None:
+            return self._tensor(list(zip(*values, strict=True)))
+        if len(set(map(len, values))) != 1 or not values[0]:
+            raise Doubt
+        return self._frame.from_columns(values)
 
 
-def text_block(values: list[Any]) -> Array:
-    """Store strings, None for a missing one, as an object block. Raises Doubt for no values."""
-    if not values:
-        raise Doubt
-    block: Array = np.array(values, dtype=np.object_)
-    mark_missing(block)
+def column_block(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
+    """Store one column's values as a (rows,) block; None is NaN in float and object blocks."""
+    if dtype.hasobject and None in values:
+        values = [np.nan if value is None else value for value in values]
+    block: Array = np.array(values, dtype=dtype)
     return block
 
 

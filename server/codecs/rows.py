@@ -4,7 +4,7 @@ The fast paths of the protocols must agree with it; golden rows of a package are
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def rows_from_instances(instances: Sequence[object], signature: Signature, *, so
     return assemble(cells, signature)
 
 
-def rows_from_columns(columnar: Mapping[str, object], signature: Signature, *, source: str = "inputs") -> Rows:
+def rows_from_columns(columnar: dict[str, object], signature: Signature, *, source: str = "inputs") -> Rows:
     """Check columns, given as lists of equal length keyed by name, and store them as blocks.
 
     Raises InvalidInput naming `source`, column and row.
@@ -104,10 +104,9 @@ def column_label(column: Column, signature: Signature) -> str:
     return f", column {excerpt(column.name)}" if named else f", column {column.name}"
 
 
-def check_names(given: Mapping[str, object], names: Sequence[str], place: str) -> None:
+def check_names(given: dict[str, object], names: Sequence[str], place: str) -> None:
     """Raise InvalidInput if columns are repeated, unknown (with the nearest known name) or missing."""
-    if isinstance(given, dict):
-        refuse_repeated_key(given, place)
+    refuse_repeated_key(given, place)
     known = set(names)
     for name in given:
         if name not in known:

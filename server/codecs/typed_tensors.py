@@ -11,10 +11,14 @@ import msgspec
 import numpy as np
 
 from server.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, column_dtype, tensor_dtype
-from server.codecs.compiled import Blocks, Doubt, cell_type, list_type, mark_missing, text_block
-from server.signature import DTYPES, Array, Column, Datatype, Layout, Signature
+from server.codecs.compiled import Blocks, Doubt, cell_type, column_block, list_type
+from server.signature import DTYPES, Column, Datatype, Layout, Signature
 
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
+
+
+Parameters = dict[str, str | int | float | bool | None] | msgspec.UnsetType | None
+"""Parameters as the protocol has them, flat; whoever nests them is read by the reference path."""
 
 
 class RawTensor(msgspec.Struct, gc=False):
@@ -24,7 +28,7 @@ class RawTensor(msgspec.Struct, gc=False):
     shape: list[int]
     datatype: str
     data: msgspec.Raw
-    parameters: dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    parameters: Parameters = msgspec.UNSET
 
 
 class TypedTensors:
@@ -36,9 +40,12 @@ class TypedTensors:
         columns = signature.columns
         by_name = columns is not None and not self._text and (signature.named or self._frame)
         self._positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
-        self._columns = [(column_dtype(column), decoders_for(column)) for column in columns or () if by_name]
         self._width = len(columns) if columns is not None else None
         self._dtype = tensor_dtype(signature)
+        self._columns = []
+        for column in columns or () if by_name else ():
+            dtype = column_dtype(column) if self._frame else self._dtype
+            self._columns.append((dtype, decoders_for(column, dtype)))
         self._whole = self._whole_decoders(signature)
 
     def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
@@ -52,7 +59,7 @@ class TypedTensors:
         for tensor in tensors:
             position = self._positions[tensor.name]
             dtype, decoders = self._columns[position]
-            block = _values(decoders[tensor.datatype].decode(tensor.data), dtype)
+            block = column_block(decoders[tensor.datatype].decode(tensor.data), dtype)
             if tensor.shape not in ([rows], [rows, 1]) or block.shape != (rows,) or blocks[position] is not None:
                 raise Doubt
             blocks[position] = block
@@ -66,14 +73,14 @@ class TypedTensors:
     def _from_one(self, tensor: RawTensor) -> Blocks:
         values = self._whole[tensor.datatype].decode(tensor.data)
         if self._text:
-            block = text_block(values)
+            block = column_block(values, self._dtype)
             if tensor.shape not in ([len(values)], [len(values), 1]):
                 raise Doubt
             return (block,)
         rows, width = tensor.shape
         if width != (self._width or width) or width < 1:
             raise Doubt
-        block = _values(values, self._dtype)
+        block = column_block(values, self._dtype)
         if block.ndim == 1 and len(block) == rows * width:
             block = block.reshape(rows, width)
         elif block.shape != (rows, width):
@@ -84,20 +91,28 @@ class TypedTensors:
         """Prepare decoders for the whole in one tensor, where all columns follow the same rules."""
         columns = signature.columns
         if self._text:
-            return decoders_for(columns[0] if columns else Column(signature.tensor, "BYTES"))
+            return decoders_for(columns[0] if columns else Column(signature.tensor, "BYTES"), self._dtype)
         if columns is None:
-            return decoders_for(Column("", "FP64"), nested=True)
+            return decoders_for(Column("", "FP64"), self._dtype, nested=True)
         if len({(column.datatype, column.nullable) for column in columns}) != 1:
             return {}
         if self._frame and columns[0].datatype == "BYTES":
             return {}
-        return decoders_for(columns[0], nested=columns[0].datatype != "BYTES")
+        dtype = column_dtype(columns[0]) if self._frame else self._dtype
+        return decoders_for(columns[0], dtype, nested=columns[0].datatype != "BYTES")
 
 
-def decoders_for(column: Column, *, nested: bool = False) -> Decoders:
-    """Prepare, for every datatype that may carry this column, a decoder of its values; `nested` also takes rows."""
+def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) -> Decoders:
+    """Prepare, for every datatype that may carry this column, a decoder of its values; `nested` also takes rows.
+
+    Only carriers whose values come out of a block of `dtype` exactly as by the reference path are among them.
+    """
     decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+    if column.datatype == "UINT64" and dtype != DTYPES["UINT64"]:
+        return decoders  # nothing would check the upper bound
     for datatype in DTYPES:
+        if dtype.hasobject and datatype != column.datatype:
+            continue  # an object block would keep the carrier's kind of number
         try:
             item = _carried_type(column, datatype)
         except Doubt:
@@ -136,10 +151,3 @@ def _narrower_integer(one: Datatype, other: Datatype) -> Datatype:
         ):
             return inner
     raise Doubt
-
-
-def _values(values: list[Any], dtype: np.dtype[Any]) -> Array:
-    block: Array = np.array(values, dtype=dtype)
-    if dtype.hasobject:
-        mark_missing(block)
-    return block

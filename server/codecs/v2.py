@@ -14,26 +14,24 @@ from server.codecs.compiled import DOUBTS, Doubt
 from server.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
 from server.codecs.outputs import OutputChoice, encode_flat, encode_json
 from server.codecs.tensors import rows_from_tensors
-from server.codecs.typed_tensors import RawTensor, TypedTensors
+from server.codecs.typed_tensors import Parameters, RawTensor, TypedTensors
 from server.errors import InvalidInput
 from server.signature import Array, Column, Layout, PredictRequest, Rows, Signature, datatype_of
-
-_Parameters = dict[str, msgspec.Raw] | msgspec.UnsetType | None
 
 
 class _RawOutput(msgspec.Struct, gc=False):
     name: str
-    parameters: _Parameters = msgspec.UNSET
+    parameters: Parameters = msgspec.UNSET
 
 
 class _RawRequest(msgspec.Struct, gc=False):
     inputs: list[RawTensor]
     id: str | msgspec.UnsetType | None = msgspec.UNSET
     outputs: list[_RawOutput] | msgspec.UnsetType | None = msgspec.UNSET
-    parameters: _Parameters = msgspec.UNSET
+    parameters: Parameters = msgspec.UNSET
     # Some clients repeat what the path already says; neither key means anything here.
-    model_name: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    model_version: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    model_name: str | msgspec.UnsetType | None = msgspec.UNSET
+    model_version: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class V2Codec:
@@ -150,7 +148,7 @@ def _count_keys(request: _RawRequest) -> int:
     return keys
 
 
-def _count_parameter_keys(parameters: _Parameters) -> int:
+def _count_parameter_keys(parameters: Parameters) -> int:
     if parameters is msgspec.UNSET:
         return 0
     return 1 + len(parameters or ())

@@ -23,6 +23,7 @@ from server.errors import InvalidInput
         (b'{"a": "\xff"}', "not UTF-8: invalid start byte at byte 7"),
         (b'{"a": "\xe9', "not UTF-8: unexpected end of data at byte 7"),
         (b"[" * 100_000, "nested too deeply"),
+        (b"[1e999," + b"[" * 100_000, "nested too deeply"),
         (b"[" * 900 + b"]" * 900, None),
         (b'[1e999, "\\ud800"]', "out of range"),
         (b"[" + b"1" * 5000 + b"]", "out of range"),

@@ -27,6 +27,7 @@ FRAME = Signature(
     OUTPUTS,
 )
 ONE_COLUMN_FRAME = Signature(Layout.FRAME, (Column("city", "BYTES"),), True, OUTPUTS)
+CITIES = Signature(Layout.FRAME, (Column("city", "BYTES"), Column("land", "BYTES")), True, OUTPUTS)
 TEXT = Signature(Layout.TEXT, None, False, OUTPUTS)
 NULLABLE_TEXT = Signature(Layout.TEXT, (Column("text", "BYTES", nullable=True),), False, OUTPUTS)
 ANY_WIDTH = Signature(Layout.ARRAY, None, False, OUTPUTS)
@@ -104,6 +105,7 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
         (PARTLY_NULLABLE, b'{"inputs":{"input":[[1,2]]}}', [[[1.0, 2.0]]]),
         (PARTLY_NULLABLE, b'{"instances":[[1,2],{"a":3,"b":4}]}', [[[1.0, 2.0], [3.0, 4.0]]]),
         (PARTLY_NULLABLE, b'{"instances":[{"a":3,"b":4},[1,2]]}', [[[3.0, 4.0], [1.0, 2.0]]]),
+        (OBJECTS, b'{"instances":[["x",1],{"a":"y","b":2}]}', [[["x", 1], ["y", 2]]]),
         (FRAME, b'{"instances":[[3.0,1,"x",true,2]]}', [[3], [1.0], ["x"], [True], [2.0]]),
         (TEXT, b'{"instances":[["a"],"b"]}', [["a", "b"]]),
         (TEXT, b'{"inputs":{"input":["a"]}}', [["a"]]),
@@ -173,6 +175,9 @@ def test_outputs_are_chosen_by_name(body: bytes, outputs: tuple[str, ...]) -> No
         (IRIS, b'{"inputs":{"input":3}}', 'inputs: "input": expected a list of rows, got 3'),
         (IRIS, b'{"inputs":{"input":[],"input":[]}}', 'inputs: "input" is given more than once'),
         (FRAME, b'{"inputs":{"fare":[1,2,3]}}', "inputs: 3 rows are more than the 2"),
+        (ODD_NAMES, b'{"instances":[[1,2],[1]]}', "instances: row 1: expected 2 values, got 1"),
+        (CITIES, b'{"inputs":{"city":["Oslo"],"land":[]}}', 'column "land": has 0 rows, but column "city" has 1'),
+        (CITIES, b'{"inputs":{"city":[],"land":[]}}', "inputs: no rows"),
         (FRAME, b'{"inputs":{"fare":1}}', 'inputs: missing columns "age in years", "cabin"'),
         (PARTLY_NULLABLE, b'{"instances":[[null,1]]}', 'row 0, column "a": expected a number (FP64), got null'),
         (PARTLY_NULLABLE, b'{"instances":[{"a":1,"b":2,"a":3}]}', 'instances: row 0: "a" is given more than once'),

@@ -30,6 +30,7 @@ FRAME = Signature(
 NUMERIC_FRAME = Signature(Layout.FRAME, (Column("a", "FP64"), Column("b", "FP64")), True, OUTPUTS)
 COUNTED_FRAME = Signature(Layout.FRAME, (Column("a", "FP64"), Column("b", "INT8", nullable=True)), True, OUTPUTS)
 ONE_COLUMN_FRAME = Signature(Layout.FRAME, (Column("a", "FP64"),), True, OUTPUTS)
+CITIES = Signature(Layout.FRAME, (Column("city", "BYTES"), Column("land", "BYTES")), True, OUTPUTS)
 TEXT = Signature(Layout.TEXT, (Column("text", "BYTES"),), False, OUTPUTS, tensor="text")
 UNDECLARED_TEXT = Signature(Layout.TEXT, None, False, OUTPUTS)
 ANY_WIDTH = Signature(Layout.ARRAY, None, False, OUTPUTS)
@@ -234,6 +235,11 @@ def without(key: str) -> dict[str, Any]:
         ),
         (FRAME, body_of(FARE, SEX, AGE | {"data": [1, None]}), 'input "age": row 1: expected an integer'),
         (FRAME, body_of(AGE), 'inputs: missing columns "fare", "sex"'),
+        (
+            CITIES,
+            body_of(tensor("x", [1, 2], "BYTES", ["Oslo", "Norway"])),
+            'inputs: unknown column "x"; known: "city"',
+        ),
         (NUMERIC_FRAME, body_of(tensor("a", [1], "FP64", [1])), 'inputs: missing column "b"'),
         (NUMERIC_FRAME, body_of(tensor("x", [1], "FP64", [1])), 'input "x": expected shape [rows, 2], got [1]'),
         (COUNTED_FRAME, body_of(X | {"data": [1, 1.5]}), 'input "x": row 0, column "b": expected an integer from -128'),
@@ -269,6 +275,11 @@ def test_all_declared_outputs_answer_unless_some_are_asked_for() -> None:
     assert codec(PAIRS).decode(body_of(X)).outputs == ("predict", "predict_proba")
     asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"binary_data": False}}])
     assert NoReference(PAIRS, max_rows=3, model="m", version="1").decode(asked).outputs == ("predict_proba",)
+
+
+def test_outputs_are_chosen_alike_by_the_reference() -> None:
+    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": {}}}])
+    assert codec(PAIRS).decode(asked).outputs == ("predict_proba",)
 
 
 def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:

@@ -55,12 +55,13 @@ class WantedVersion:
     metadata: bytes | None
     batching: Batching
     timeout_ms: float | None
+    fingerprint: str = field(init=False, compare=False, repr=False)
+    """Identity of this incarnation: other bytes, metadata, batching or timeout make another, loaded beside it."""
 
-    @property
-    def fingerprint(self) -> str:
-        """Identity of this incarnation: other bytes, metadata, batching or timeout make another, loaded beside it."""
+    def __post_init__(self) -> None:
+        # Taken once, on the thread that reads the folder: convergence compares fingerprints often, on the event loop.
         parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        object.__setattr__(self, "fingerprint", hashlib.sha256(repr(parts).encode()).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from operator import attrgetter
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -21,7 +22,17 @@ from server.api.scrape import Scrape
 from server.api.v1 import V1
 from server.api.v2 import V2
 from server.errors import ModelManagerError
+from server.repository.wanted import NAME_PATTERN
 from server.serving.system import System
+
+
+class NameConvertor(StringConvertor):
+    """A model's or version's name in a path: without it `iris:predict` would be the name of a model."""
+
+    regex = NAME_PATTERN
+
+
+register_url_convertor("name", NameConvertor())
 
 
 class AcceptTrailingSlash:
@@ -50,20 +61,20 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
         routes=[
             Route("/", Root(system).describe),
             Route("/v1/models", v1.models),
-            Route("/v1/models/{model}:predict", predict, methods=["POST"]),
-            Route("/v1/models/{model}/versions/{version}:predict", predict, methods=["POST"]),
-            Route("/v1/models/{model}", v1.model),
-            Route("/v1/models/{model}/versions/{version}", v1.model),
+            Route("/v1/models/{model:name}:predict", predict, methods=["POST"]),
+            Route("/v1/models/{model:name}/versions/{version:name}:predict", predict, methods=["POST"]),
+            Route("/v1/models/{model:name}", v1.model),
+            Route("/v1/models/{model:name}/versions/{version:name}", v1.model),
             Route("/v2", v2.server),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/models", v2.models),
-            Route("/v2/models/{model}", v2.model),
-            Route("/v2/models/{model}/versions/{version}", v2.model),
-            Route("/v2/models/{model}/ready", v2.model_ready),
-            Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
-            Route("/v2/models/{model}/infer", infer, methods=["POST"]),
-            Route("/v2/models/{model}/versions/{version}/infer", infer, methods=["POST"]),
+            Route("/v2/models/{model:name}", v2.model),
+            Route("/v2/models/{model:name}/versions/{version:name}", v2.model),
+            Route("/v2/models/{model:name}/ready", v2.model_ready),
+            Route("/v2/models/{model:name}/versions/{version:name}/ready", v2.model_ready),
+            Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
+            Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
             Route("/v2/repository/index", v2.index, methods=["POST"]),
         ],
         middleware=[Middleware(AcceptTrailingSlash)],

@@ -1,13 +1,18 @@
 """What every test gets: a clean environment, no blocking calls on the event loop, small real models."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from prometheus_client import CollectorRegistry
 
 from server.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +33,13 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 def metrics() -> Metrics:
     """All metrics, on a registry of the test's own."""
     return Metrics(CollectorRegistry())
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of sample models, trained once for the whole run."""
+    repository = tmp_path_factory.mktemp("samples")
+    subprocess.run(
+        [sys.executable, "models/build", "--out", str(repository)], cwd=ROOT, check=True, capture_output=True
+    )
+    return repository

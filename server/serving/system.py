@@ -22,13 +22,17 @@ _LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more th
 
 
 class System:
-    """Everything one server process runs, wired by hand. `metrics_registry` is what /metrics shows."""
+    """Everything one server process runs, wired by hand. `metrics_registry` is what /metrics shows.
+
+    Made on the thread that will run the event loop, before it runs.
+    """
 
     def __init__(self, settings: Settings, metrics_registry: CollectorRegistry | None = None) -> None:
         self.settings = settings
         self.metrics_registry = metrics_registry or _process_registry()
         self.metrics = Metrics(self.metrics_registry)
         self.registry = Registry()
+        limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
         loader = Loader(
@@ -57,7 +61,6 @@ class System:
         `crashed` is told when converging ended by itself, which only our own bug can cause: the process should go down,
         so that its probe fails, rather than serve a state nobody updates.
         """
-        limit_native_threads()  # batches that are cheap run on this thread
         converging = asyncio.create_task(self.manager.run(), name="manager")
 
         def ended(task: asyncio.Task[None]) -> None:

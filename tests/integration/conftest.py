@@ -1,0 +1,60 @@
+"""The whole app in this process, over the sample models: quick to ask, with real models behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from prometheus_client import CollectorRegistry
+
+from server.app import create_admin_app, create_app
+from server.serving.system import System
+from server.settings import Settings
+
+Client: TypeAlias = httpx.AsyncClient
+
+
+@asynccontextmanager
+async def running_app(folder: Path, **settings: Any) -> AsyncIterator[tuple[Client, Client, System]]:
+    """Clients of the API and the admin app, and the system behind them, once it is ready."""
+    system = await asyncio.to_thread(System, Settings(models=folder, **settings), CollectorRegistry())
+    async with LifespanManager(create_app(system)) as manager:
+        admin = create_admin_app(system.current_metrics, system.waiting_for)
+        async with (
+            httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://api") as api,
+            httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://admin") as admin_client,
+        ):
+            async with asyncio.timeout(30):
+                while await system.waiting_for():
+                    await asyncio.sleep(0.005)
+            yield api, admin_client, system
+
+
+@pytest.fixture
+async def app(samples: Path) -> AsyncIterator[tuple[Client, Client, System]]:
+    async with running_app(samples) as running:
+        yield running
+
+
+@pytest.fixture
+def api(app: tuple[Client, Client, System]) -> Client:
+    return app[0]
+
+
+@pytest.fixture
+def admin(app: tuple[Client, Client, System]) -> Client:
+    return app[1]
+
+
+@pytest.fixture
+def counted(app: tuple[Client, Client, System]) -> Callable[..., float]:
+    """Read one metric: name and labels → value, 0 when there is no such series."""
+
+    def value(name: str, **labels: str) -> float:
+        return app[2].metrics_registry.get_sample_value(name, labels) or 0.0
+
+    return value

@@ -85,6 +85,16 @@ def check_target(y: "pd.Series[Any]", task: Task) -> None:
         raise click.ClickException(f"target {y.name!r}: {rarest!r} occurs once; each label must occur at least twice")
 
 
+def as_floats(X: pd.DataFrame) -> pd.DataFrame:
+    """Turn numbers and booleans into floats, so that a server takes 3.5 and a missing value there as well."""
+    numeric = [
+        name
+        for name in X.columns
+        if pd.api.types.is_numeric_dtype(X[name].dtype) or pd.api.types.infer_dtype(X[name], skipna=True) == "boolean"
+    ]
+    return X.astype(dict.fromkeys(numeric, "float64"))
+
+
 def pipeline(X: pd.DataFrame, task: Task) -> Pipeline:
     """Encode strings, fill and scale numbers, then a logistic regression or gradient boosting."""
     numeric = [name for name in X.columns if pd.api.types.is_numeric_dtype(X[name].dtype)]
@@ -103,9 +113,7 @@ def train(path: Path, target: str, wanted: Literal["auto", "classification", "re
     X, y = split_target(table, target)
     task = decide_task(y) if wanted == "auto" else wanted
     check_target(y, task)
-    # Whole numbers become floats, so that a server takes 3.5 and a missing value there as well.
-    floats = {name: "float64" for name in X.columns if pd.api.types.is_numeric_dtype(X[name].dtype)}
-    X = X.astype(floats)
+    X = as_floats(X)
     if task == "classification" and not pd.api.types.is_numeric_dtype(y.dtype):
         y = y.astype(object)
     model = pipeline(X, task)

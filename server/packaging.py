@@ -20,7 +20,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from server.errors import LoadFailed, PackageRefused, PredictionFailed
+from server.codecs.rows import rows_from_instances
+from server.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFailed
 from server.inference.golden import check_golden
 from server.inference.input_inference import infer_inputs
 from server.inference.loader import SKLEARN_VERSION, dump_estimator, load_estimator
@@ -104,7 +105,7 @@ def pack(
     refuse_existing(repository, name, version)
     try:
         signature, golden, baseline = _prove(artifact, sample, columns)
-    except (LoadFailed, PredictionFailed) as error:
+    except (InvalidInput, LoadFailed, PredictionFailed) as error:
         raise PackageRefused(f"{name}/{version} would not serve: {error}") from error
     metadata = Metadata(
         name=name,
@@ -156,11 +157,11 @@ def _prove(
     estimator = load_estimator(io.BytesIO(artifact), library_mismatch="refuse").estimator
     if sample is None:
         return _named(infer_signature(estimator), columns), None, None
+    if not len(sample):
+        raise PackageRefused("the sample has no rows")
     declared = declare(sample, infer_inputs(estimator, Declared())[0].layout, columns)
     signature = infer_signature(estimator, declared, golden_rows=lambda draft: _spread(rows_of(sample, draft), 1))
     rows = rows_of(sample, signature)
-    if not len(rows):
-        raise PackageRefused("the sample has no rows")
     predictor = SklearnPredictor(estimator, signature)
     names = tuple(output.name for output in signature.outputs)
     golden_rows = _spread(rows, GOLDEN_ROWS)
@@ -169,7 +170,8 @@ def _prove(
         instances=instances_of(golden_rows, signature),
         outputs={output: null_for_missing(values.tolist()) for output, values in answers.items()},
     )
-    check_golden(predictor, golden_rows, golden.outputs)
+    # As the server will read them: from JSON's values, not from the sample's arrays.
+    check_golden(predictor, rows_from_instances(golden.instances, signature, source="golden"), golden.outputs)
     seen = _spread(rows, MAX_BASELINE_ROWS)
     return signature, golden, _baseline(signature, seen, predictor.predict(seen, names))
 

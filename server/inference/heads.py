@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-_WRAPPED = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibrated_classifiers_", "estimator")
-"""Where scikit-learn's meta-estimators keep what they fitted; the last is an inner part of a calibrated classifier."""
+from server.inference.methods import METHODS
+
+_FITTED = ("best_estimator_", "calibrated_classifiers_", "estimators_", "estimator_", "regressor_")
+"""Where meta-estimators keep what they fitted; `estimators_` comes early: an ensemble's `estimator_` is unfitted."""
 
 
 def heads(estimator: Any) -> Iterator[Any]:
@@ -31,11 +34,15 @@ def takes_text(estimator: Any) -> bool:
 
 def _wrapped(estimator: Any) -> Any:
     attributes = getattr(estimator, "__dict__", {})
-    for name in _WRAPPED:
+    # The parts of a calibrated classifier are no estimators themselves, and keep theirs without the "_".
+    fitted = (
+        _FITTED if hasattr(estimator, "get_params") and not isinstance(estimator, FrozenEstimator) else ("estimator",)
+    )
+    for name in fitted:
         inner = attributes.get(name)
         if isinstance(inner, list) and inner:
             inner = inner[0]
         # Only the first member is followed: the others see the same rows, or (in chains) more than the client's.
-        if inner is not None and (hasattr(inner, "predict") or hasattr(inner, "transform")):
+        if any(hasattr(inner, method) for method in METHODS):
             return inner
     return None

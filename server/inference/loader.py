@@ -93,11 +93,8 @@ def _check_is_model(estimator: Any) -> None:
         if isinstance(estimator, dict):
             kind = f"dict with keys {', '.join(map(repr, list(estimator)[:5]))}"
         raise LoadFailed("not_a_model", f"the artifact holds a {kind}, which has none of {', '.join(METHODS)}")
-    last = estimator
-    while steps := getattr(last, "steps", None):
-        last = steps[-1][1]
     # Only scikit-learn's own classes are sure to show that they are fitted by attributes that end in "_".
-    if type(last).__module__.startswith("sklearn."):
+    if type(estimator).__module__.startswith("sklearn."):
         try:
             check_is_fitted(estimator)
         except NotFittedError:

@@ -59,8 +59,8 @@ class SklearnPredictor:
                 called[method] = self._call(method, X)
             answer = called[method]
             part = answer[index] if isinstance(answer, list) and index is not None else np.asarray(answer)
-            if part.ndim == 0 or len(part) != count:
-                raise PredictionFailed(f"{name} answered {part.shape[:1]} rows to {count}")
+            if part.shape[:1] != (count,):
+                raise PredictionFailed(f"{name} answered {part.shape[0] if part.ndim else 'no'} rows to {count}")
             answers[name] = part.astype(self._dtypes[name], copy=False)
         return answers
 

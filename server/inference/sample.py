@@ -61,7 +61,7 @@ def rows_of(sample: Sample, signature: Signature) -> Rows:
         return Rows((_converted(array, signature.datatype, "the sample"),))
     assert signature.columns is not None, "a FRAME signature names its columns"
     names = [column.name for column in signature.columns]
-    frame = sample if isinstance(sample, pd.DataFrame) else pd.DataFrame(np.asarray(sample), columns=names)
+    frame = sample if isinstance(sample, pd.DataFrame) else _named(np.asarray(sample), names)
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PackageRefused(f"the sample has no column {missing[0]!r}, which the estimator was fitted with")
@@ -85,6 +85,12 @@ def null_for_missing(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def _named(array: Array, names: list[str]) -> pd.DataFrame:
+    if array.shape[1:] != (len(names),):
+        raise PackageRefused(f"the sample has {array.shape[-1]} columns; the estimator was fitted with {len(names)}")
+    return pd.DataFrame(array, columns=names)
 
 
 def _only_column(sample: Sample) -> Any:

@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_limits
 def limit_native_threads() -> None:
     """Hold BLAS and OpenMP to one thread for calls made from this thread.
 
-    BLAS limits are the process's, OpenMP limits are the calling thread's own: hence once per thread.
+    OpenMP's limit is the calling thread's own, hence once per thread. BLAS's is the process's: threadpoolctl lets the
+    first thread that asks decide for as long as it lives, so nothing else in this process may ask for more.
     """
     # Left open on purpose: the limit stays for the life of the thread.
     threadpool_limits(limits=1)

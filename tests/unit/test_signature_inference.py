@@ -12,13 +12,11 @@ from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from server.errors import LoadFailed, PackageRefused
-from server.inference.nullability import find_nullable
-from server.inference.sample import rows_of
+from server.errors import LoadFailed
 from server.inference.signature_inference import infer_signature
 from server.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Output, Rows, Signature
 from tests.unit.zoo import ARRAY, CHURN, FRAME, LABELS, NUMBERS, QUANTITY, SPAM, TEXTS, ZOO, encode_and_scale
@@ -204,28 +202,6 @@ def test_outputs_are_described_by_their_answers() -> None:
 USED = {"logistic-int", "logistic-bool", "several-labels", "several-numbers", "means"}
 
 
-def test_gaps_are_tried_out() -> None:
-    assert all(column.nullable for column in columns_of(infer_signature(BOOSTING)).values())
-    assert not any(column.nullable for column in columns_of(infer_signature(LOGISTIC)).values())
-    part = ColumnTransformer([("filled", SimpleImputer(), ["a"]), ("kept", "passthrough", ["b"])])
-    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0]})
-    columns = columns_of(infer_signature(make_pipeline(part, LinearRegression()).fit(frame, [1, 2])))
-    assert (columns["a"].nullable, columns["b"].nullable) == (True, False)
-
-
-def test_trying_gaps_stops_when_the_time_is_up() -> None:
-    columns = tuple(Column(str(number), "FP64") for number in range(5))
-    signature = Signature(Layout.ARRAY, columns, False, ())
-    moments = iter([0.0, 0.5, 1.0, 3.0])
-
-    def accepts(rows: Rows) -> None:
-        if np.isnan(rows.blocks[0]).sum() > 1:
-            raise ValueError("too many")
-
-    example = Rows((np.zeros((1, 5)),))
-    assert find_nullable(accepts, example, signature, range(5), clock=lambda: next(moments)) == {0, 1}
-
-
 class Widthless(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of one's own that does not say how many columns it takes, and likes no zeros."""
 
@@ -305,16 +281,3 @@ def test_an_estimator_of_dictionaries_says_what_to_do_instead() -> None:
 
 def test_classes_that_raise_are_no_classes() -> None:
     assert infer_signature(IsolationForest(n_estimators=3).fit(ARRAY)).outputs[0].classes == ()
-
-
-def test_a_sample_is_laid_out_as_the_signature_says() -> None:
-    rows = rows_of(FRAME.head(2), infer_signature(ON_FRAME))
-    assert [block.dtype.kind for block in rows.blocks] == ["f", "O", "f", "O", "f"]
-    assert rows.blocks[1][0] is np.nan or np.isnan(rows.blocks[1][0])
-
-
-def test_a_sample_that_lacks_a_column_or_holds_text_for_numbers_is_refused() -> None:
-    with pytest.raises(PackageRefused, match="no column 'city'"):
-        rows_of(FRAME.drop(columns="city"), infer_signature(ON_FRAME))
-    with pytest.raises(PackageRefused, match="column 'age' does not fit datatype FP64: could not convert"):
-        rows_of(FRAME.assign(age="old"), infer_signature(ON_FRAME))

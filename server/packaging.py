@@ -25,6 +25,7 @@ from server.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFa
 from server.inference.golden import check_golden
 from server.inference.input_inference import infer_inputs
 from server.inference.loader import SKLEARN_VERSION, dump_estimator, load_estimator
+from server.inference.methods import call, method_and_index
 from server.inference.predictor import SklearnPredictor
 from server.inference.sample import Sample, declare, instances_of, null_for_missing, rows_of
 from server.inference.signature_inference import infer_signature
@@ -47,6 +48,7 @@ from server.signature import Array, Declared, Layout, Rows, Signature
 ARTIFACT_FILE: Final = "model.joblib"
 METADATA_FILE: Final = "metadata.json"
 GOLDEN_ROWS: Final = 3
+MAX_COMPARED_ROWS: Final = 1000
 MAX_BASELINE_ROWS: Final = 10_000
 MAX_BASELINE_COLUMNS: Final = 256
 
@@ -172,6 +174,7 @@ def _prove(
     )
     # As the server will read them: from JSON's values, not from the sample's arrays.
     check_golden(predictor, rows_from_instances(golden.instances, signature, source="golden"), golden.outputs)
+    _check_as_given(estimator, sample, predictor, rows)
     seen = _spread(rows, MAX_BASELINE_ROWS)
     return signature, golden, _baseline(signature, seen, predictor.predict(seen, names))
 
@@ -185,10 +188,34 @@ def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:
     return replace(signature, columns=named, named=True)
 
 
+def _check_as_given(estimator: Any, sample: Sample, predictor: SklearnPredictor, rows: Rows) -> None:
+    """Compare with the answers to the DataFrame itself, whose dtypes and words for "missing" a server never sees."""
+    if predictor.signature.layout is not Layout.FRAME or not isinstance(sample, pd.DataFrame):
+        return
+    output = predictor.signature.default_output
+    chosen = _evenly(len(rows), MAX_COMPARED_ROWS)
+    try:
+        own = call(estimator, method_and_index(output)[0], sample.iloc[chosen])
+    except Exception:
+        return  # rows that only a server's plain types make acceptable
+    if isinstance(own, np.ndarray):
+        try:
+            check_golden(predictor, _at(rows, chosen), {output: own.tolist()})
+        except LoadFailed as failure:
+            raise PackageRefused(f"answers to the sample change when a server reads it: {failure}") from failure
+
+
 def _spread(rows: Rows, count: int) -> Rows:
-    """Take up to `count` rows, evenly from the first to the last."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, num=min(count, len(rows))).astype(int))
+    return _at(rows, _evenly(len(rows), count))
+
+
+def _at(rows: Rows, chosen: Array) -> Rows:
     return Rows(tuple(block[chosen] for block in rows.blocks))
+
+
+def _evenly(total: int, count: int) -> Array:
+    """Choose up to `count` positions, evenly from the first to the last."""
+    return np.unique(np.linspace(0, total - 1, num=min(count, total)).astype(int))
 
 
 def _inputs(signature: Signature) -> list[ColumnInput] | list[TensorInput] | None:

@@ -245,6 +245,13 @@ def test_a_sample_that_does_not_fit_is_refused(tmp_path: Path, sample: Any, told
     assert not list(tmp_path.rglob("*"))
 
 
+def test_a_word_for_missing_that_no_request_can_say_is_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"city": pd.Series(["a", None, "b", None] * 5, dtype=object)})
+    estimator = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, [0, 1, 0, 1] * 5)
+    with pytest.raises(PackageRefused, match="answers to the sample change when a server reads it"):
+        write_package(estimator, name="model", version="1", repository=tmp_path, sample=frame)
+
+
 def test_an_array_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     estimator = GaussianNB().fit(ARRAY, LABELS)
     with pytest.raises(PackageRefused, match="the sample has 1 dimensions"):

@@ -88,5 +88,6 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         message = f"no such route: {request.method} {request.url.path}; GET / lists what there is"
     elif error.status_code == 405:
-        message = f"{request.method} is not allowed for {request.url.path}; allowed: {headers.get('Allow', '')}"
+        headers["Allow"] = ", ".join(sorted(headers.get("Allow", "").split(", ")))
+        message = f"{request.method} is not allowed for {request.url.path}; allowed: {headers['Allow']}"
     return JSONResponse({"error": message}, error.status_code, headers)

@@ -4,7 +4,9 @@ Between the endpoint and the servable, as v1.py is for V1. Data may come flat or
 row-major. A missing value is null both ways: JSON has no NaN, and the protocol says nothing of it.
 """
 
+import secrets
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -17,6 +19,10 @@ from server.codecs.tensors import rows_from_tensors
 from server.codecs.typed_tensors import Parameters, RawTensor, TypedTensors
 from server.errors import InvalidInput
 from server.signature import Array, Column, Layout, PredictRequest, Rows, Signature, datatype_of
+
+_PROCESS = secrets.token_hex(6).encode()
+_ANSWERS = count(1)
+"""Ids of answers to requests without one: unique for as long as anyone looks for them, and cheaper than a UUID."""
 
 
 class _RawOutput(msgspec.Struct, gc=False):
@@ -54,10 +60,13 @@ class V2Codec:
             return self._reference_request(body)
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
-        """Encode results, arrays of rows by output name, as tensors in the order asked for."""
-        head = self._head if request.id is None else self._head + b',"id":' + encode_json(request.id)
+        """Encode results, arrays of rows by output name, as tensors in the order asked for.
+
+        The answer has the request's id, or one of its own where the request had none, as peers do it.
+        """
+        id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
         tensors = [self._output_heads[name] + _tensor_text(results[name]) for name in request.outputs]
-        return head + b',"outputs":[' + b",".join(tensors) + b"]}"
+        return self._head + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
 
     def describe_inputs(self) -> list[dict[str, Any]]:
         """Describe the input tensors for model metadata: one per FRAME column, or one for the whole."""

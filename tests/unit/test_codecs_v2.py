@@ -311,7 +311,6 @@ def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
 )
 def test_tensors_answer_in_the_datatype_of_their_array(array: Any, datatype: str) -> None:
     answer = json.loads(codec(PAIRS).encode(PredictRequest(Rows((array,)), ("predict",)), {"predict": array}))
-    assert "id" not in answer
     assert answer["outputs"] == [{"name": "predict", "datatype": datatype, "shape": [1], "data": array.tolist()}]
 
 
@@ -319,6 +318,12 @@ def test_an_id_goes_out_as_it_came_in() -> None:
     assert codec(PAIRS).decode(body_of(X, id="7")).id == "7"
     assert codec(PAIRS).decode(body_of(X, id="")).id == ""
     assert codec(PAIRS).decode(body_of(X)).id is None
+
+
+def test_an_answer_to_a_request_without_an_id_has_one_of_its_own() -> None:
+    request, results = PredictRequest(Rows((np.zeros((1, 2)),)), ("predict",)), {"predict": np.array([1.0])}
+    ids = {json.loads(codec(PAIRS).encode(request, results))["id"] for _ in range(3)}
+    assert len(ids) == 3
 
 
 @pytest.mark.parametrize(

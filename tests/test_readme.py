@@ -1,0 +1,133 @@
+"""Every example of README.md, run in the order in which a reader meets them, against a real server."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from models.churn.train import train as train_churn
+from server.settings import Settings
+from tests.conftest import ROOT
+from tests.kubelet import ConfigMapVolume
+from tests.live import LiveServer, live_server, wait_until
+from tests.parts import kubectl
+
+README = (ROOT / "README.md").read_text()
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+
+
+BLOCKS = [Block(language, text) for language, text in re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
+    """The folder a reader sits in: a checkout in which `make serve` has built the sample models."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copytree(samples, folder / "build" / "models")
+    (folder / "models").symlink_to(ROOT / "models")
+    train_churn("1").table.rename(columns={"churn": "churned"}).to_csv(folder / "customers.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(reader: Path) -> Iterator[LiveServer]:
+    with live_server(reader / "build" / "models") as server:
+        yield server
+
+
+def run(command: str, reader: Path, server: LiveServer | None = None, path: Path | None = None) -> str:
+    """Run an example the way a reader would, with this server's ports and this interpreter."""
+    if server is not None:
+        command = command.replace("localhost:8080", str(server.api.base_url.netloc, "ascii"))
+        command = command.replace("localhost:8081", str(server.admin.base_url.netloc, "ascii"))
+    command = command.replace(".venv/bin/python", sys.executable)
+    environment = {"PATH": f"{path}:/usr/bin:/bin"} if path is not None else None
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=reader,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_request_answers_as_printed(reader: Path, server: LiveServer) -> None:
+    asked = 0
+    for block, answer in pairwise(BLOCKS):
+        if block.language == "sh" and "curl" in block.text:
+            printed = run(block.text, reader, server)
+            if answer.language == "json":
+                assert json.loads(printed) == json.loads(answer.text), block.text
+            else:
+                assert answer.language == "text"
+                assert printed == answer.text
+            asked += 1
+    assert asked == README.count("curl -s")
+
+
+def test_the_packages_a_reader_writes_go_live(reader: Path, server: LiveServer) -> None:
+    scripts = [block.text for block in BLOCKS if block.language == "python"]
+    assert len(scripts) == 1
+    subprocess.run([sys.executable, "-c", scripts[0]], cwd=reader, check=True, timeout=50)
+    wait_until(lambda: server.status("wine", "1") == ("READY", ""), "the packed model to serve")
+    commands = [block.text for block in BLOCKS if "from_csv" in block.text and block.language == "sh"]
+    assert len(commands) == 1
+    run(commands[0], reader)
+    wait_until(lambda: server.status("customers", "1") == ("READY", ""), "the model from the CSV file to serve")
+
+
+def test_the_config_map_of_the_manifest_serves_what_it_says(reader: Path) -> None:
+    (manifest,) = [block.text for block in BLOCKS if block.language == "yaml"]
+    (command,) = [block.text for block in BLOCKS if "kubectl create" in block.text]
+    artifact = (reader / "build/models/iris/2/model.joblib").read_bytes()
+    (reader / "models.yaml").write_text(manifest.replace("SHA256_OF_IRIS_2", hashlib.sha256(artifact).hexdigest()))
+    run(command, reader, path=kubectl().parent)
+    config_map = yaml.safe_load((reader / "models-configmap.yaml").read_text())
+    binary = {key: base64.b64decode(text) for key, text in config_map["binaryData"].items()}
+    volume = ConfigMapVolume(reader / "mount")
+    volume.write({**binary, **{key: text.encode() for key, text in config_map["data"].items()}})
+    with live_server(volume.folder) as server:
+        answer = server.predict("iris", [[6.0, 2.8, 4.8, 1.6]])
+        assert answer.headers["x-model-version"] == "1"
+        assert answer.json() == {"predictions": ["versicolor"]}
+        assert server.predict("iris", [[6.0, 2.8, 4.8, 1.6]], "2").json() == {"predictions": ["virginica"]}
+
+
+def test_the_two_commands_are_targets_of_the_makefile() -> None:
+    commands = re.findall(r"^make \w+", README, re.MULTILINE)
+    assert commands == ["make serve", "make test"]
+    for command in commands:
+        subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_table_of_settings_is_complete() -> None:
+    for name, field in Settings.model_fields.items():
+        default = "required" if field.is_required() else str(field.default)
+        default = default.lower() if isinstance(field.default, bool) else default
+        row = f"| `--{name.replace('_', '-')}` | `MODEL_MANAGER_{name.upper()}` | {default} | {field.description} |"
+        assert row in README
+
+
+def test_every_metric_is_named(server: LiveServer) -> None:
+    exposed = re.findall(r"^# HELP (model_manager_\w+)", server.admin.get("/metrics").text, re.MULTILINE)
+    assert len(exposed) > 10
+    for name in exposed:
+        assert f"`{name}`" in README

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server import __version__
 from server.api import problems
+from server.api.dispatch import Dispatch, KnownPaths
 from server.api.health import Health
 from server.api.predict import Predict
 from server.api.scrape import Scrape
@@ -47,7 +48,7 @@ class AcceptTrailingSlash:
         await self._app(scope, receive, send)
 
 
-def create_app(system: System, *, crashed: Callable[[BaseException], None] | None = None) -> Starlette:
+def create_app(system: System, *, crashed: Callable[[BaseException], None] | None = None) -> Dispatch:
     """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug."""
 
     @asynccontextmanager
@@ -56,8 +57,9 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
             yield
 
     v1, v2, health = V1(system), V2(system), Health(system.waiting_for)
-    predict, infer = Predict(system, attrgetter("v1")), Predict(system, attrgetter("v2"))
-    return Starlette(
+    known = KnownPaths()
+    predict, infer = Predict(system, attrgetter("v1"), known), Predict(system, attrgetter("v2"), known)
+    starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
             Route("/v1/models", v1.models),
@@ -81,6 +83,7 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
     )
+    return Dispatch(starlette, known)
 
 
 def create_admin_app(

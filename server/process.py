@@ -139,12 +139,14 @@ def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> No
 def _config(app: ASGIApp, settings: Settings, *, access_log: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        interface="asgi3",
         http="httptools",
         ws="none",
         lifespan="auto",
         log_config=None,
         access_log=access_log,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
     )

@@ -6,12 +6,14 @@ lease → read → decode → batch → encode → answer. The lease is taken on
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from server.api.body import ClientGone, check_content, read_body
+from server.api.dispatch import KnownPaths
 from server.api.problems import problem
 from server.serving.batcher import Results
 from server.serving.servable import Servable
@@ -34,20 +36,28 @@ class Codec(Protocol):
 class Predict:
     """Answers POST …:predict or …/infer; `codec` picks the protocol's codec of a servable."""
 
-    def __init__(self, system: System, codec: Callable[[Servable], Codec]) -> None:
+    def __init__(self, system: System, codec: Callable[[Servable], Codec], known: KnownPaths) -> None:
         self._registry = system.registry
+        self._known = known
         self._unrouted = system.metrics.unrouted_requests
         self._limit = system.settings.max_body_bytes
         self._codec = codec
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that Starlette routed here, and remember its path if it names a model that exists."""
+        names = scope["path_params"]
+        model, version = names["model"], names.get("version")
+        if self._registry.knows(model, version):
+            self._known.remember(scope["path"], partial(self.answer, model, version))
+        await self.answer(model, version, scope, receive, send)
+
+    async def answer(self, model: str, version: str | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a client that leaves takes its rows out of the queue."""
         began = perf_counter()
         servable: Servable | None = None
         try:
             check_content(scope["headers"], limit=self._limit)
-            names = scope["path_params"]
-            servable = self._registry.lease(names["model"], names.get("version"))
+            servable = self._registry.lease(model, version)
             codec = self._codec(servable)
             request = codec.decode(await read_body(receive, limit=self._limit))
             answer = servable.predict(request, started=asyncio.get_running_loop().time())

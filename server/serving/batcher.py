@@ -27,7 +27,7 @@ from server.telemetry.metrics import ServableMetrics
 
 Results: TypeAlias = Mapping[str, Array]
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
-_Key: TypeAlias = tuple[tuple[str, ...], tuple[object, ...]]
+_Key: TypeAlias = tuple[object, ...]
 
 
 class _Item:
@@ -49,7 +49,8 @@ class Batcher:
     """Batch calls of `predict` for one version.
 
     `inline_rows`: batches of at most this many rows are computed on the event loop, because they were measured to cost
-    less than handing them to a thread; larger ones run on `executor`, one at a time.
+    less than handing them to a thread; larger ones run on `executor`, one at a time. `shapes_vary`: rows come in
+    different widths or dtypes, because the version's signature does not say which it takes.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Batcher:
         inline_rows: int,
         executor: Executor,
         metrics: ServableMetrics,
+        shapes_vary: bool = True,
     ) -> None:
         self._predict = predict
         self._batching = batching
         self._inline_rows = inline_rows
         self._executor = executor
         self._metrics = metrics
+        self._shapes_vary = shapes_vary
         self._loop = asyncio.get_running_loop()
         self._queues: dict[_Key, deque[_Item]] = {}
         self._arrivals = 0
@@ -95,7 +98,11 @@ class Batcher:
                 f"{self._batching.max_queue_rows}); try again later"
             )
         item.order = self._arrivals = self._arrivals + 1
-        self._queues.setdefault((outputs, rows.shape_key), deque()).append(item)
+        key = (outputs, rows.shape_key) if self._shapes_vary else outputs
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+        queue.append(item)
         self.queued_rows += item.size
         if not self._running:
             self._wake()

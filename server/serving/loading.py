@@ -77,6 +77,7 @@ class Loader:
             inline_rows=inline_rows,
             executor=self.predicting,
             metrics=metrics,
+            shapes_vary=predictor.signature.columns is None,
         )
         return Servable(
             wanted.id,

@@ -63,7 +63,10 @@ class _Version:
 
 
 class Manager:
-    """Follows the models folder and keeps the registry converging to it."""
+    """Follows the models folder and keeps the registry converging to it.
+
+    `reached` is called once, just before the first wanted state is published as reached.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Manager:
         executor: Executor,
         poll_interval_s: float,
         drain_timeout_s: float,
+        reached: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -84,6 +88,7 @@ class Manager:
         self._executor = executor
         self._poll_interval_s = poll_interval_s
         self._drain_timeout_s = drain_timeout_s
+        self._reached = reached
         self._clock = clock
         self._wanted: WantedState | None = None
         self._versions: list[_Version] = []
@@ -251,7 +256,10 @@ class Manager:
             )
             for name in wanted
         )
-        reached = self._registry.snapshot.reached or (settled and self._wanted is not None)
+        reached = self._registry.snapshot.reached
+        if not reached and settled and self._wanted is not None:
+            reached = True
+            self._reached()
         self._registry.snapshot = Snapshot(models, reached, self._problem)
         if self._wanted is not None and self._in_force():
             self._metrics.last_convergence.set_to_current_time()

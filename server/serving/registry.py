@@ -72,6 +72,11 @@ class Registry:
         servable.acquire()
         return servable
 
+    def knows(self, model: str, version: str | None) -> bool:
+        """Whether there is such a model, and such a version of it if one is named, ready or not."""
+        view = self.snapshot.models.get(model)
+        return view is not None and (version is None or version in view.statuses)
+
     def model(self, name: str) -> ModelView:
         """The view of one model. Raises ModelNotFound, listing what exists."""
         view = self.snapshot.models.get(name)

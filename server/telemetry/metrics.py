@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-disable_created_metrics()  # a second series for every counter and histogram, which nothing reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter and histogram, which nothing reads
 
 _SERVABLE = ("model_name", "model_version")
 SECONDS = (

@@ -1,0 +1,45 @@
+"""Ahead of Starlette: a path that reached a version before goes straight to its endpoint.
+
+Routing, its exception handling and its request objects cost as much as the rest of the path from socket to socket,
+and a prediction needs none of it: its endpoint answers its own errors. A path is remembered only after Starlette's
+routes led it to a model that exists, so what a client makes up takes no memory.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Endpoint: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MOST_PATHS = 10_000  # every path of every version there ever was; a server that sees more starts over
+
+
+class KnownPaths:
+    """The endpoints of paths that were answered before."""
+
+    def __init__(self) -> None:
+        self._endpoints: dict[str, Endpoint] = {}
+        self.get = self._endpoints.get
+
+    def remember(self, path: str, endpoint: Endpoint) -> None:
+        """Send later POSTs of this path straight to an endpoint."""
+        if len(self._endpoints) >= _MOST_PATHS:
+            self._endpoints.clear()
+        self._endpoints[path] = endpoint
+
+
+class Dispatch:
+    """ASGI app that hands known paths to their endpoints and everything else to `app`."""
+
+    def __init__(self, app: ASGIApp, known: KnownPaths) -> None:
+        self._app = app
+        self._known = known
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return the awaitable that answers, instead of awaiting it: one coroutine less for every request."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            endpoint = self._known.get(scope["path"])
+            if endpoint is not None:
+                return endpoint(scope, receive, send)
+        return self._app(scope, receive, send)

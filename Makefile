@@ -7,7 +7,7 @@ SAMPLES := build/models
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test check format lock clean
+.PHONY: help serve samples test check format bench loadtest lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,13 +18,13 @@ serve: samples  ## Train the sample models and serve them on ports 8080 (API) an
 samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 	$(BIN)/python models/build --out $(SAMPLES)
 
-test: $(VENV)/dev.stamp  ## Run every test with branch coverage
+test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: $(VENV)/dev.stamp  ## Lint, type-check, and hold the code against the layer rule
+check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the code against the layer rule
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,9 +34,16 @@ format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/load.stamp  ## Measure the server against its ceilings on this machine; needs wrk, takes five minutes
+	$(BIN)/python loadtests/bench $(BENCH)
+
+loadtest: $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
+	$(BIN)/python loadtests/run $(LOADTEST)
+
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --group build --output-file locks/serve.txt $(LOCK)
 	$< pip compile pyproject.toml --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 
 LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --quiet
 

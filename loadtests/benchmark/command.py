@@ -1,0 +1,185 @@
+"""loadtests/bench: how near the server comes to its ceilings, measured in one run on two cores."""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from loadtests.benchmark import plot
+from loadtests.benchmark.answers import WrongAnswer, check_answers
+from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
+from loadtests.benchmark.measuring import Outcome, Schedule, attempt, model_form
+from loadtests.benchmark.report import document_of, print_report
+from loadtests.benchmark.targets import Stage, uvicorn_options
+from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
+from loadtests.benchmark.wrk import GeneratorFailed, require_wrk
+from loadtests.cores import choose_cores, stay_on
+from loadtests.processes import ROOT, ProcessFailed, Server, ask_json
+from server.errors import PackageRefused
+from server.settings import Settings
+
+RESULTS = ROOT / "loadtests" / "results"
+PARTIAL_RESULTS = ROOT / "build" / "bench"
+
+
+class Bench:
+    """One run: what is asked, how often, on which stage, and what came of it so far."""
+
+    def __init__(self, plans: Sequence[Plan], schedule: Schedule, stage: Stage, console: Console) -> None:
+        self.outcomes = {plan.id: Outcome(plan, "failed", "the run ended before it") for plan in plans}
+        self._schedule = schedule
+        self._stage = stage
+        self._console = console
+
+    def run(self) -> None:
+        """Build, serve, check, time, check. Raises ProcessFailed and GeneratorFailed when nothing can be measured."""
+        plans = [outcome.plan for outcome in self.outcomes.values()]
+        with self._console.status("training the models"):
+            build_models(plans, self._stage.models)
+            workloads = [build_workload(plan, self._stage.models, self._stage.folder / plan.id) for plan in plans]
+        with self._stage.shipped() as shipped:
+            with self._console.status("checking answers"):
+                answers = self._check(workloads, shipped)
+            if not answers:
+                return
+            forms = {self.outcomes[id].plan.model: self.outcomes[id].form for id in answers}
+            quick = self._schedule.quick
+            with self._stage.targets(shipped, answers, forms, starlette=not quick) as targets:
+                self._time([one for one in workloads if one.plan.id in answers], targets, shipped)
+
+    def _check(self, workloads: Sequence[Workload], shipped: Server) -> dict[str, bytes]:
+        """Hold the answers of every workload against scikit-learn; returns the first of each that is right."""
+        extensions = ask_json(f"{shipped.api}/v2").get("extensions", [])
+        answers: dict[str, bytes] = {}
+        for workload in workloads:
+            plan, outcome = workload.plan, self.outcomes[workload.plan.id]
+            if plan.extension is not None and plan.extension not in extensions:
+                outcome.status, outcome.reason = "not served yet", f"GET /v2 does not list {plan.extension}"
+                continue
+            try:
+                answers[plan.id] = check_answers(workload, shipped.api)
+            except WrongAnswer as error:
+                outcome.reason = f"wrong before timing: {error}"
+                continue
+            outcome.form = model_form(shipped.api, plan.model)
+            outcome.body_bytes, outcome.answer_bytes = workload.bodies[0].stat().st_size, len(answers[plan.id])
+        return answers
+
+    def _time(self, workloads: Sequence[Workload], targets: Sequence[Any], shipped: Server) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        clocks = (TimeElapsedColumn(), TimeRemainingColumn())
+        # Drawn rarely: the generator has this core.
+        with Progress(*columns, *clocks, console=self._console, transient=True, refresh_per_second=1) as progress:
+            runs = sum(len(list(self._schedule.runs(one.plan, targets))) for one in workloads)
+            task = progress.add_task("", total=runs)
+
+            def show(what: str) -> None:
+                progress.update(task, description=what)
+                if "warming" not in what:
+                    progress.advance(task)
+
+            for workload in workloads:
+                outcome = self.outcomes[workload.plan.id]
+                attempt(outcome, workload, targets, self._schedule, shipped.api, progress=show)
+
+
+def _chosen(context: click.Context, parameter: click.Parameter, value: str | None) -> list[Plan]:
+    names = list(PLANS) if value is None else [name.strip().upper() for name in value.split(",")]
+    unknown = [name for name in names if name not in PLANS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(PLANS)}")
+    return [PLANS[name] for name in dict.fromkeys(names)]
+
+
+@click.command(epilog="Example: loadtests/bench --only W1,W5 --repeat 1 --json -")
+@click.option("--only", "plans", callback=_chosen, metavar="W1,W5", help="Workloads to run; default: all.")
+@click.option("--seconds", type=click.IntRange(1, 60), default=2, show_default=True, help="Length of one timed run.")
+@click.option(
+    "--repeat", type=click.IntRange(1, 20), default=3, show_default=True, help="Rounds; medians are reported."
+)
+@click.option("--quick", is_flag=True, help="A smoke test: one round of one second, fewer connections, no Starlette.")
+@click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
+@click.option("--plot", "plot_path", type=click.Path(dir_okay=False, path_type=Path), help="Where the picture goes.")
+def main(
+    plans: list[Plan], seconds: int, repeat: int, quick: bool, json_path: str | None, plot_path: Path | None
+) -> None:
+    """Measure the server against bare uvicorn, Starlette and in-process predict, on this machine.
+
+    Writes loadtests/results/bench.json and .png, or build/bench/ for a run of less than everything. Exit code 1: a
+    workload had errors or wrong answers.
+    """
+    # Written to a file or a log, tables keep their width.
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    schedule = Schedule(1, 1, quick=True) if quick else Schedule(seconds, repeat, quick=False)
+    whole = not quick and len(plans) == len(PLANS)
+    results = RESULTS if whole else PARTIAL_RESULTS
+    try:
+        require_wrk()
+        document, outcomes = _run(plans, schedule, console)
+    except (GeneratorFailed, ProcessFailed, PackageRefused) as error:
+        raise click.ClickException(str(error)) from None
+    print_report(console, outcomes)
+    _write(document, json_path or str(results / "bench.json"), console)
+    _draw(outcomes, document, plot_path or results / "bench.png", console)
+    sys.exit(any(outcome.status == "failed" for outcome in outcomes.values()))
+
+
+def _run(plans: Sequence[Plan], schedule: Schedule, console: Console) -> tuple[dict[str, Any], dict[str, Outcome]]:
+    cores = choose_cores()
+    console.print(f"{cores.note}; nothing but the loopback is used", highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
+    try:
+        models = folder / "models"
+        circumstances = {
+            "started": now(),
+            **describe_commit(),
+            "machine": describe_machine(),
+            "versions": describe_versions(),
+            "settings": {
+                "seconds": schedule.seconds,
+                "rounds": schedule.rounds,
+                "quick": schedule.quick,
+                "cores": cores.note,
+                "uvicorn": uvicorn_options(models),
+                "server": Settings(models=models).model_dump(mode="json", exclude={"models", "host"}),
+            },
+        }
+        stay_on(cores.generator)
+        bench = Bench(plans, schedule, Stage(cores, models, folder), console)
+        bench.run()
+        return document_of(bench.outcomes, {**circumstances, "ended": now()}), bench.outcomes
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(document: dict[str, Any], path: str, console: Console) -> None:
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    if path == "-":
+        click.echo(text)
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text + "\n")
+    console.print(f"figures: {path}", highlight=False)
+
+
+def _draw(outcomes: dict[str, Outcome], document: dict[str, Any], path: Path, console: Console) -> None:
+    if not any(outcome.status == "measured" for outcome in outcomes.values()):
+        return
+    machine = document["machine"]
+    commit = document["commit"][:12] + ("+" if document["changed_files"] else "")
+    caption = (
+        f"{machine['cpu']}, {machine['cores']} cores; {document['settings']['cores']}; {commit} {document['started']}"
+    )
+    try:
+        plot.draw(outcomes, caption, path)
+    except ImportError:
+        console.print("no picture: matplotlib is not installed; `make bench` installs it", highlight=False)
+    else:
+        console.print(f"picture: {path}", highlight=False)

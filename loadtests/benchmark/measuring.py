@@ -1,0 +1,126 @@
+"""Time one workload: warm, then in rounds every target after the other at each number of connections (A B A B)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from loadtests.benchmark.answers import WrongAnswer, check_answers
+from loadtests.benchmark.targets import Target
+from loadtests.benchmark.timing import NO_CONNECTION, PREDICT, SERVER, Point, Points, Timing
+from loadtests.benchmark.workloads import Plan, Workload
+from loadtests.benchmark.wrk import GeneratorFailed
+from loadtests.processes import ProcessFailed, ask_json
+
+WARM_S = 1
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a workload. Only a measured one has points: figures of wrong answers are worth nothing."""
+
+    plan: Plan
+    status: Literal["measured", "failed", "not served yet"]
+    reason: str = ""
+    form: str = ""
+    body_bytes: int = 0
+    answer_bytes: int = 0
+    points: Points = field(default_factory=Points)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how often. `connections` keeps of a plan's numbers what this run is about."""
+
+    seconds: int
+    rounds: int
+    quick: bool
+
+    def connections(self, plan: Plan) -> tuple[int, ...]:
+        """The numbers of connections to time: all, or the least and the most in a quick run."""
+        return (min(plan.connections), max(plan.connections)) if self.quick else plan.connections
+
+    def runs(self, plan: Plan, targets: Sequence[Target]) -> Iterator[tuple[int, int, Target]]:
+        """Every timed run of a workload as (round, connections, target), in order."""
+        for number in range(1, self.rounds + 1):
+            for connections in self.connections(plan):
+                for target in targets:
+                    if target.connections in (None, connections) and _takes(target, plan):
+                        yield number, connections, target
+            yield from ((number, NO_CONNECTION, one) for one in targets if one.connections == NO_CONNECTION)
+
+
+def measure(
+    workload: Workload,
+    targets: Sequence[Target],
+    schedule: Schedule,
+    address: str,
+    *,
+    progress: Callable[[str], None],
+) -> Points:
+    """Run the whole schedule of one workload; answers are checked again at its end.
+
+    Raises WrongAnswer, ProcessFailed and GeneratorFailed: then nothing of it is to be reported.
+    """
+    plan = workload.plan
+    form = model_form(address, plan.model)
+    for target in targets:
+        if _takes(target, plan) and (target.name == SERVER or not schedule.quick):
+            progress(f"{plan.id} warming {target.name}")
+            _require_no_error(target.warm(workload, WARM_S), f"{target.name}, warming")
+    points = []
+    for number, connections, target in schedule.runs(plan, targets):
+        where = f"{target.name}, {connections} connections" if connections else target.name
+        progress(f"{plan.id} round {number}: {where}")
+        timing = target.time(workload, connections, schedule.seconds)
+        _require_no_error(timing, where)
+        points.append(Point(target.name, connections, number, timing))
+    check_answers(workload, address)
+    if (now := model_form(address, plan.model)) != form:
+        raise WrongAnswer(f"{plan.model} changed its form from {form} to {now} while it was timed")
+    return Points(points)
+
+
+def attempt(
+    outcome: Outcome,
+    workload: Workload,
+    targets: Sequence[Target],
+    schedule: Schedule,
+    address: str,
+    *,
+    progress: Callable[[str], None],
+) -> None:
+    """Measure a workload and note in its outcome what came of it."""
+    try:
+        outcome.points = measure(workload, targets, schedule, address, progress=progress)
+    except (WrongAnswer, ProcessFailed, GeneratorFailed) as error:
+        outcome.status, outcome.reason = "failed", str(error)
+    else:
+        outcome.status, outcome.reason = "measured", ""
+
+
+def model_form(address: str, model: str) -> str:
+    """How the server says that it computes a model. Raises ProcessFailed."""
+    properties: dict[str, str] = ask_json(f"{address}/v2/models/{model}").get("properties", {})
+    return properties.get("form", "sklearn")
+
+
+def rows_ratio(outcome: Outcome, connections: int) -> float | None:
+    """Rows a second over HTTP ÷ rows a second of the predictor itself, given the same rows at once.
+
+    None for single rows: the server gathers those into batches, which one call for one row is no ceiling of.
+    """
+    if outcome.plan.rows == 1:
+        return None
+    # A request is a call, so rows cancel out.
+    return outcome.points.rate_ratio(SERVER, PREDICT, connections, NO_CONNECTION)
+
+
+def _takes(target: Target, plan: Plan) -> bool:
+    """Batching off is compared on W1 alone, and is only served the model of W1."""
+    return target.connections in (None, NO_CONNECTION) or plan.id == "W1"
+
+
+def _require_no_error(timing: Timing, where: str) -> None:
+    if timing.errors:
+        said = ", ".join(f"{kind}: {count}" for kind, count in timing.errors.items())
+        raise WrongAnswer(f"errors against {where}, in {timing.requests} requests: {said}")

@@ -1,0 +1,75 @@
+"""The figures as a picture: for every workload the rates of server and ceilings, and the latencies below."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from loadtests.benchmark.measuring import Outcome
+from loadtests.benchmark.timing import BARE, NO_CONNECTION, SERVER, STARLETTE, Summary
+
+_COLOURS = {BARE: "#9aa5b1", STARLETTE: "#c9b27c", SERVER: "#1f6feb"}
+_WIDTH = 0.8
+
+
+def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
+    """Write the picture. Needs at least one measured workload."""
+    from matplotlib.figure import Figure  # slow to import, and only wanted here
+
+    measured = [outcome for outcome in outcomes.values() if outcome.status == "measured"]
+    figure = Figure(figsize=(4 * len(measured) + 1, 7), layout="constrained")
+    axes = figure.subplots(2, len(measured), squeeze=False)
+    for column, outcome in enumerate(measured):
+        lines = [line for line in outcome.points.summaries() if line.target in _COLOURS]
+        _draw_rates(axes[0, column], outcome, lines)
+        _draw_latencies(axes[1, column], lines)
+    axes[0, 0].set_ylabel("requests/s")
+    axes[1, 0].set_ylabel("latency in ms: p50, whisker to p99")
+    axes[0, 0].legend(loc="upper left", fontsize="small")
+    figure.suptitle(caption, fontsize="small", x=0.01, ha="left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _draw_rates(axes: Any, outcome: Outcome, lines: list[Summary]) -> None:
+    for target, at, line in _placed(lines):
+        first = line.connections == min(one.connections for one in lines)
+        axes.bar(at, line.rate, _bar_width(lines), color=_COLOURS[target], label=target if first else None)
+        if target == SERVER and line.of_bare is not None:
+            axes.annotate(f"{line.of_bare:.2f}", (at, line.rate), ha="center", va="bottom", fontsize="small")
+    predict = [one for one in outcome.points.summaries() if one.connections == NO_CONNECTION]
+    if outcome.plan.rows > 1 and predict:
+        axes.axhline(predict[0].rate, color="#d1242f", linestyle="--", linewidth=1)
+        axes.annotate("in-process predict", (0, predict[0].rate), va="bottom", fontsize="small", color="#d1242f")
+    axes.set_title(f"{outcome.plan.id}: {outcome.plan.title}\nform: {outcome.form}", fontsize="small")
+    axes.margins(y=0.18)
+    _label_groups(axes, lines)
+
+
+def _draw_latencies(axes: Any, lines: list[Summary]) -> None:
+    for target, at, line in _placed(lines):
+        above = [[0.0], [max(0.0, line.p99_ms - line.p50_ms)]]
+        axes.bar(at, line.p50_ms, _bar_width(lines), color=_COLOURS[target], yerr=above, capsize=3)
+    axes.set_yscale("log")
+    _label_groups(axes, lines)
+
+
+def _placed(lines: list[Summary]) -> list[tuple[str, float, Summary]]:
+    """Where each bar stands: a group for each number of connections, in it a bar for each target."""
+    groups = sorted({line.connections for line in lines})
+    targets = [target for target in _COLOURS if any(line.target == target for line in lines)]
+    width = _bar_width(lines)
+    left = -_WIDTH / 2 + width / 2
+    return [
+        (line.target, groups.index(line.connections) + left + width * targets.index(line.target), line)
+        for line in lines
+    ]
+
+
+def _bar_width(lines: list[Summary]) -> float:
+    return _WIDTH / len({line.target for line in lines})
+
+
+def _label_groups(axes: Any, lines: list[Summary]) -> None:
+    groups = sorted({line.connections for line in lines})
+    axes.set_xticks(range(len(groups)), [str(group) for group in groups])
+    axes.set_xlabel("connections")

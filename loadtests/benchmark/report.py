@@ -1,0 +1,99 @@
+"""What a run says: tables for people, one document for machines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.benchmark.bars import Reached, hold_against_bars
+from loadtests.benchmark.measuring import Outcome, rows_ratio
+from loadtests.benchmark.timing import NO_CONNECTION, SERVER, Summary
+
+Document = dict[str, Any]
+
+
+def document_of(outcomes: Mapping[str, Outcome], circumstances: Mapping[str, Any]) -> Document:
+    """Everything that was measured, raw and summed up."""
+    return {
+        **circumstances,
+        "bars": [{**asdict(bar), "met": bar.met} for bar in hold_against_bars(outcomes)],
+        "workloads": [_workload(outcome) for outcome in outcomes.values()],
+    }
+
+
+def print_report(console: Console, outcomes: Mapping[str, Outcome]) -> None:
+    """Print a table of figures, then one of bars, then what failed."""
+    console.print(_figures(list(outcomes.values())))
+    console.print(_bars(hold_against_bars(outcomes)))
+    for outcome in outcomes.values():
+        if outcome.status != "measured":
+            console.print(f"{outcome.plan.id} {outcome.status}: {outcome.reason}", markup=False, highlight=False)
+
+
+def _workload(outcome: Outcome) -> Document:
+    plan = outcome.plan
+    return {
+        "id": plan.id,
+        "title": plan.title,
+        "model": plan.model,
+        "form": outcome.form,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "rows_per_request": plan.rows,
+        "body_bytes": outcome.body_bytes,
+        "answer_bytes": outcome.answer_bytes,
+        "medians": [{**asdict(line), "rows_ratio": _rows_ratio(outcome, line)} for line in outcome.points.summaries()],
+        "runs": [
+            {"target": p.target, "connections": p.connections, "round": p.round, "rate": p.timing.rate}
+            | asdict(p.timing)
+            for p in outcome.points.all
+        ],
+    }
+
+
+def _rows_ratio(outcome: Outcome, line: Summary) -> float | None:
+    return rows_ratio(outcome, line.connections) if line.target == SERVER else None
+
+
+def _figures(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(title="medians over the rounds", title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    for heading in ("conns", "requests/s", "rows/s", "p50 ms", "p99 ms", "÷ bare", "÷ predict"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        for line in outcome.points.summaries():
+            mark = "bold" if line.target == SERVER else ""
+            table.add_row(
+                outcome.plan.id,
+                f"{line.target} ({outcome.form})" if line.target == SERVER else line.target,
+                str(line.connections) if line.connections != NO_CONNECTION else "–",
+                f"{line.rate:,.0f}",
+                f"{line.rate * outcome.plan.rows:,.0f}",
+                f"{line.p50_ms:.3f}",
+                f"{line.p99_ms:.3f}",
+                _ratio(line.of_bare),
+                _ratio(_rows_ratio(outcome, line)),
+                style=mark,
+            )
+        table.add_section()
+    return table
+
+
+def _bars(reached: Sequence[Reached]) -> Table:
+    table = Table(title="bars, ratios within a round", title_justify="left")
+    table.add_column("measure", no_wrap=True)
+    for heading in ("value", "bar", "reach for", "met"):
+        table.add_column(heading, justify="right")
+    for bar in reached:
+        sign = "≥" if bar.at_least else "≤"
+        met = {True: "[green]yes", False: "[red]no", None: "not known"}[bar.met]
+        wanted = f"{sign} {bar.reach:.2f}" if bar.reach is not None else "–"
+        table.add_row(bar.measure, _ratio(bar.value), f"{sign} {bar.bar:.2f}", wanted, met)
+    return table
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,174 @@
+"""What a workload is run against: the server as shipped, the ceilings, and the server with batching off."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from loadtests.benchmark.timing import BARE, PREDICT, SERVER, STARLETTE, UNBATCHED, Timing
+from loadtests.benchmark.workloads import Workload
+from loadtests.benchmark.wrk import run_wrk
+from loadtests.cores import Cores, pinned
+from loadtests.processes import ROOT, ProcessFailed, Server, clean_environment, model_manager, server
+from server.process import admin_server
+from server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that can be timed under a workload. `connections` limits it to one number of them, None to none."""
+
+    name: str
+    time: Callable[[Workload, int, int], Timing]
+    warm: Callable[[Workload, int], Timing]
+    connections: int | None = None
+
+
+class InProcess:
+    """The process that calls the predictor in a loop."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def time(self, workload: Workload, seconds: float) -> Timing:
+        """Let it predict body 0 for some seconds. Raises ProcessFailed."""
+        plan = workload.plan
+        asked = {"model": plan.model, "protocol": plan.protocol, "body": str(workload.plain), "seconds": seconds}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return Timing(**json.loads(self.line()))
+
+    def line(self) -> str:
+        """The next line it prints. Raises ProcessFailed when it ended instead."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ProcessFailed(f"{PREDICT} ended with exit code {self._process.wait()}")
+        return line
+
+
+@contextmanager
+def in_process(models: Path, forms: Mapping[str, str], *, core: int | None) -> Iterator[InProcess]:
+    """Load the models in a process of their own while the body runs. Raises ProcessFailed."""
+    command = [sys.executable, "-m", "loadtests.benchmark.in_process", str(models), json.dumps(dict(forms))]
+    with subprocess.Popen(
+        pinned(command, core),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment(),
+    ) as process:
+        try:
+            running = InProcess(process)
+            running.line()
+            yield running
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where targets are started: on which cores, with what in which folder."""
+
+    cores: Cores
+    models: Path
+    folder: Path
+
+    @contextmanager
+    def shipped(self) -> Iterator[Server]:
+        """model-manager with default settings."""
+        with model_manager(SERVER, self.models, core=self.cores.server, folder=self.folder) as running:
+            yield running
+
+    @contextmanager
+    def targets(
+        self, shipped: Server, answers: Mapping[str, bytes], forms: Mapping[str, str], *, starlette: bool
+    ) -> Iterator[list[Target]]:
+        """Start all others beside the shipped server; `answers` is what the ceilings say, by workload.
+
+        Raises ProcessFailed.
+        """
+        with ExitStack() as stack:
+            bare = stack.enter_context(self._constant("bare", BARE, answers))
+            targets = [self._http(BARE, bare, own_paths=False), self._http(SERVER, shipped)]
+            if starlette:
+                constant = stack.enter_context(self._constant("starlette", STARLETTE, answers))
+                targets.insert(1, self._http(STARLETTE, constant, own_paths=False))
+            if "W1" in answers:
+                targets.append(self._http(UNBATCHED, stack.enter_context(self._unbatched()), only_at=1))
+            calls = stack.enter_context(in_process(self.models, forms, core=self.cores.server))
+            # Its connections are none: it is timed once a round, whatever the workload's are.
+            targets.append(
+                Target(PREDICT, lambda w, c, s: calls.time(w, s), lambda w, s: calls.time(w, s / 2), connections=0)
+            )
+            yield targets
+
+    def _http(self, name: str, running: Server, *, own_paths: bool = True, only_at: int | None = None) -> Target:
+        core = self.cores.generator
+
+        def url(workload: Workload) -> str:
+            return running.api + (workload.plan.path if own_paths else f"/{workload.plan.id}")
+
+        def time(workload: Workload, connections: int, seconds: int) -> Timing:
+            running.check()
+            return run_wrk(
+                url(workload), workload.bodies, workload.headers, connections=connections, seconds=seconds, core=core
+            )
+
+        def warm(workload: Workload, seconds: int) -> Timing:
+            running.check()
+            return run_wrk(
+                url(workload),
+                workload.bodies,
+                workload.headers,
+                connections=max(workload.plan.connections),
+                seconds=seconds,
+                core=core,
+                flavour="strict",
+            )
+
+        return Target(name, time, warm, only_at)
+
+    @contextmanager
+    def _constant(self, kind: str, name: str, answers: Mapping[str, bytes]) -> Iterator[Server]:
+        folder = self.folder / "answers"
+        folder.mkdir(exist_ok=True)
+        for workload, answer in answers.items():
+            (folder / workload).write_bytes(answer)
+        options = json.dumps(uvicorn_options(self.models))
+        command = [sys.executable, "-m", "loadtests.benchmark.constant", kind, str(folder), options]
+        with server(name, command, core=self.cores.server, folder=self.folder) as running:
+            yield running
+
+    @contextmanager
+    def _unbatched(self) -> Iterator[Server]:
+        """iris from the same artifacts, each request a batch of its own."""
+        folder = self.folder / "unbatched"
+        folder.mkdir()
+        versions = {path.name: {"artifact": str(path / "model.joblib")} for path in (self.models / "iris").iterdir()}
+        manifest = {"models": {"iris": {"versions": versions, "batching": {"max_rows": 1}}}}
+        (folder / "models.yaml").write_text(yaml.safe_dump(manifest))
+        with model_manager(UNBATCHED, folder, core=self.cores.server, folder=self.folder) as running:
+            yield running
+
+
+_UVICORN_OPTIONS: Sequence[str] = (
+    "http", "ws", "lifespan", "access_log", "server_header", "date_header", "timeout_keep_alive",
+)  # fmt: skip
+
+
+def uvicorn_options(models: Path) -> dict[str, object]:
+    """How the server sets uvicorn up, read from the server itself, so that the ceilings stand on the same ground."""
+
+    async def nothing(scope: object, receive: object, send: object) -> None: ...
+
+    config = admin_server(nothing, Settings(models=models)).config
+    return {name: getattr(config, name) for name in _UVICORN_OPTIONS}

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from server.errors import PackageRefused
 from server.inference.sample import Sample
+from server.inference.threads import limit_native_threads
 from server.packaging import describe_data, refuse_existing, write_package
 from server.repository.metadata import Evaluation
 
@@ -40,6 +41,7 @@ def train_and_score(estimator: Any, X: Any, y: Any, *, classification: bool) -> 
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=HOLD_OUT, random_state=SEED, stratify=y if classification else None
     )
+    limit_native_threads()  # sums taken by another number of threads differ in their last bits: builds must not
     estimator.fit(X_train, y_train)
     metrics = score(estimator, X_test, y_test, classification=classification)
     kind = "stratified" if classification else "random"

@@ -1,0 +1,37 @@
+"""Every error has a status, and the tree in the docstring is the tree."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from server import errors
+from server.api.problems import STATUS, status_of
+from server.errors import ModelManagerError
+
+
+def leaves(kind: type[ModelManagerError] = ModelManagerError) -> Iterator[type[ModelManagerError]]:
+    subclasses = kind.__subclasses__()
+    if not subclasses:
+        yield kind
+    for subclass in subclasses:
+        yield from leaves(subclass)
+
+
+@pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_status_of_its_own_or_of_its_family(kind: type[ModelManagerError]) -> None:
+    family = [parent for parent in kind.__mro__ if parent in STATUS and parent is not ModelManagerError]
+    assert family, f"{kind.__name__} needs a status in problems.py"
+    assert status_of(kind.__new__(kind)) == STATUS[family[0]]
+
+
+def test_what_is_not_ours_is_500() -> None:
+    assert status_of(KeyError("x")) == 500
+
+
+def test_the_tree_in_the_docstring_names_every_error() -> None:
+    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or "")) | {"ModelManagerError"}
+    defined = {
+        kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == "server.errors"
+    }
+    assert drawn == defined

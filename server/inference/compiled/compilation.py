@@ -4,7 +4,7 @@ Blocking, in a loader thread, beside serving: builders make forms, the proof kee
 chooses among them. Whatever goes wrong, scikit-learn stays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final
@@ -36,11 +36,12 @@ class Rejection:
 class CompileReport:
     """What compiling found.
 
-    `forms`: the form per declared output for one row. `speedup`: by batch size, how many times faster than scikit-learn
-    the default output is. `reason`: why nothing was compiled, if so.
+    `forms`: by declared output and batch size, the form that answers. `speedup`: by batch size, how many times faster
+    than scikit-learn the default output is (the first that has a form, if the default has none). Differences: the
+    largest seen in outputs that are used, absolute on plain rows only. `reason`: why nothing was compiled, if so.
     """
 
-    forms: dict[str, str]
+    forms: dict[str, dict[int, str]]
     speedup: dict[int, float] = field(default_factory=dict)
     largest_absolute_difference: float = 0.0
     largest_relative_difference: float = 0.0
@@ -50,9 +51,16 @@ class CompileReport:
     seconds: float = 0.0
 
     @property
+    def summary(self) -> str:
+        """The forms in use and what they gain, in a few words."""
+        forms = ", ".join(f"{output} by {form}" for output, form in self.forms.items())
+        gains = ", ".join(f"{gain:g} times at {rows} rows" for rows, gain in self.speedup.items())
+        return f"{forms} (faster: {gains}; largest difference {self.largest_absolute_difference:.2g})"
+
+    @property
     def compiled(self) -> bool:
         """Whether any output is answered by something other than scikit-learn."""
-        return any(form != SklearnPredictor.form for form in self.forms.values())
+        return any(form != SklearnPredictor.form for by_size in self.forms.values() for form in by_size.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,13 @@ def compile_predictor(
         if forms := found.proven():
             ordinary = next(trial.rows for trial in found.trials if trial.plain)
             found.costs = measure(sklearn_predictor, forms, ordinary, check_time)
-            predictor = CompiledPredictor(sklearn_predictor, forms, found.costs)
+            compiled = CompiledPredictor(sklearn_predictor, forms, found.costs)
+            if compiled.uses_forms:
+                predictor = compiled
+            else:
+                reason = (
+                    f"scikit-learn is as fast as {', '.join(sorted({verdict.form.name for verdict in found.verdicts}))}"
+                )
     except (OutOfTime, NotCovered) as error:
         reason = str(error)
     except Exception as error:
@@ -104,9 +118,15 @@ class _Found:
     """What is known so far; the report is made of it even if time runs out."""
 
     verdicts: list[Verdict] = field(default_factory=list)
+    unbuilt: list[Rejection] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     costs: Costs = field(default_factory=dict)
+
+    def refusals(self, outputs: Iterable[str]) -> tuple[Rejection, ...]:
+        """Forms that were rejected, and those there are none of if they could have covered what is left open."""
+        covered = set(outputs) <= self.proven().keys()
+        return (*([] if covered else self.unbuilt), *self.rejected)
 
     def proven(self) -> dict[str, list[Form]]:
         """The proven forms by output."""
@@ -136,7 +156,7 @@ def _prove_forms(
             forms = candidate.build()
         except Exception as error:
             kind = "" if isinstance(error, NotCovered) else f"{type(error).__name__}: "
-            found.rejected.append(Rejection(candidate.name, (), kind + " ".join(str(error).split())[:300]))
+            found.unbuilt.append(Rejection(candidate.name, (), kind + " ".join(str(error).split())[:300]))
             continue
         for form in forms:
             if form.outputs & set(outputs):
@@ -167,17 +187,16 @@ def _report(predictor: Predictor, found: _Found, reason: str | None, seconds: fl
     declared = [output.name for output in predictor.signature.outputs]
     if not isinstance(predictor, CompiledPredictor):
         reason = reason or "no form was built that proved equal"
-        return CompileReport(
-            dict.fromkeys(declared, predictor.form), rejected=tuple(found.rejected), reason=reason, seconds=seconds
-        )
+        forms = {output: dict.fromkeys(_REPORTED_SIZES, predictor.form) for output in declared}
+        return CompileReport(forms, rejected=found.refusals(declared), reason=reason, seconds=seconds)
     used = [verdict for verdict in found.verdicts if verdict.proven]
     return CompileReport(
-        forms={output: predictor.form_of(output, 1) for output in declared},
+        forms={output: {size: predictor.form_of(output, size) for size in _REPORTED_SIZES} for output in declared},
         speedup=_speedup(found.costs, declared),
         largest_absolute_difference=max(verdict.largest_absolute for verdict in used),
         largest_relative_difference=max(verdict.largest_relative for verdict in used),
         rows_proven=max(verdict.rows for verdict in used),
-        rejected=tuple(found.rejected),
+        rejected=found.refusals(declared),
         seconds=seconds,
     )
 

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+from sklearn.neighbors._base import NeighborsBase
 
 from server.inference.compiled.arrays_within import arrays_within, parts_within
 from server.inference.compiled.form import Answers, Form, NotCovered, NotVouched, Split, require_finite
 from server.inference.compiled.session import open_session
+from server.inference.compiled.tree_sums import choose_thresholds
 from server.inference.methods import methods_of
 from server.inference.warning_filters import warnings_filtered
 from server.signature import DTYPES, Array, Layout, Rows, Signature
@@ -22,14 +24,19 @@ _OPSETS: Final = {"": 18, "ai.onnx.ml": 3}
 
 def build_converted(estimator: Any, signature: Signature) -> Form:
     """Convert an estimator, blocking. Raises NotCovered where skl2onnx is missing, or does not know it."""
+    if any(isinstance(part, NeighborsBase) for part in parts_within(estimator)):
+        raise NotCovered("of neighbours at equal distance, ONNX Runtime takes others")
     size = sum(array.nbytes for array in arrays_within(estimator))
     if size > MAX_BYTES:
         raise NotCovered(f"its arrays take {size // 1_000_000} MB; more than {MAX_BYTES // 1_000_000} take too long")
     model = _convert(estimator, signature)
-    names = _names(estimator, signature, len(model.graph.output))
+    declared = {output.name: output for output in signature.outputs}
+    names = _names(estimator, len(model.graph.output))
+    useful = frozenset(names) & declared.keys()
+    if useful == {"predict"} and declared["predict"].datatype != "FP64":
+        raise NotCovered("labels without the scores behind them cannot be proven near a tie")
     run = open_session(model.SerializeToString(), [output.name for output in model.graph.output][: len(names)])
     feeds_of = _feeds(signature)
-    declared = {output.name: output for output in signature.outputs}
 
     def predict(rows: Rows, outputs: tuple[str, ...]) -> Answers:
         found = dict(zip(names, run(feeds_of(rows)), strict=True))
@@ -41,21 +48,22 @@ def build_converted(estimator: Any, signature: Signature) -> Form:
             answers[name] = answer.astype(DTYPES[output.datatype], copy=False)
         return answers
 
-    return Form(NAME, frozenset(names) & frozenset(declared), predict, _splits(estimator, signature))
+    return Form(NAME, useful, predict, _splits(estimator, signature))
 
 
 def _splits(estimator: Any, signature: Signature) -> tuple[Split, ...]:
     """Where the trees inside decide, as far as they are as wide as the client's rows and so may see them."""
     width = len(signature.columns or ())
-    found: set[tuple[int, float]] = set()
-    for part in parts_within(estimator):
-        if type(part).__name__ == "Tree" and getattr(part, "n_features", None) == width:
-            inner = part.children_left != -1
-            found.update(zip(part.feature[inner].tolist(), part.threshold[inner].tolist(), strict=True))
-    return tuple(Split(feature, value) for feature, value in sorted(found))
+    trees = [part for part in parts_within(estimator) if type(part).__name__ == "Tree" and part.n_features == width]
+    if not trees:
+        return ()
+    inner = [tree.children_left != -1 for tree in trees]
+    features = np.concatenate([tree.feature[at] for tree, at in zip(trees, inner, strict=True)])
+    thresholds = np.concatenate([tree.threshold[at] for tree, at in zip(trees, inner, strict=True)])
+    return tuple(Split(feature, value) for feature, value in choose_thresholds(features, thresholds))
 
 
-def _names(estimator: Any, signature: Signature, count: int) -> list[str]:
+def _names(estimator: Any, count: int) -> list[str]:
     """What the first one or two outputs of the model are; a wrong guess is found out by the proof."""
     methods = methods_of(estimator)
     if "predict" not in methods:

@@ -42,6 +42,11 @@ class CompiledPredictor:
         first = {output.name: self.form_of(output.name, 1) for output in self.signature.outputs}
         self.form = "+".join(dict.fromkeys(first.values()))
 
+    @property
+    def uses_forms(self) -> bool:
+        """Whether any output at any batch size is answered by a form."""
+        return any(ranking[0] != _SKLEARN for by_size in self._ranked.values() for ranking in by_size.values())
+
     def form_of(self, output: str, count: int) -> str:
         """Name the form that answers `output` for a batch of `count` rows."""
         return self._ranking(output, count)[0]

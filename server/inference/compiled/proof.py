@@ -20,9 +20,8 @@ from server.signature import Array, Rows
 RTOL: Final = 1e-9
 ATOL: Final = 1e-12
 
-_SINGLES: Final = 6
-_BATCHES: Final = (2, 7, 64)
-MIXED_ROWS: Final = 1000
+_BATCHES: Final = (1, 1, 1, 1, 1, 1, 2, 7, 64, 1000)
+"""Sizes of the batches in which shuffled rows are asked for, the largest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +53,41 @@ class OutOfTime(Exception):
 def make_trials(
     groups: Iterable[Group], sklearn: Predictor, outputs: tuple[str, ...], check_time: Callable[[], None]
 ) -> list[Trial]:
-    """Ask scikit-learn about every batch: whole groups, then slices of 1, 2, 7 and 64 rows, then MIXED_ROWS mixed.
+    """Ask scikit-learn about every batch: whole groups, then slices of plain rows, then slices of all rows mixed.
 
-    Raises OutOfTime, from `check_time`, which is called between batches.
+    Raises OutOfTime, from `check_time`, which is called between batches; NotCovered if there is nothing to compare.
     """
-    trials = []
-    kept: list[Rows] = []
+    trials: list[Trial] = []
+    plain: list[Rows] = []
+    mixed: list[Rows] = []
     for group in groups:
         check_time()
-        trial = _ask(group.name, group.rows, sklearn, outputs, plain=group.plain)
-        trials.append(trial)
-        if all(answer is not None for answer in trial.expected.values()):
-            kept.append(group.rows)
-    if not kept:
-        raise NotCovered("scikit-learn refuses all the rows that were made up for the proof")
-    mixed = _mixed(kept)
-    for name, rows in _slices(mixed):
-        check_time()
-        trials.append(_ask(name, rows, sklearn, outputs, plain=True))
+        trials.append(trial := _ask(group.name, group.rows, sklearn, outputs, plain=group.plain))
+        if not group.apart and all(answer is not None for answer in trial.expected.values()):
+            mixed.append(group.rows)
+            if group.plain:
+                plain.append(group.rows)
+    if not plain:
+        raise NotCovered("scikit-learn refuses the rows that were made up for the proof")
+    for kind, rows in (("plain", _shuffled(plain)), ("mixed", _shuffled(mixed))):
+        for batch in _slices(rows):
+            check_time()
+            trials.append(_ask(f"{len(batch)} {kind} rows", batch, sklearn, outputs, plain=kind == "plain"))
     return trials
 
 
-def _mixed(kept: list[Rows]) -> Rows:
-    """Rows of all kinds that scikit-learn answers, shuffled, as many as the largest batch."""
-    everything = Rows.concatenate(kept)
-    order = np.random.default_rng(1).permutation(len(everything))
-    order = np.resize(order, MIXED_ROWS)
+def _shuffled(parts: list[Rows]) -> Rows:
+    """Rows of all these kinds, as many as the largest batch."""
+    everything = Rows.concatenate(parts)
+    order = np.resize(np.random.default_rng(1).permutation(len(everything)), _BATCHES[-1])
     return Rows(tuple(block[order] for block in everything.blocks))
 
 
-def _slices(rows: Rows) -> Iterator[tuple[str, Rows]]:
-    sizes = [*((1,) * _SINGLES), *_BATCHES, MIXED_ROWS]
+def _slices(rows: Rows) -> Iterator[Rows]:
     start = 0
-    for size in sizes:
-        start = 0 if size == MIXED_ROWS else start
-        yield f"{size} mixed rows" if size > 1 else "one row", Rows(tuple(b[start : start + size] for b in rows.blocks))
+    for size in _BATCHES:
+        start = start if start + size <= len(rows) else 0
+        yield Rows(tuple(block[start : start + size] for block in rows.blocks))
         start += size
 
 
@@ -112,6 +111,7 @@ def prove(form: Form, trials: Iterable[Trial], check_time: Callable[[], None]) -
     """Compare a form with scikit-learn on every trial. Raises OutOfTime, from `check_time`."""
     verdict = Verdict(form)
     open_outputs = dict.fromkeys(form.outputs, False)  # whether plain rows were answered
+    labels: set[str] = set()
     for trial in trials:
         check_time()
         asked = tuple(name for name in trial.expected if name in open_outputs)
@@ -120,7 +120,9 @@ def prove(form: Form, trials: Iterable[Trial], check_time: Callable[[], None]) -
         answered = False
         for name, answer in _answers(form, trial.rows, asked).items():
             expected = trial.expected[name]
-            fault = _fault(answer, expected, verdict)
+            if expected is not None and expected.dtype.kind != "f":
+                labels.add(name)
+            fault = _fault(answer, expected, verdict, plain=trial.plain)
             if fault is not None:
                 verdict.rejected[name] = f"{trial.name}: {fault}"
                 del open_outputs[name]
@@ -128,11 +130,14 @@ def prove(form: Form, trials: Iterable[Trial], check_time: Callable[[], None]) -
                 answered = True
                 open_outputs[name] = open_outputs[name] or trial.plain
         verdict.rows += len(trial.rows) if answered else 0
+    scores_differ = any(name not in labels for name in verdict.rejected)
     for name, seen in open_outputs.items():
-        if seen:
-            verdict.proven.add(name)
-        else:
+        if not seen:
             verdict.rejected[name] = "it answers none of the rows that clients send"
+        elif scores_differ and name in labels:
+            verdict.rejected[name] = "its scores differ, so labels near a tie would"
+        else:
+            verdict.proven.add(name)
     return verdict
 
 
@@ -147,7 +152,7 @@ def _answers(form: Form, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Arra
     return {name: _answers(form, rows, (name,))[name] for name in outputs}
 
 
-def _fault(answer: Array | Exception, expected: Array | None, verdict: Verdict) -> str | None:
+def _fault(answer: Array | Exception, expected: Array | None, verdict: Verdict, *, plain: bool) -> str | None:
     """Say what is wrong with an answer; None if nothing is."""
     if isinstance(answer, NotVouched):
         return None
@@ -161,10 +166,10 @@ def _fault(answer: Array | Exception, expected: Array | None, verdict: Verdict) 
     if expected.dtype.kind != "f":
         wrong = np.flatnonzero((answer != expected).reshape(len(expected), -1).any(axis=1))
         return f"{len(wrong)} of {len(expected)} rows have another label" if len(wrong) else None
-    return _float_fault(answer, expected, verdict)
+    return _float_fault(answer, expected, verdict, plain=plain)
 
 
-def _float_fault(answer: Array, expected: Array, verdict: Verdict) -> str | None:
+def _float_fault(answer: Array, expected: Array, verdict: Verdict, *, plain: bool) -> str | None:
     with np.errstate(all="ignore"):
         same = (answer == expected) | (np.isnan(answer) & np.isnan(expected))
         difference = np.where(same, 0.0, np.abs(answer - expected))
@@ -173,6 +178,7 @@ def _float_fault(answer: Array, expected: Array, verdict: Verdict) -> str | None
             worst = float(np.nanmax(difference)) if np.isfinite(difference).any() else float("nan")
             return f"it differs by {worst:.3g}"
         relative = np.where(same, 0.0, difference / np.maximum(np.abs(expected), ATOL / RTOL))
-    verdict.largest_absolute = max(verdict.largest_absolute, float(difference.max(initial=0.0)))
+    if plain:  # between numbers as large as floats go, an absolute difference says nothing
+        verdict.largest_absolute = max(verdict.largest_absolute, float(difference.max(initial=0.0)))
     verdict.largest_relative = max(verdict.largest_relative, float(relative.max(initial=0.0)))
     return None

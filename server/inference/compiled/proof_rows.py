@@ -14,7 +14,7 @@ from server.inference.compiled.form import Split
 from server.inference.compiled.scales import Scales
 from server.signature import DTYPES, Array, Datatype, Layout, Rows, Signature
 
-ORDINARY: Final = 600
+ORDINARY: Final = 1000
 MAX_SPLITS: Final = 400
 _EDGES: Final = 48
 _MAGNITUDES: Final = (1e-300, 1e-30, 1e-8, 1e3, 1e6, 1e9, 1e15, 1e30, 1e38, 1e100, 1e300)
@@ -22,11 +22,16 @@ _MAGNITUDES: Final = (1e-300, 1e-30, 1e-8, 1e3, 1e6, 1e9, 1e15, 1e30, 1e38, 1e10
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of one kind. `plain`: rows such as clients send; a form that leaves all of them open proves nothing."""
+    """Rows of one kind.
+
+    `plain`: rows such as clients send; a form that leaves all of them open proves nothing. `apart`: they are never
+    mixed with others, since forms leave them, and whatever batch they are in, to scikit-learn.
+    """
 
     name: str
     rows: Rows
     plain: bool = False
+    apart: bool = False
 
 
 class RowMaker:
@@ -139,7 +144,7 @@ def _numeric_edges(maker: RowMaker) -> Iterator[Group]:
         yield Group(f"magnitude {magnitude:g}", maker.with_values(2, numeric, values))
         yield Group(f"one of magnitude {magnitude:g}", maker.with_values(2, numeric[:1], values))
     for value in (np.inf, -np.inf):
-        yield Group("infinity", maker.with_values(1, numeric[-1:], np.array([value])))
+        yield Group("infinity", maker.with_values(1, numeric[-1:], np.array([value])), apart=True)
 
 
 def _missing(maker: RowMaker) -> Iterator[Group]:

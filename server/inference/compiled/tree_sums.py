@@ -1,6 +1,6 @@
 """Sums over scikit-learn's trees, run as one ONNX TreeEnsemble: what every head made of trees shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -15,6 +15,8 @@ NAME: Final = "onnx-trees"
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SAFE_SQUARES: Final = 1e76
 """Where the squares of a batch add up to less, every value fits a float32."""
+
+MAX_THRESHOLDS: Final = 4000
 
 Sums: TypeAlias = Callable[[Array], Array]
 
@@ -59,11 +61,16 @@ def flat_tree(tree: Any, weight: Array, target: int) -> Tree:
     )
 
 
-def thresholds_of(trees: list[Tree]) -> tuple[tuple[int, float], ...]:
-    pairs: set[tuple[int, float]] = set()
-    for tree in trees:
-        if tree.target > 0 and len(trees) > 1000:
-            continue  # copies of the same trees
-        inner = ~tree.is_leaf.astype(np.bool_)
-        pairs.update(zip(tree.feature[inner].tolist(), tree.threshold[inner].tolist(), strict=True))
-    return tuple(sorted(pairs))
+def thresholds_of(trees: Sequence[Tree]) -> tuple[tuple[int, float], ...]:
+    """Pairs of feature and threshold at which trees decide, an even choice of at most MAX_THRESHOLDS."""
+    inner = [~tree.is_leaf.astype(np.bool_) for tree in trees]
+    features = np.concatenate([tree.feature[at] for tree, at in zip(trees, inner, strict=True)])
+    thresholds = np.concatenate([tree.threshold[at] for tree, at in zip(trees, inner, strict=True)])
+    return choose_thresholds(features, thresholds)
+
+
+def choose_thresholds(features: Array, thresholds: Array) -> tuple[tuple[int, float], ...]:
+    """Choose evenly among parallel (nodes,) arrays; infinite ones only ask whether a value is missing, and are none."""
+    finite = np.flatnonzero(np.isfinite(thresholds))
+    chosen = finite[np.linspace(0, len(finite) - 1, min(len(finite), MAX_THRESHOLDS)).astype(np.intp)]
+    return tuple(sorted(set(zip(features[chosen].tolist(), thresholds[chosen].tolist(), strict=True))))

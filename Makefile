@@ -34,15 +34,15 @@ format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/load.stamp  ## Measure the server against its ceilings on this machine; needs wrk, takes five minutes
+bench: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure the server against its ceilings on this machine; needs wrk, takes five minutes
 	$(BIN)/python loadtests/bench $(BENCH)
 
-loadtest: $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
+loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
 	$(BIN)/python loadtests/run $(LOADTEST)
 
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
-	$< pip compile pyproject.toml --group build --output-file locks/serve.txt $(LOCK)
-	$< pip compile pyproject.toml --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --group build --output-file locks/serve.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 
 LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --quiet

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     library_mismatch: Literal["refuse", "warn"] = Field(
         default="warn", description="What to do with an artifact written by another scikit-learn version."
     )
+    compile: Literal["auto", "off"] = Field(
+        default="auto", description="Look for faster forms of a model, used once proven equal."
+    )
     poll_interval_s: float = Field(default=10, gt=0, description="Read the folder at least this often.")
     keep_alive_s: int = Field(
         default=75, ge=1, description="Close idle connections after this; keep it above the proxy's."

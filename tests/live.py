@@ -65,7 +65,7 @@ class LiveServer:
         """Whether the readiness probe says yes."""
         return self.admin.get("/v2/health/ready").status_code == 200
 
-    def index(self) -> dict[tuple[str, str], dict[str, str]]:
+    def index(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The repository index, by model and version."""
         rows = self.api.post("/v2/repository/index").json()
         return {(row["name"], row["version"]): row for row in rows}

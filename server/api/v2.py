@@ -8,6 +8,8 @@ from server import __version__
 from server.errors import InvalidInput
 from server.repository.lifecycle import INDEX_STATE
 from server.repository.wanted import version_order
+from server.serving.registry import VersionStatus
+from server.serving.servable import Servable
 from server.serving.system import System
 
 
@@ -41,7 +43,7 @@ class V2:
             "platform": "sklearn_joblib",
             "inputs": servable.v2.describe_inputs(),
             "outputs": servable.v2.describe_outputs(),
-            "properties": {"version": servable.id.version, "form": servable.predictor.form, **provenance.properties()},
+            "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
         }
         return JSONResponse(body, headers={"x-model-name": name, "x-model-version": servable.id.version})
 
@@ -59,8 +61,16 @@ class V2:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidInput(f'repository index takes {{"ready": true|false}}: {error}') from None
         rows = [
-            {"name": name, "version": status.version, "state": INDEX_STATE[status.state], "reason": status.reason}
+            _index_row(name, status, view.ready.get(status.version))
             for name, view in sorted(self._registry.snapshot.models.items())
             for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version))
         ]
         return JSONResponse([row for row in rows if row["state"] == "READY" or not wanted.ready])
+
+
+def _index_row(model: str, status: VersionStatus, servable: Servable | None) -> dict[str, object]:
+    row: dict[str, object] = {"name": model, "version": status.version}
+    row |= {"state": INDEX_STATE[status.state], "reason": status.reason}
+    if servable is not None:
+        row["parameters"] = servable.form.properties()
+    return row

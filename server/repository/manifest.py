@@ -7,7 +7,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -70,6 +70,12 @@ class ModelEntry(_Entry):
     default: str | None = None
     batching: BatchingEntry | None = None
     timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    compile: Literal["auto", "off"] | None = None
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        return "off" if value is False else value  # what YAML makes of it without quotes
 
     @property
     def default_version(self) -> str:

@@ -48,6 +48,7 @@ def _version(
         metadata=metadata,
         batching=_batching(model.batching),
         timeout_ms=model.timeout_ms,
+        compile=None if model.compile is None else model.compile == "auto",
     )
 
 

@@ -45,7 +45,8 @@ class WantedVersion:
 
     `location` is an absolute path or a URI. The same bytes may move and a path may come to mean other bytes, so it is
     no part of the identity. `sha256` is the declared digest, checked before unpickling. `digest` is that of the bytes
-    found (or the declared one where they are remote); None when there are none. `metadata` is JSON.
+    found (or the declared one where they are remote); None when there are none. `metadata` is JSON. `timeout_ms` and
+    `compile` (whether faster forms are looked for) are None where they are left to the server's settings.
     """
 
     id: ServableId
@@ -55,12 +56,13 @@ class WantedVersion:
     metadata: bytes | None
     batching: Batching
     timeout_ms: float | None
+    compile: bool | None = None
     fingerprint: str = field(init=False, compare=False, repr=False)
-    """Identity of this incarnation: other bytes, metadata, batching or timeout make another, loaded beside it."""
+    """Identity of this incarnation: whatever else is wanted of the version makes another, loaded beside it."""
 
     def __post_init__(self) -> None:
         # Taken once, on the thread that reads the folder: convergence compares fingerprints often, on the event loop.
-        parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms)
+        parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms, self.compile)
         object.__setattr__(self, "fingerprint", hashlib.sha256(repr(parts).encode()).hexdigest())
 
 

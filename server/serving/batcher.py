@@ -83,6 +83,11 @@ class Batcher:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
         return bool(self._running)
 
+    def use(self, predict: Predict, *, inline_rows: int) -> None:
+        """Call another function from the next batch on; a batch that runs ends with the old one."""
+        self._predict = predict
+        self._inline_rows = inline_rows
+
     def submit(self, rows: Rows, outputs: tuple[str, ...], deadline: float) -> asyncio.Future[Results]:
         """Queue rows and return the future of their results, one array per output with as many rows.
 

@@ -1,16 +1,18 @@
 """Bring one version from wanted to servable: fetch, load, prove. Blocking steps run on loader threads.
 
-In the flow: manager → **loader** → repository (bytes) and inference (estimator, signature, proof) → servable.
+In the flow: manager → **loader** → repository (bytes) and inference (estimator, signature, proof) → servable. Once it
+serves, the loader looks for faster forms of it.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from server.codecs.rows import rows_from_instances
 from server.errors import InvalidInput, LoadFailed
+from server.inference.compiled.compilation import Compilation, compile_predictor
 from server.inference.cost import measure_inline_rows
 from server.inference.features import example_row
 from server.inference.golden import check_golden
@@ -28,22 +30,35 @@ from server.telemetry.metrics import Metrics, ServableMetrics
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """A servable, and what is needed to look for faster forms of it; no estimator where none are wanted."""
+
+    servable: Servable
+    estimator: Any
+    predictor: SklearnPredictor
+    example: Rows | None
+
+
+@dataclass(frozen=True, slots=True)
 class Loader:
     """Loads versions.
 
-    `loading` runs what blocks while a version is loaded; `predicting` is the shared limit on batches computed off the
-    loop. `max_rows` bounds one request; `timeout_s` holds where the manifest sets none.
+    `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
+    `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
+    `compile` hold where the manifest says nothing.
     """
 
     metrics: Metrics
     loading: Executor
+    compiling: Executor
     predicting: Executor
     library_mismatch: Literal["refuse", "warn"]
     max_rows: int
     timeout_s: float
+    compile: bool
 
-    async def load(self, wanted: WantedVersion, *, entered: Callable[[State], None]) -> Servable:
-        """Return the servable of a wanted version, calling `entered` with each state on the way.
+    async def load(self, wanted: WantedVersion, *, entered: Callable[[State], None]) -> Loaded:
+        """Bring a wanted version to a servable, calling `entered` with each state on the way.
 
         Raises LoadFailed with the reason. Cancellation abandons the step that runs; its thread finishes on its own.
         """
@@ -53,8 +68,21 @@ class Loader:
         entered(State.LOADING)
         loaded, metadata = await loop.run_in_executor(self.loading, self._read, artifact, wanted.metadata)
         entered(State.PROVING)
-        predictor, inline_rows = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
-        return self._servable(wanted, metadata, loaded, predictor, inline_rows)
+        predictor, example, inline_rows = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
+        servable = self._servable(wanted, metadata, loaded, predictor, inline_rows)
+        compilable = wanted.compile if wanted.compile is not None else self.compile
+        return Loaded(servable, loaded.estimator if compilable else None, predictor, example)
+
+    async def improve(self, loaded: Loaded) -> None:
+        """Look for faster forms of a version that serves already, and let it use those that proved equal.
+
+        Never fails: scikit-learn stays, and the servable's report says why. Cancellation leaves it as it is.
+        """
+        if loaded.estimator is None:
+            return
+        loop = asyncio.get_running_loop()
+        compilation, inline_rows = await loop.run_in_executor(self.compiling, _compile, loaded)
+        loaded.servable.use(compilation.predictor, compilation.report, inline_rows=inline_rows)
 
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
         """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
@@ -91,7 +119,13 @@ class Loader:
         )
 
 
-def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, int]:
+def _compile(loaded: Loaded) -> tuple[Compilation, int]:
+    compilation = compile_predictor(loaded.estimator, loaded.predictor, loaded.example)
+    inline_rows = 0 if loaded.example is None else measure_inline_rows(compilation.predictor, loaded.example)
+    return compilation, inline_rows
+
+
+def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, Rows | None, int]:
     """Find out what the estimator takes and gives, hold it to its golden rows, and measure what it costs."""
     golden = metadata.golden
 
@@ -107,7 +141,7 @@ def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredicto
     if golden is not None:
         example = decode(signature)
         check_golden(predictor, example, golden.outputs)
-    return predictor, measure_inline_rows(predictor, example) if example is not None else 0
+    return predictor, example, measure_inline_rows(predictor, example) if example is not None else 0
 
 
 def _golden_rows(golden: Golden, signature: Signature) -> Rows:

@@ -25,7 +25,7 @@ from server.repository.lifecycle import (
 )
 from server.repository.source import Source
 from server.repository.wanted import WantedState, WantedVersion
-from server.serving.loading import Loader
+from server.serving.loading import Loaded, Loader
 from server.serving.registry import ModelView, Registry, Snapshot, VersionStatus
 from server.serving.servable import Servable
 from server.serving.watch import changes
@@ -174,7 +174,7 @@ class Manager:
             self._versions.remove(failed)
         version = _Version(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
         self._versions.append(version)
-        version.task = tasks.create_task(self._load(version))
+        version.task = tasks.create_task(self._load_and_improve(version))
 
     def _start_unloading(self, action: Unload, tasks: asyncio.TaskGroup) -> None:
         version = self._find(action.id, action.fingerprint)
@@ -194,23 +194,45 @@ class Manager:
                 return version
         return None
 
-    async def _load(self, version: _Version) -> None:
+    async def _load_and_improve(self, version: _Version) -> None:
+        loaded = await self._load(version)
+        if loaded is not None:
+            await self._loader.improve(loaded)
+            self._describe_form(version)
+
+    def _describe_form(self, version: _Version) -> None:
+        """Log how a version answers from now on."""
+        if version.servable is None or version.state is not State.READY:
+            return
+        form = version.servable.form
+        fields = {"model_name": version.wanted.id.model, "model_version": version.wanted.id.version}
+        if form.reason is not None:
+            logger.info("%s is answered by scikit-learn itself: %s", version.wanted.id, form.reason, extra=fields)
+        elif form.speedup:
+            gains = ", ".join(f"{gain:.0f} times as fast for {rows} rows" for rows, gain in form.speedup.items())
+            logger.info("%s is answered by %s, %s", version.wanted.id, form.name, gains, extra=fields)
+
+    async def _load(self, version: _Version) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
         started = self._clock()
         labels = version.wanted.id
         try:
-            version.servable = await self._loader.load(version.wanted, entered=version.move)
+            loaded = await self._loader.load(version.wanted, entered=version.move)
         except LoadFailed as error:
             self._failed(version, error)
         except Exception as error:  # our own bug must not take down the versions that serve
             logger.exception("loading %s failed in a way it should not", version.wanted.id)
             self._failed(version, LoadFailed("internal", f"{type(error).__name__}: {error}"))
         else:
+            version.servable = loaded.servable
             self._metrics.load_seconds.labels(*labels).observe(self._clock() - started)
             self._publish(arriving=version)  # ready is said after it can be leased
             version.move(State.READY)
             self._publish()
+            self._wake.set()
+            return loaded
         self._wake.set()
+        return None
 
     def _failed(self, version: _Version, error: LoadFailed) -> None:
         self._metrics.load_failures.labels(*version.wanted.id, error.reason).inc()

@@ -1,11 +1,13 @@
 """One version in service: what a request leases. Binds signature, codecs, batcher and metrics of one incarnation."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from server.codecs.v1 import V1Codec
 from server.codecs.v2 import V2Codec
+from server.inference.compiled.compilation import CompileReport
 from server.inference.predictor import Predictor
 from server.repository.metadata import Metadata
 from server.repository.wanted import ServableId
@@ -48,6 +50,39 @@ class Provenance:
         return {name: value for name, value in properties.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a version's answers are computed, in numbers that people, the index and metrics show.
+
+    `speedup`: how many times faster than scikit-learn the default output is, by batch size in rows.
+    `largest_difference` to scikit-learn's answers, seen while proving. `reason`: why scikit-learn itself answers, once
+    that was decided.
+    """
+
+    name: str
+    speedup: Mapping[int, float]
+    largest_difference: float
+    reason: str | None
+
+    @classmethod
+    def of(cls, predictor: Predictor, report: CompileReport | None) -> "Form":
+        """Condense the report of compiling; None before it, or where none is wanted."""
+        if report is None:
+            return cls(predictor.form, {}, 0.0, None)
+        return cls(predictor.form, report.speedup, report.largest_absolute_difference, report.reason)
+
+    def properties(self) -> dict[str, str]:
+        """What the model's metadata says of it, as text."""
+        properties = {"form": self.name}
+        for rows, gain in self.speedup.items():
+            properties[f"speedup_{rows}_rows"] = f"{gain:g}"
+        if self.speedup:
+            properties["largest_difference"] = f"{self.largest_difference:.3g}"
+        if self.reason is not None:
+            properties["not_compiled_because"] = self.reason
+        return properties
+
+
 class Servable:
     """A loaded, proven version. Leased by requests; unloaded when nobody holds it any more."""
 
@@ -66,6 +101,7 @@ class Servable:
         self.id = id
         self.signature = signature
         self.predictor = predictor
+        self.report: CompileReport | None = None
         self.batcher = batcher
         self.provenance = provenance
         self.metrics = metrics
@@ -79,6 +115,17 @@ class Servable:
         ]
         self._leases = 0
         self._idle: asyncio.Event | None = None
+
+    def use(self, predictor: Predictor, report: CompileReport, *, inline_rows: int) -> None:
+        """Answer with another predictor, proven equal, from the next batch on; `report` says what it is."""
+        self.report = report
+        self.predictor = predictor
+        self.batcher.use(predictor.predict, inline_rows=inline_rows)
+
+    @property
+    def form(self) -> Form:
+        """How answers are computed now, and what that gains."""
+        return Form.of(self.predictor, self.report)
 
     def acquire(self) -> None:
         """Take a lease; hold it for one request, since it delays unloading."""

@@ -14,8 +14,9 @@ from server.repository.source import Source
 from server.serving.loading import Loader
 from server.serving.manager import Manager
 from server.serving.registry import Registry
+from server.serving.servable import Servable
 from server.settings import Settings
-from server.telemetry.metrics import LiveCollector, LiveVersion, Metrics
+from server.telemetry.metrics import LiveCollector, LiveServable, LiveVersion, Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,16 @@ class System:
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
+        self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
+            compiling=self._compiling,
             predicting=self._predicting,
             library_mismatch=settings.library_mismatch,
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
+            compile=settings.compile == "auto",
         )
         self.manager = Manager(
             Source(settings.models),
@@ -80,8 +84,8 @@ class System:
             converging.cancel()
             await asyncio.wait([converging])
             await self.manager.drain()
-            self._predicting.shutdown(wait=False, cancel_futures=True)
-            self._loading.shutdown(wait=False, cancel_futures=True)
+            for executor in (self._predicting, self._compiling, self._loading):
+                executor.shutdown(wait=False, cancel_futures=True)
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""
@@ -95,12 +99,18 @@ class System:
         for name, view in self.registry.snapshot.models.items():
             for version, status in view.statuses.items():
                 servable = view.ready.get(version)
-                if servable is None:
-                    yield LiveVersion(name, version, status.state)
-                else:
-                    yield LiveVersion(
-                        name, version, status.state, servable.batcher.queued_rows, servable.provenance.info_labels
-                    )
+                yield LiveVersion(name, version, status.state, None if servable is None else _live(servable))
+
+
+def _live(servable: Servable) -> LiveServable:
+    form = servable.form
+    return LiveServable(
+        queue_rows=servable.batcher.queued_rows,
+        info=servable.provenance.info_labels,
+        form=form.name,
+        speedup=form.speedup,
+        largest_difference=form.largest_difference,
+    )
 
 
 def _settle_heap() -> None:

@@ -24,6 +24,9 @@ class Family(msgspec.Struct, array_like=True):
 _COMBINE: dict[str, Callable[[Sequence[float]], float]] = {
     "model_manager_version_state": max,
     "model_manager_version_info": max,
+    "model_manager_predictor_form": max,
+    "model_manager_predictor_speedup_ratio": min,
+    "model_manager_predictor_largest_difference": max,
     "model_manager_last_convergence_timestamp_seconds": min,  # the pod has converged when its last worker has
     "process_start_time_seconds": min,
     "process_max_fds": min,

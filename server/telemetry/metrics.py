@@ -3,7 +3,7 @@
 `model_version` is always the version that really served. Nothing is labelled with a name that a client made up.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -123,13 +123,23 @@ class ServableMetrics:
 
 @dataclass(frozen=True, slots=True)
 class LiveVersion:
-    """What a scrape shows of one incarnation of a version; `info` (digest and libraries) only once it is ready."""
+    """What a scrape shows of one version; `serving` only once it is ready."""
 
     model: str
     version: str
     state: str
-    queue_rows: int = 0
-    info: tuple[str, str, str] | None = None
+    serving: "LiveServable | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServable:
+    """What a scrape shows of a version that serves. `info`: digest and library versions; `speedup`: by rows."""
+
+    queue_rows: int
+    info: tuple[str, str, str]
+    form: str
+    speedup: Mapping[int, float]
+    largest_difference: float
 
 
 class LiveCollector(Collector):
@@ -149,10 +159,29 @@ class LiveCollector(Collector):
             "1 for every version that is ready, with its artifact's digest and library versions.",
             labels=(*_SERVABLE, "sha256", "sklearn_version", "numpy_version"),
         )
+        form = GaugeMetricFamily(
+            "model_manager_predictor_form", "1 for the form that answers.", labels=(*_SERVABLE, "form")
+        )
+        speedup = GaugeMetricFamily(
+            "model_manager_predictor_speedup_ratio",
+            "How many times faster than scikit-learn the form was measured to be, by batch size.",
+            labels=(*_SERVABLE, "rows"),
+        )
+        difference = GaugeMetricFamily(
+            "model_manager_predictor_largest_difference",
+            "Largest difference to scikit-learn's answers seen while the form was proven.",
+            labels=_SERVABLE,
+        )
         for row in self._versions():
             labels = (row.model, row.version)
             states.add_metric((*labels, row.state), 1)
-            if row.info is not None:
-                queue.add_metric(labels, row.queue_rows)
-                info.add_metric((*labels, *row.info), 1)
-        yield from (queue, states, info)
+            serving = row.serving
+            if serving is None:
+                continue
+            queue.add_metric(labels, serving.queue_rows)
+            info.add_metric((*labels, *serving.info), 1)
+            form.add_metric((*labels, serving.form), 1)
+            for rows, gain in serving.speedup.items():
+                speedup.add_metric((*labels, str(rows)), gain)
+            difference.add_metric(labels, serving.largest_difference)
+        yield from (queue, states, info, form, speedup, difference)

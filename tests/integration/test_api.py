@@ -107,9 +107,16 @@ async def test_v1_status_names_every_version_and_its_state(api: Client) -> None:
 
 async def test_the_repository_index_has_a_row_for_every_version(api: Client) -> None:
     rows = (await api.post("/v2/repository/index")).json()
-    assert {"name": "iris", "version": "1", "state": "READY", "reason": ""} in rows
-    assert len(rows) == 5
-    assert (await api.post("/v2/repository/index", json={"ready": True})).json() == rows
+    assert [(row["name"], row["version"]) for row in rows] == [
+        ("breast-cancer", "1"),
+        ("churn", "1"),
+        ("diabetes", "1"),
+        ("iris", "1"),
+        ("iris", "2"),
+    ]
+    assert {(row["state"], row["reason"]) for row in rows} == {("READY", "")}
+    assert all("form" in row["parameters"] for row in rows)
+    assert len((await api.post("/v2/repository/index", json={"ready": True})).json()) == 5
     assert (await api.post("/v2/repository/index", content=b"{")).status_code == 400
 
 

@@ -185,6 +185,8 @@ FRAMES: Final[dict[str, tuple[Any, bool]]] = {
     "one-hot forest": (_encoded(RandomForestClassifier(10, random_state=0)), True),
     "ordinal histogram boosting": (_ordinal(HistGradientBoostingClassifier(max_iter=10, random_state=0)), True),
     "one-hot svc": (_encoded(SVC()), False),
+    "strings alone": (ColumnTransformer([("strings", OneHotEncoder(handle_unknown="ignore"), STRINGS)]), True),
+    "one-hot layers": (_encoded(MLPClassifier([6], max_iter=60)), False),
 }
 """Fitted on a DataFrame of strings and numbers."""
 

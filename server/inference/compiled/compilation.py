@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from server.inference.compiled.builders import candidates
-from server.inference.compiled.fastest import CompiledPredictor, Costs, measure
+from server.inference.compiled.fastest import SIZES, CompiledPredictor, Costs, measure
 from server.inference.compiled.form import Form, NotCovered
 from server.inference.compiled.proof import OutOfTime, Trial, Verdict, make_trials, prove
 from server.inference.compiled.proof_rows import RowMaker, groups
@@ -36,9 +36,10 @@ class Rejection:
 class CompileReport:
     """What compiling found.
 
-    `forms`: by declared output and batch size, the form that answers. `speedup`: by batch size, how many times faster
-    than scikit-learn the default output is (the first that has a form, if the default has none). Differences: the
-    largest seen in outputs that are used, absolute on plain rows only. `reason`: why nothing was compiled, if so.
+    `forms`: by declared output and batch size, the form that answers batches of up to that size. `speedup`: by batch
+    size, how many times faster than scikit-learn the default output is (the first that has a form, if that has none).
+    Differences: the largest in outputs that are used, absolute ones on plain rows only. `reason`: why nothing was
+    compiled, if so.
     """
 
     forms: dict[str, dict[int, str]]
@@ -49,13 +50,6 @@ class CompileReport:
     rejected: tuple[Rejection, ...] = ()
     reason: str | None = None
     seconds: float = 0.0
-
-    @property
-    def summary(self) -> str:
-        """The forms in use and what they gain, in a few words."""
-        forms = ", ".join(f"{output} by {form}" for output, form in self.forms.items())
-        gains = ", ".join(f"{gain:g} times at {rows} rows" for rows, gain in self.speedup.items())
-        return f"{forms} (faster: {gains}; largest difference {self.largest_absolute_difference:.2g})"
 
     @property
     def compiled(self) -> bool:
@@ -187,11 +181,11 @@ def _report(predictor: Predictor, found: _Found, reason: str | None, seconds: fl
     declared = [output.name for output in predictor.signature.outputs]
     if not isinstance(predictor, CompiledPredictor):
         reason = reason or "no form was built that proved equal"
-        forms = {output: dict.fromkeys(_REPORTED_SIZES, predictor.form) for output in declared}
+        forms = {output: dict.fromkeys(SIZES, predictor.form) for output in declared}
         return CompileReport(forms, rejected=found.refusals(declared), reason=reason, seconds=seconds)
     used = [verdict for verdict in found.verdicts if verdict.proven]
     return CompileReport(
-        forms={output: {size: predictor.form_of(output, size) for size in _REPORTED_SIZES} for output in declared},
+        forms={output: {size: predictor.form_of(output, size) for size in SIZES} for output in declared},
         speedup=_speedup(found.costs, declared),
         largest_absolute_difference=max(verdict.largest_absolute for verdict in used),
         largest_relative_difference=max(verdict.largest_relative for verdict in used),

@@ -1,0 +1,245 @@
+"""Compiling: wrong forms are rejected, what a form leaves open goes to scikit-learn, and nothing that fails raises."""
+
+import copy
+import sys
+import threading
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from server.errors import PredictionFailed
+from server.inference.compiled.boosted_heads import build_boosted_head
+from server.inference.compiled.builders import candidates
+from server.inference.compiled.compilation import Compilation, compile_predictor
+from server.inference.compiled.fastest import CompiledPredictor
+from server.inference.compiled.form import Answers, Form, NotVouched, compose
+from server.inference.compiled.fronts import build_front
+from server.inference.compiled.proof import Verdict, make_trials, prove
+from server.inference.compiled.proof_rows import RowMaker, groups
+from server.inference.compiled.scales import find_scales
+from server.inference.predictor import SklearnPredictor
+from server.inference.signature_inference import infer_signature
+from server.signature import Array, Rows
+
+
+@pytest.fixture(scope="module")
+def logistic() -> Any:
+    X, y = load_iris(return_X_y=True)
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(X, np.array(["a", "b", "c"])[y])
+
+
+@pytest.fixture(scope="module")
+def boosting() -> Any:
+    return HistGradientBoostingRegressor(max_iter=10, random_state=0).fit(*load_diabetes(return_X_y=True))
+
+
+def _served(estimator: Any) -> SklearnPredictor:
+    return SklearnPredictor(estimator, infer_signature(estimator))
+
+
+def _compile(estimator: Any) -> Compilation:
+    return compile_predictor(estimator, _served(estimator), None)
+
+
+def _proved(form: Form, estimator: Any) -> Verdict:
+    """Hold a form to the estimator as compiling does, without a limit of time."""
+    sklearn = _served(estimator)
+    maker = RowMaker(sklearn.signature, find_scales(estimator, sklearn.signature, form.splits))
+    outputs = tuple(output.name for output in sklearn.signature.outputs)
+    trials = make_trials(groups(maker, None, form.splits), sklearn, outputs, lambda: None)
+    return prove(form, trials, lambda: None)
+
+
+def _numpy_form(estimator: Any) -> Form:
+    signature = infer_signature(estimator)
+    named = {candidate.name: candidate for candidate in candidates(estimator, signature)}
+    return named["numpy"].build()[0]
+
+
+def _boosted_form(estimator: Any) -> Form:
+    front = build_front([], infer_signature(estimator))
+    head = build_boosted_head(estimator, nullable=True)
+    assert head is not None
+    return compose(front.run, head, front.origins)
+
+
+def test_the_right_forms_prove_equal(logistic: Any, boosting: Any) -> None:
+    assert _proved(_numpy_form(logistic), logistic).proven == {"predict", "predict_proba", "decision_function"}
+    assert _proved(_boosted_form(boosting), boosting).proven == {"predict"}
+
+
+def test_thresholds_in_single_precision_are_rejected_at_the_split_points(boosting: Any) -> None:
+    rounded = copy.deepcopy(boosting)
+    for (predictor,) in rounded._predictors:
+        predictor.nodes["num_threshold"] = predictor.nodes["num_threshold"].astype(np.float32)
+    right, wrong = _boosted_form(boosting), _boosted_form(rounded)
+
+    verdict = _proved(Form("float32", right.outputs, wrong.predict, right.splits), boosting)
+
+    assert not verdict.proven
+    assert verdict.rejected["predict"].startswith("split points: it differs by")
+
+
+def test_classes_in_another_order_are_rejected(logistic: Any) -> None:
+    shuffled = copy.deepcopy(logistic)
+    shuffled[-1].classes_ = shuffled[-1].classes_[[1, 0, 2]]
+    verdict = _proved(_numpy_form(shuffled), logistic)
+    assert "another label" in verdict.rejected["predict"]
+
+    shuffled[-1].coef_ = shuffled[-1].coef_[[1, 0, 2]]
+    shuffled[-1].intercept_ = shuffled[-1].intercept_[[1, 0, 2]]
+    verdict = _proved(_numpy_form(shuffled), logistic)
+    assert verdict.rejected["predict_proba"].startswith("ordinary: it differs by")
+    assert verdict.rejected["predict"] == "its scores differ, so labels near a tie would"
+
+
+def test_answers_of_another_type_or_shape_are_rejected(logistic: Any) -> None:
+    right = _numpy_form(logistic)
+
+    def codes(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+        return {name: np.zeros((len(rows), 1), dtype=np.int64) for name in outputs}
+
+    verdict = _proved(Form("codes", right.outputs, codes), logistic)
+    assert verdict.rejected["predict"] == "ordinary: it answers int64[1000, 1], scikit-learn object[1000]"
+
+
+def test_a_form_that_answers_what_scikit_learn_refuses_is_rejected(logistic: Any) -> None:
+    right = _numpy_form(logistic)
+
+    def careless(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+        return right.predict(Rows((np.nan_to_num(rows.blocks[0], posinf=0, neginf=0),)), outputs)
+
+    verdict = _proved(Form("careless", right.outputs, careless), logistic)
+    assert verdict.rejected["predict"] == "infinity: it answers rows that scikit-learn refuses"
+
+
+def test_a_form_that_raises_or_answers_nothing_is_rejected(logistic: Any) -> None:
+    def raises(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+        raise ZeroDivisionError("oh")
+
+    def shy(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+        raise NotVouched
+
+    outputs = frozenset({"predict"})
+    assert _proved(Form("raises", outputs, raises), logistic).rejected == {
+        "predict": "ordinary: it raises ZeroDivisionError: oh"
+    }
+    assert _proved(Form("shy", outputs, shy), logistic).rejected == {
+        "predict": "it answers none of the rows that clients send"
+    }
+
+
+def test_infinities_are_refused_as_scikit_learn_refuses_them(logistic: Any) -> None:
+    compilation = _compile(logistic)
+    assert compilation.report.compiled
+    with pytest.raises(PredictionFailed, match="infinity"):
+        compilation.predictor.predict(Rows((np.array([[1.0, np.inf, 0, 0]]),)), ("predict",))
+
+
+def test_what_a_form_leaves_open_the_next_one_answers_and_then_scikit_learn(logistic: Any) -> None:
+    sklearn = _served(logistic)
+    asked: list[str] = []
+
+    def noting(name: str, limit: float) -> Form:
+        def predict(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+            asked.append(name)
+            if rows.blocks[0][0, 0] > limit:
+                raise NotVouched
+            return {output: np.array([name], dtype=object) for output in outputs}
+
+        return Form(name, frozenset({"predict"}), predict)
+
+    costs = {"predict": {1: {"sklearn": 3.0, "second": 2.0, "first": 1.0, "slow": 4.0}}}
+    forms = {"predict": [noting("first", 1.0), noting("second", 2.0), noting("slow", 9.0)]}
+    predictor = CompiledPredictor(sklearn, forms, costs)
+
+    answers = [predictor.predict(Rows((np.full((1, 4), value),)), ("predict",))["predict"][0] for value in (1.0, 2, 3)]
+
+    assert answers[:2] == ["first", "second"]
+    assert answers[2] in ("a", "b", "c")
+    assert asked == ["first", "first", "second", "first", "second"]
+
+
+def test_outputs_without_a_form_come_from_scikit_learn(logistic: Any) -> None:
+    sklearn = _served(logistic)
+    form = Form("marked", frozenset({"predict"}), lambda rows, outputs: {"predict": np.array(["x"], dtype=object)})
+    predictor = CompiledPredictor(sklearn, {"predict": [form]}, {"predict": {1: {"marked": 0.0, "sklearn": 1.0}}})
+    row = Rows((np.zeros((1, 4)),))
+
+    answers = predictor.predict(row, ("predict_proba", "predict"))
+
+    assert predictor.form == "marked+sklearn"
+    assert answers["predict"].tolist() == ["x"]
+    expected = sklearn.predict(row, ("predict_proba",))["predict_proba"]
+    np.testing.assert_array_equal(answers["predict_proba"], expected)
+
+
+def test_the_report_tells_form_speed_and_differences(logistic: Any) -> None:
+    compilation = _compile(logistic)
+    report = compilation.report
+    assert compilation.predictor.form in ("python", "numpy", "python+numpy", "numpy+python")
+    assert set(report.forms) == {"predict", "predict_proba", "decision_function"}
+    assert report.speedup[1] > 2
+    assert report.largest_relative_difference < 1e-9
+    assert report.rows_proven > 1000
+    assert report.rejected == ()
+    assert report.reason is None
+
+
+def test_when_time_is_over_scikit_learn_stays(logistic: Any) -> None:
+    ticks = count()
+    sklearn = _served(logistic)
+    compilation = compile_predictor(logistic, sklearn, None, budget_s=5, clock=lambda: float(next(ticks)))
+    assert compilation.predictor is sklearn
+    assert compilation.report.reason == "compiling was given 5 s, and they are over"
+
+
+def test_without_the_extra_trees_stay_with_scikit_learn_and_the_report_says_why(
+    boosting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("onnx", "onnxruntime", "skl2onnx"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    compilation = _compile(boosting)
+    assert not compilation.report.compiled
+    assert any("install model-manager[compiled]" in rejection.reason for rejection in compilation.report.rejected)
+
+
+def _doubled(X: Array) -> Array:
+    return X * 2
+
+
+def test_an_estimator_without_a_form_stays_with_scikit_learn() -> None:
+    X, y = load_iris(return_X_y=True)
+    estimator = make_pipeline(FunctionTransformer(_doubled), LogisticRegression(max_iter=500)).fit(X, y)
+    compilation = compile_predictor(estimator, _served(estimator), Rows((X[:3],)))
+    assert not compilation.report.compiled
+    assert compilation.report.reason
+
+
+def test_several_threads_get_the_same_answers() -> None:
+    X, y = load_iris(return_X_y=True)
+    estimator = RandomForestClassifier(10, random_state=0).fit(X, y)
+    predictor = _compile(estimator).predictor
+    assert predictor.form == "onnx-trees"
+    expected = estimator.predict_proba(X)
+    wrong: list[int] = []
+
+    def work() -> None:
+        for at in range(len(X)):
+            answer = predictor.predict(Rows((X[at : at + 1],)), ("predict_proba",))["predict_proba"]
+            if not np.array_equal(answer[0], expected[at]):
+                wrong.append(at)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

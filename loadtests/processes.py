@@ -117,11 +117,15 @@ def server(name: str, command: Sequence[str], *, core: int | None, folder: Path)
 
 @contextmanager
 def model_manager(name: str, models: Path, *, core: int | None, folder: Path) -> Iterator[Server]:
-    """Serve a folder of models with default settings, on free ports of the loopback, and wait until it is ready."""
+    """Serve a folder of models with default settings, on free ports of the loopback.
+
+    Waits until it is ready, and every version is as fast as it will be. Raises ProcessFailed.
+    """
     flags = ["--models", str(models), "--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"]
     command = [sys.executable, "-m", "server", "serve", *flags]
     with server(name, command, core=core, folder=folder) as running:
         running.wait_for(lambda: _is_ready(running.addresses["admin"]), "to be ready")
+        running.wait_for(lambda: _is_settled(running.api), "to end its search for faster forms")
         yield running
 
 
@@ -148,6 +152,13 @@ def ask_json(url: str) -> Any:
     if answer.status != 200:
         raise ProcessFailed(f"GET {url}: {answer.status} {answer.body[:200].decode(errors='replace')}")
     return json.loads(answer.body)
+
+
+def _is_settled(api: str) -> bool:
+    """Whether no version is still answered by scikit-learn for want of a decision."""
+    rows = json.loads(ask(f"{api}/v2/repository/index", b"").body)
+    said = [row.get("parameters", {}) for row in rows]
+    return all(one.get("form") != "sklearn" or "not_compiled_because" in one for one in said)
 
 
 def _is_ready(admin: str) -> bool:

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from loadtests.benchmark import plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
 from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
-from loadtests.benchmark.measuring import Outcome, Schedule, attempt, model_form
+from loadtests.benchmark.measuring import Outcome, Schedule, attempt
 from loadtests.benchmark.report import document_of, print_report
-from loadtests.benchmark.targets import Stage, uvicorn_options
+from loadtests.benchmark.targets import Stage, Target, uvicorn_options
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk
 from loadtests.cores import choose_cores, stay_on
@@ -49,9 +49,9 @@ class Bench:
                 answers = self._check(workloads, shipped)
             if not answers:
                 return
-            forms = {self.outcomes[id].plan.model: self.outcomes[id].form for id in answers}
+            models = dict.fromkeys(self.outcomes[id].plan.model for id in answers)
             quick = self._schedule.quick
-            with self._stage.targets(shipped, answers, forms, starlette=not quick) as targets:
+            with self._stage.targets(shipped, answers, models, starlette=not quick) as targets:
                 self._time([one for one in workloads if one.plan.id in answers], targets, shipped)
 
     def _check(self, workloads: Sequence[Workload], shipped: Server) -> dict[str, bytes]:
@@ -68,11 +68,10 @@ class Bench:
             except WrongAnswer as error:
                 outcome.reason = f"wrong before timing: {error}"
                 continue
-            outcome.form = model_form(shipped.api, plan.model)
             outcome.body_bytes, outcome.answer_bytes = workload.bodies[0].stat().st_size, len(answers[plan.id])
         return answers
 
-    def _time(self, workloads: Sequence[Workload], targets: Sequence[Any], shipped: Server) -> None:
+    def _time(self, workloads: Sequence[Workload], targets: Sequence[Target], shipped: Server) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         clocks = (TimeElapsedColumn(), TimeRemainingColumn())
         # Drawn rarely: the generator has this core.

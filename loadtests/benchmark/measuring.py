@@ -1,6 +1,6 @@
 """Time one workload: warm, then in rounds every target after the other at each number of connections (A B A B)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,7 +9,7 @@ from loadtests.benchmark.targets import Target
 from loadtests.benchmark.timing import NO_CONNECTION, PREDICT, SERVER, Point, Points, Timing
 from loadtests.benchmark.workloads import Plan, Workload
 from loadtests.benchmark.wrk import GeneratorFailed
-from loadtests.processes import ProcessFailed, ask_json
+from loadtests.processes import ProcessFailed
 
 WARM_S = 1
 
@@ -21,10 +21,15 @@ class Outcome:
     plan: Plan
     status: Literal["measured", "failed", "not served yet"]
     reason: str = ""
-    form: str = ""
+    forms: Mapping[str, str] = field(default_factory=dict)  # how each target computes the model
     body_bytes: int = 0
     answer_bytes: int = 0
     points: Points = field(default_factory=Points)
+
+    @property
+    def form(self) -> str:
+        """How the server as shipped computes the model."""
+        return self.forms.get(SERVER, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,13 @@ def measure(
     address: str,
     *,
     progress: Callable[[str], None],
-) -> Points:
-    """Run the whole schedule of one workload; answers are checked again at its end.
+) -> tuple[Points, dict[str, str]]:
+    """Run the whole schedule of one workload; answers are checked again at its end. Returns each target's form too.
 
     Raises WrongAnswer, ProcessFailed and GeneratorFailed: then nothing of it is to be reported.
     """
     plan = workload.plan
-    form = model_form(address, plan.model)
+    forms = forms_now(plan, targets)
     for target in targets:
         if _takes(target, plan) and (target.name == SERVER or not schedule.quick):
             progress(f"{plan.id} warming {target.name}")
@@ -75,9 +80,15 @@ def measure(
         _require_no_error(timing, where)
         points.append(Point(target.name, connections, number, timing))
     check_answers(workload, address)
-    if (now := model_form(address, plan.model)) != form:
-        raise WrongAnswer(f"{plan.model} changed its form from {form} to {now} while it was timed")
-    return Points(points)
+    if (now := forms_now(plan, targets)) != forms:
+        raise WrongAnswer(f"{plan.model} changed its form from {forms} to {now} while it was timed")
+    return Points(points), forms
+
+
+def forms_now(plan: Plan, targets: Sequence[Target]) -> dict[str, str]:
+    """How every target that predicts computes a workload's model at this moment. Raises ProcessFailed."""
+    forms = {target.name: target.form_of(plan.model) for target in targets if _takes(target, plan)}
+    return {name: form for name, form in forms.items() if form}
 
 
 def attempt(
@@ -91,25 +102,20 @@ def attempt(
 ) -> None:
     """Measure a workload and note in its outcome what came of it."""
     try:
-        outcome.points = measure(workload, targets, schedule, address, progress=progress)
+        outcome.points, outcome.forms = measure(workload, targets, schedule, address, progress=progress)
     except (WrongAnswer, ProcessFailed, GeneratorFailed) as error:
         outcome.status, outcome.reason = "failed", str(error)
     else:
         outcome.status, outcome.reason = "measured", ""
 
 
-def model_form(address: str, model: str) -> str:
-    """How the server says that it computes a model. Raises ProcessFailed."""
-    properties: dict[str, str] = ask_json(f"{address}/v2/models/{model}").get("properties", {})
-    return properties.get("form", "sklearn")
-
-
 def rows_ratio(outcome: Outcome, connections: int) -> float | None:
     """Rows a second over HTTP ÷ rows a second of the predictor itself, given the same rows at once.
 
-    None for single rows: the server gathers those into batches, which one call for one row is no ceiling of.
+    None for single rows: the server gathers those into batches, which one call for one row is no ceiling of. None as
+    well if the two took different forms, as they may when two are as fast as each other.
     """
-    if outcome.plan.rows == 1:
+    if outcome.plan.rows == 1 or outcome.form != outcome.forms.get(PREDICT):
         return None
     # A request is a call, so rows cancel out.
     return outcome.points.rate_ratio(SERVER, PREDICT, connections, NO_CONNECTION)

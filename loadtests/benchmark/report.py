@@ -38,7 +38,7 @@ def _workload(outcome: Outcome) -> Document:
         "id": plan.id,
         "title": plan.title,
         "model": plan.model,
-        "form": outcome.form,
+        "forms": outcome.forms,
         "status": outcome.status,
         "reason": outcome.reason,
         "rows_per_request": plan.rows,
@@ -68,7 +68,7 @@ def _figures(outcomes: Sequence[Outcome]) -> Table:
             mark = "bold" if line.target == SERVER else ""
             table.add_row(
                 outcome.plan.id,
-                f"{line.target} ({outcome.form})" if line.target == SERVER else line.target,
+                _named(outcome, line.target),
                 str(line.connections) if line.connections != NO_CONNECTION else "–",
                 f"{line.rate:,.0f}",
                 f"{line.rate * outcome.plan.rows:,.0f}",
@@ -80,6 +80,11 @@ def _figures(outcomes: Sequence[Outcome]) -> Table:
             )
         table.add_section()
     return table
+
+
+def _named(outcome: Outcome, target: str) -> str:
+    form = outcome.forms.get(target)
+    return target if form is None else f"{target} ({form})"
 
 
 def _bars(reached: Sequence[Reached]) -> Table:

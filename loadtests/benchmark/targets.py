@@ -3,18 +3,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from loadtests.benchmark.timing import BARE, PREDICT, SERVER, STARLETTE, UNBATCHED, Timing
+from loadtests.benchmark.timing import BARE, NO_CONNECTION, PREDICT, SERVER, STARLETTE, UNBATCHED, Timing
 from loadtests.benchmark.workloads import Workload
 from loadtests.benchmark.wrk import run_wrk
 from loadtests.cores import Cores, pinned
-from loadtests.processes import ROOT, ProcessFailed, Server, clean_environment, model_manager, server
+from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, clean_environment, model_manager, server
 from server.process import admin_server
 from server.settings import Settings
 
@@ -26,14 +26,16 @@ class Target:
     name: str
     time: Callable[[Workload, int, int], Timing]
     warm: Callable[[Workload, int], Timing]
+    form_of: Callable[[str], str]
     connections: int | None = None
 
 
 class InProcess:
-    """The process that calls the predictor in a loop."""
+    """The process that calls the predictor in a loop. `forms` says how it computes each model."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.forms: dict[str, str] = json.loads(self._line())
 
     def time(self, workload: Workload, seconds: float) -> Timing:
         """Let it predict body 0 for some seconds. Raises ProcessFailed."""
@@ -42,10 +44,9 @@ class InProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        return Timing(**json.loads(self.line()))
+        return Timing(**json.loads(self._line()))
 
-    def line(self) -> str:
-        """The next line it prints. Raises ProcessFailed when it ended instead."""
+    def _line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -54,9 +55,9 @@ class InProcess:
 
 
 @contextmanager
-def in_process(models: Path, forms: Mapping[str, str], *, core: int | None) -> Iterator[InProcess]:
+def in_process(models: Path, names: Iterable[str], *, core: int | None) -> Iterator[InProcess]:
     """Load the models in a process of their own while the body runs. Raises ProcessFailed."""
-    command = [sys.executable, "-m", "loadtests.benchmark.in_process", str(models), json.dumps(dict(forms))]
+    command = [sys.executable, "-m", "loadtests.benchmark.in_process", str(models), *names]
     with subprocess.Popen(
         pinned(command, core),
         stdin=subprocess.PIPE,
@@ -67,9 +68,7 @@ def in_process(models: Path, forms: Mapping[str, str], *, core: int | None) -> I
         env=clean_environment(),
     ) as process:
         try:
-            running = InProcess(process)
-            running.line()
-            yield running
+            yield InProcess(process)
         finally:
             process.terminate()
 
@@ -90,7 +89,7 @@ class Stage:
 
     @contextmanager
     def targets(
-        self, shipped: Server, answers: Mapping[str, bytes], forms: Mapping[str, str], *, starlette: bool
+        self, shipped: Server, answers: Mapping[str, bytes], models: Iterable[str], *, starlette: bool
     ) -> Iterator[list[Target]]:
         """Start all others beside the shipped server; `answers` is what the ceilings say, by workload.
 
@@ -104,11 +103,8 @@ class Stage:
                 targets.insert(1, self._http(STARLETTE, constant, own_paths=False))
             if "W1" in answers:
                 targets.append(self._http(UNBATCHED, stack.enter_context(self._unbatched()), only_at=1))
-            calls = stack.enter_context(in_process(self.models, forms, core=self.cores.server))
-            # Its connections are none: it is timed once a round, whatever the workload's are.
-            targets.append(
-                Target(PREDICT, lambda w, c, s: calls.time(w, s), lambda w, s: calls.time(w, s / 2), connections=0)
-            )
+            calls = stack.enter_context(in_process(self.models, models, core=self.cores.server))
+            targets.append(_in_process_target(calls))
             yield targets
 
     def _http(self, name: str, running: Server, *, own_paths: bool = True, only_at: int | None = None) -> Target:
@@ -135,7 +131,10 @@ class Stage:
                 flavour="strict",
             )
 
-        return Target(name, time, warm, only_at)
+        def form_of(model: str) -> str:
+            return model_form(running.api, model) if own_paths else ""
+
+        return Target(name, time, warm, form_of, only_at)
 
     @contextmanager
     def _constant(self, kind: str, name: str, answers: Mapping[str, bytes]) -> Iterator[Server]:
@@ -158,6 +157,24 @@ class Stage:
         (folder / "models.yaml").write_text(yaml.safe_dump(manifest))
         with model_manager(UNBATCHED, folder, core=self.cores.server, folder=self.folder) as running:
             yield running
+
+
+def _in_process_target(calls: InProcess) -> Target:
+    """Its connections are none: it is timed once a round, whatever the workload's are. Half the time is enough."""
+
+    def time(workload: Workload, connections: int, seconds: int) -> Timing:
+        return calls.time(workload, seconds / 2)
+
+    def warm(workload: Workload, seconds: int) -> Timing:
+        return calls.time(workload, seconds / 4)
+
+    return Target(PREDICT, time, warm, calls.forms.__getitem__, NO_CONNECTION)
+
+
+def model_form(address: str, model: str) -> str:
+    """How a server says that it computes a model. Raises ProcessFailed."""
+    properties: dict[str, str] = ask_json(f"{address}/v2/models/{model}").get("properties", {})
+    return properties.get("form", "sklearn")
 
 
 _UVICORN_OPTIONS: Sequence[str] = (

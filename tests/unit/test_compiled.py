@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC
 
 from server.errors import PredictionFailed
 from server.inference.compiled.boosted_heads import build_boosted_head
@@ -96,7 +98,7 @@ def test_classes_in_another_order_are_rejected(logistic: Any) -> None:
     shuffled[-1].coef_ = shuffled[-1].coef_[[1, 0, 2]]
     shuffled[-1].intercept_ = shuffled[-1].intercept_[[1, 0, 2]]
     verdict = _proved(_numpy_form(shuffled), logistic)
-    assert verdict.rejected["predict_proba"].startswith("ordinary: it differs by")
+    assert verdict.rejected["predict_proba"].startswith("ordinary rows: it differs by")
     assert verdict.rejected["predict"] == "its scores differ, so labels near a tie would"
 
 
@@ -107,7 +109,7 @@ def test_answers_of_another_type_or_shape_are_rejected(logistic: Any) -> None:
         return {name: np.zeros((len(rows), 1), dtype=np.int64) for name in outputs}
 
     verdict = _proved(Form("codes", right.outputs, codes), logistic)
-    assert verdict.rejected["predict"] == "ordinary: it answers int64[1000, 1], scikit-learn object[1000]"
+    assert verdict.rejected["predict"] == "ordinary rows: it answers int64[1000, 1], scikit-learn object[1000]"
 
 
 def test_a_form_that_answers_what_scikit_learn_refuses_is_rejected(logistic: Any) -> None:
@@ -129,7 +131,7 @@ def test_a_form_that_raises_or_answers_nothing_is_rejected(logistic: Any) -> Non
 
     outputs = frozenset({"predict"})
     assert _proved(Form("raises", outputs, raises), logistic).rejected == {
-        "predict": "ordinary: it raises ZeroDivisionError: oh"
+        "predict": "ordinary rows: it raises ZeroDivisionError: oh"
     }
     assert _proved(Form("shy", outputs, shy), logistic).rejected == {
         "predict": "it answers none of the rows that clients send"
@@ -220,7 +222,8 @@ def test_an_estimator_without_a_form_stays_with_scikit_learn() -> None:
     estimator = make_pipeline(FunctionTransformer(_doubled), LogisticRegression(max_iter=500)).fit(X, y)
     compilation = compile_predictor(estimator, _served(estimator), Rows((X[:3],)))
     assert not compilation.report.compiled
-    assert compilation.report.reason
+    assert compilation.report.reason is not None
+    assert compilation.report.reason.startswith("no form proved equal to scikit-learn; onnx: ")
 
 
 def test_several_threads_get_the_same_answers() -> None:
@@ -243,3 +246,42 @@ def test_several_threads_get_the_same_answers() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_scores_in_single_precision_take_their_labels_down_with_them() -> None:
+    X, y = load_iris(return_X_y=True)
+    report = _compile(SVC().fit(X, y)).report  # ONNX Runtime has support vectors in float32 only
+    assert not report.compiled
+    assert {"decision_function", "predict"} == {name for rejection in report.rejected for name in rejection.outputs}
+
+
+def test_an_estimator_of_unknown_width_stays_with_scikit_learn() -> None:
+    estimator = FunctionTransformer().fit(np.zeros((2, 2)))
+    del estimator.n_features_in_
+    report = _compile(estimator).report
+    assert report.reason == "the number of its columns is not known"
+
+
+def test_an_ensemble_of_too_many_nodes_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.inference.compiled.tree_model.MAX_NODES", 10)
+    X, y = load_iris(return_X_y=True)
+    report = _compile(RandomForestClassifier(3, random_state=0).fit(X, y)).report
+    assert any(rejection.reason == "its trees have more than 10 nodes" for rejection in report.rejected)
+    assert "onnx-trees" not in report.forms["predict"].values()
+
+
+def test_numbers_may_be_categories_and_arrays_may_hold_strings() -> None:
+    random = np.random.default_rng(0)
+    X = np.empty((200, 2), dtype=object)
+    X[:, 0] = random.integers(0, 5, 200).astype(float)
+    X[:, 1] = random.choice(["a", "b"], 200)
+    columns = ColumnTransformer(
+        [("numbers", OneHotEncoder(handle_unknown="ignore"), [0]), ("strings", OrdinalEncoder(), [1])]
+    )
+    estimator = make_pipeline(columns, LogisticRegression()).fit(X, X[:, 0] == 3)
+    compilation = _compile(estimator)
+    assert compilation.report.compiled, compilation.report
+    answer = compilation.predictor.predict(Rows((X,)), ("predict_proba",))["predict_proba"]
+    np.testing.assert_allclose(answer, estimator.predict_proba(X), rtol=1e-9)
+    with pytest.raises(PredictionFailed, match="unknown categories"):
+        compilation.predictor.predict(Rows((np.array([[1.0, "other"]], dtype=object),)), ("predict",))

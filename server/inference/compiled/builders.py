@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from server.inference.compiled.boosted_heads import build_boosted_head
-from server.inference.compiled.converted import build_converted
+from server.inference.compiled.converted_heads import build_converted_head
 from server.inference.compiled.forest_heads import build_forest_head
 from server.inference.compiled.form import Answers, BuiltHead, Form, NotCovered, compose
 from server.inference.compiled.fronts import build_front
@@ -28,7 +28,9 @@ def candidates(estimator: Any, signature: Signature) -> Iterator[Candidate]:
     inner, transformers = _unwrap(estimator)
     yield Candidate("onnx-trees", lambda: _headed(transformers, inner, signature, _tree_heads))
     yield Candidate("numpy", lambda: _headed(transformers, inner, signature, _numpy_heads))
-    yield Candidate("skl2onnx", lambda: [build_converted(estimator, signature)])
+    yield Candidate("onnx", lambda: _converted(transformers, inner, signature))
+    if transformers:
+        yield Candidate("onnx", lambda: _converted([], estimator, signature))
 
 
 def _unwrap(estimator: Any) -> tuple[Any, list[Any]]:
@@ -56,6 +58,13 @@ def _headed(
         before = [*transformers, encoder]  # histogram boosting that was told of categories encodes them itself
     front = build_front(before, signature)
     return [compose(front.run, head, front.origins) for head in heads]
+
+
+def _converted(transformers: list[Any], inner: Any, signature: Signature) -> list[Form]:
+    """What skl2onnx makes of the estimator behind our own front, which takes strings and missing values better."""
+    front = build_front(transformers, signature)
+    head = build_converted_head(inner, width=len(front.origins), declared=signature.outputs)
+    return [compose(front.run, head, front.origins)] if head.outputs else []
 
 
 def _tree_heads(estimator: Any, nullable: bool) -> list[BuiltHead]:

@@ -180,7 +180,7 @@ def _prove_form(
 def _report(predictor: Predictor, found: _Found, reason: str | None, seconds: float) -> CompileReport:
     declared = [output.name for output in predictor.signature.outputs]
     if not isinstance(predictor, CompiledPredictor):
-        reason = reason or "no form was built that proved equal"
+        reason = reason or _why_none(found.refusals(declared))
         forms = {output: dict.fromkeys(SIZES, predictor.form) for output in declared}
         return CompileReport(forms, rejected=found.refusals(declared), reason=reason, seconds=seconds)
     used = [verdict for verdict in found.verdicts if verdict.proven]
@@ -193,6 +193,16 @@ def _report(predictor: Predictor, found: _Found, reason: str | None, seconds: fl
         rejected=found.refusals(declared),
         seconds=seconds,
     )
+
+
+def _why_none(refusals: tuple[Rejection, ...]) -> str:
+    """The last that was tried is the most general one; what it failed by is what people can act on."""
+    tried = [refusal for refusal in refusals if refusal.outputs] or list(refusals)
+    if not tried:
+        return "there is no form for it"
+    last = tried[-1]
+    what = f"{', '.join(last.outputs)}, {last.reason}" if last.outputs else last.reason
+    return f"no form proved equal to scikit-learn; {last.form}: {what}"
 
 
 def _speedup(costs: Costs, declared: list[str]) -> dict[int, float]:

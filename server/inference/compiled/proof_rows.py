@@ -122,10 +122,12 @@ class RowMaker:
 def groups(maker: RowMaker, examples: Rows | None, splits: Sequence[Split]) -> Iterator[Group]:
     """Yield every kind of row, the plain ones first."""
     if examples is not None:
-        yield Group("examples", examples, plain=True)
+        yield Group("example rows", examples, plain=True)
     ordinary = maker.rows(maker.ordinary(ORDINARY))
-    yield Group("ordinary", ordinary, plain=True)
-    yield Group("duplicates", Rows(tuple(np.repeat(block[:4], 16, axis=0) for block in ordinary.blocks)), plain=True)
+    yield Group("ordinary rows", ordinary, plain=True)
+    yield Group(
+        "duplicate rows", Rows(tuple(np.repeat(block[:4], 16, axis=0) for block in ordinary.blocks)), plain=True
+    )
     if splits:
         yield Group("split points", maker.split_rows(splits))
     yield from _numeric_edges(maker)

@@ -14,6 +14,7 @@ import numpy as np
 
 from server.codecs.compiled import DOUBTS, Doubt
 from server.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
+from server.codecs.large_tensors import SMALLEST_BODY, LargeTensors
 from server.codecs.outputs import OutputChoice, encode_flat, encode_json
 from server.codecs.tensors import rows_from_tensors
 from server.codecs.typed_tensors import Parameters, RawTensor, TypedTensors
@@ -49,11 +50,17 @@ class V2Codec:
         self._choice = OutputChoice(signature)
         self._decoder = msgspec.json.Decoder(_RawRequest)
         self._tensors = TypedTensors(signature)
+        self._large = LargeTensors(signature)
         self._head = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
         self._output_heads = {output.name: b'{"name":' + encode_json(output.name) for output in signature.outputs}
 
     def decode(self, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks. Raises InvalidInput naming input, row and column."""
+        if len(body) >= SMALLEST_BODY and self._large.usable:
+            try:
+                return self._large_request(body)
+            except DOUBTS:
+                pass
         try:
             return self._fast_request(body)
         except DOUBTS:
@@ -101,6 +108,13 @@ class V2Codec:
             )
             for output in self._signature.outputs
         ]
+
+    def _large_request(self, body: bytes) -> PredictRequest:
+        request = self._large.read(body)
+        if len(request.blocks[0]) > self._max_rows:
+            raise Doubt
+        chosen = self._choice.choose(request.outputs) if request.outputs else self._choice.every
+        return PredictRequest(Rows(request.blocks), chosen, request.id)
 
     def _fast_request(self, body: bytes) -> PredictRequest:
         request: _RawRequest = self._decoder.decode(body)

@@ -31,10 +31,15 @@ class CategoryTable:
         """`names` are the columns' names if the chain was fitted on a DataFrame. Raises NotCovered."""
         self._chain = chain
         self._names = names
-        known = _known_values(chain)
+        categories = _categories(chain)
+        # Encoders look for missing values by the dtype they were fitted on.
+        self._dtypes = [np.dtype(object if values.dtype.kind in "OUS" else np.float64) for values in categories]
+        known = [[v for v in values.tolist() if v is not None and v == v] for values in categories]
+        if not all(known):
+            raise NotCovered("a column has no known category")
         if sum(map(len, known)) > MAX_VALUES:
             raise NotCovered(f"its encoder knows more than {MAX_VALUES} categories")
-        self.known = known
+        self._known = known
         base = [values[0] for values in known]
         start = self._encode([base])
         self._constants = start[0]
@@ -62,7 +67,7 @@ class CategoryTable:
 
     def _tabulate(self, at: int, base: list[Any]) -> tuple[Any, dict[Hashable, int], int, Array]:
         """Features that column `at` decides, value → row of the table, the row of unknown values or -1, the table."""
-        values = self.known[at]
+        values = self._known[at]
         rows = [[*base[:at], value, *base[at + 1 :]] for value in values]
         table = [*self._encode(rows)]
         codes: dict[Hashable, int] = {value: code for code, value in enumerate(values)}
@@ -92,12 +97,9 @@ class CategoryTable:
         return answer
 
     def _encode(self, rows: list[list[Any]]) -> Array:
-        strings = [isinstance(values[0], str) for values in self.known]
-        X: Any = np.array(rows, dtype=object if any(strings) else np.float64)
+        X: Any = np.array(rows, dtype=np.result_type(*self._dtypes))
         if self._names is not None:
-            X = pd.DataFrame(X, columns=self._names)
-            for name, string in zip(self._names, strings, strict=True):
-                X[name] = X[name].astype(object if string else np.float64)
+            X = pd.DataFrame(X, columns=self._names).astype(dict(zip(self._names, self._dtypes, strict=True)))
         for transformer in self._chain:
             if transformer is not None and transformer != "passthrough":
                 X = transformer.transform(X)
@@ -107,13 +109,10 @@ class CategoryTable:
         return answer.astype(np.float64)
 
 
-def _known_values(chain: Sequence[Any]) -> list[list[Any]]:
-    """The categories of the first transformer that has any, as Python values without the missing one."""
+def _categories(chain: Sequence[Any]) -> list[Array]:
+    """The categories of the first transformer that has any."""
     for transformer in chain:
         categories = getattr(transformer, "categories_", None)
         if isinstance(categories, list):
-            known = [[v for v in np.asarray(values).tolist() if v is not None and v == v] for values in categories]
-            if all(known):
-                return known
-            raise NotCovered("a column has no known category")
+            return [np.asarray(values) for values in categories]
     raise NotCovered("it has no encoder of categories")

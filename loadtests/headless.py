@@ -13,7 +13,7 @@ from rich.table import Table
 
 from loadtests.cores import Cores, choose_cores, pinned
 from loadtests.payloads import difference, draw, read_packages
-from loadtests.processes import ROOT, ProcessFailed, Server, ask, clean_environment, model_manager
+from loadtests.processes import ROOT, ProcessFailed, Server, ask, clean_environment, model_manager, stop_when_told
 from loadtests.shapes import SHAPES
 from loadtests.timeline import draw as draw_timeline
 from models.samples import SAMPLES, build_sample
@@ -129,6 +129,7 @@ def main(shape: str, stretch: float, out: Path, **given: float | None) -> None:
     limits = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    stop_when_told()
     try:
         report = run_shape(shape, stretch=stretch, limits=limits, out=out, console=console)
     except (LoadFailed, ProcessFailed, PackageRefused) as error:

@@ -6,6 +6,7 @@ Each says where it listens in a line of JSON on standard error with the key "api
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -97,6 +98,11 @@ class Server:
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         return "".join(f"\n  {line}" for line in lines)
+
+
+def stop_when_told() -> None:
+    """Take SIGTERM for an exit, so that what was started is stopped on the way out."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
 
 
 @contextmanager

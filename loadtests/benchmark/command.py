@@ -21,7 +21,7 @@ from loadtests.benchmark.targets import Stage, Target, uvicorn_options
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk
 from loadtests.cores import choose_cores, stay_on
-from loadtests.processes import ROOT, ProcessFailed, Server, ask_json
+from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, stop_when_told
 from server.errors import PackageRefused
 from server.settings import Settings
 
@@ -119,6 +119,7 @@ def main(
     schedule = Schedule(1, 1, quick=True) if quick else Schedule(seconds, repeat, quick=False)
     whole = not quick and len(plans) == len(PLANS)
     results = RESULTS if whole else PARTIAL_RESULTS
+    stop_when_told()
     try:
         require_wrk()
         document, outcomes = _run(plans, schedule, console)

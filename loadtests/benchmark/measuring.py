@@ -74,7 +74,7 @@ def measure(
             _require_no_error(target.warm(workload, WARM_S), f"{target.name}, warming")
     points = []
     for number, connections, target in schedule.runs(plan, targets):
-        where = f"{target.name}, {connections} connections" if connections else target.name
+        where = f"{target.name} at {connections}" if connections else target.name
         progress(f"{plan.id} round {number}: {where}")
         timing = target.time(workload, connections, schedule.seconds)
         _require_no_error(timing, where)

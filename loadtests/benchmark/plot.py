@@ -25,7 +25,7 @@ def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
         _draw_rates(axes[0, column], outcome, lines)
         _draw_latencies(axes[1, column], lines)
     axes[0, 0].set_ylabel("requests/s")
-    axes[1, 0].set_ylabel("latency in ms: p50, whisker to p99")
+    axes[1, 0].set_ylabel("latency in ms: p50, line up to p99")
     axes[0, 0].legend(loc="upper left", fontsize="small")
     figure.suptitle(caption, fontsize="small", x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def _draw_rates(axes: Any, outcome: Outcome, lines: list[Summary]) -> None:
 def _draw_latencies(axes: Any, lines: list[Summary]) -> None:
     for target, at, line in _placed(lines):
         above = [[0.0], [max(0.0, line.p99_ms - line.p50_ms)]]
-        axes.bar(at, line.p50_ms, _bar_width(lines), color=_COLOURS[target], yerr=above, capsize=3)
+        axes.errorbar(at, line.p50_ms, yerr=above, fmt="o", capsize=4, color=_COLOURS[target])
     axes.set_yscale("log")
     _label_groups(axes, lines)
 

@@ -11,8 +11,9 @@ import pytest
 
 from loadtests.benchmark.answers import difference, read_values
 from loadtests.benchmark.bars import hold_against_bars
-from loadtests.benchmark.measuring import Outcome, Schedule, rows_ratio
+from loadtests.benchmark.measuring import Outcome, Schedule, attempt, rows_ratio
 from loadtests.benchmark.report import document_of
+from loadtests.benchmark.targets import Target
 from loadtests.benchmark.timing import (
     BARE,
     NO_CONNECTION,
@@ -24,7 +25,7 @@ from loadtests.benchmark.timing import (
     Timing,
     timing_of,
 )
-from loadtests.benchmark.workloads import PLANS, encode_binary, encode_json
+from loadtests.benchmark.workloads import PLANS, Workload, encode_binary, encode_json
 from loadtests.benchmark.wrk import GeneratorFailed, parse_result
 from loadtests.checks import Seen, broken_limits, limits_from
 from loadtests.payloads import Package, defaults, draw, several_versions
@@ -116,6 +117,26 @@ def test_a_failed_workload_is_reported_without_figures() -> None:
     (workload,) = document["workloads"]
     assert (workload["status"], workload["reason"]) == ("failed", "request 0: row 0: 'a'")
     assert (workload["medians"], workload["runs"], document["commit"]) == ([], [], "abc")
+
+
+def test_errors_against_any_target_fail_the_workload_and_end_its_measurement(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def target(name: str, errors: Mapping[str, int]) -> Target:
+        def time(workload: Workload, connections: int, seconds: int) -> Timing:
+            asked.append((name, connections))
+            return Timing(10, 1.0, 1.0, 2.0, 3.0, errors)
+
+        return Target(name, time, lambda workload, seconds: timing(1), lambda model: "sklearn")
+
+    plan = PLANS["W3"]
+    outcome = Outcome(plan, "failed")
+    workload = Workload(plan, bodies=(), headers={}, expected=(), plain=tmp_path)
+    targets = [target(BARE, {}), target(SERVER, {"timed out": 2})]
+    attempt(outcome, workload, targets, Schedule(1, 1, quick=False), "http://127.0.0.1:1", progress=lambda what: None)
+    assert (outcome.status, outcome.points.all) == ("failed", [])
+    assert outcome.reason == "errors against model-manager at 1, in 10 requests: timed out: 2"
+    assert asked == [(BARE, 1), (SERVER, 1)]
 
 
 def test_a_quick_run_keeps_the_fewest_and_the_most_connections() -> None:

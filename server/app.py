@@ -1,8 +1,9 @@
 """The table of contents: every route, middleware and error handler of the server, as literal lists."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from operator import attrgetter
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -21,9 +22,10 @@ from server.api.health import Health
 from server.api.predict import Predict
 from server.api.scrape import Scrape
 from server.api.v1 import V1
-from server.api.v2 import V2
+from server.api.v2 import V2, Index
 from server.errors import ModelManagerError
 from server.repository.wanted import NAME_PATTERN
+from server.serving.index import IndexRow
 from server.serving.system import System
 
 
@@ -56,7 +58,7 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
         async with system.running(crashed=crashed):
             yield
 
-    v1, v2, health = V1(system), V2(system), Health(system.waiting_for)
+    v1, v2, health, index = V1(system), V2(system), Health(system.waiting_for), Index(system.index)
     known = KnownPaths()
     predict, infer = Predict(system, attrgetter("v1"), known), Predict(system, attrgetter("v2"), known)
     starlette = Starlette(
@@ -77,7 +79,7 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
             Route("/v2/models/{model:name}/versions/{version:name}/ready", v2.model_ready),
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
-            Route("/v2/repository/index", v2.index, methods=["POST"]),
+            Route("/v2/repository/index", index.index, methods=["POST"]),
         ],
         middleware=[Middleware(AcceptTrailingSlash)],
         exception_handlers=_ERROR_HANDLERS,
@@ -86,17 +88,32 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
     return Dispatch(starlette, known)
 
 
-def create_admin_app(
-    metrics: Callable[[], Awaitable[CollectorRegistry]], waiting_for: Callable[[], Awaitable[str]]
-) -> Starlette:
+class Pod(Protocol):
+    """What the admin port asks: one process, or all workers of a pod as one."""
+
+    async def waiting_for(self) -> str:
+        """Why there should be no traffic; empty when there should."""
+        ...
+
+    async def current_metrics(self) -> CollectorRegistry:
+        """What a scrape shows now."""
+        ...
+
+    async def index(self) -> list[IndexRow]:
+        """Every known version and its state."""
+        ...
+
+
+def create_admin_app(pod: Pod) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
-    health = Health(waiting_for)
+    health, index = Health(pod.waiting_for), Index(pod.index)
     return Starlette(
         routes=[
             Route("/", _describe_admin),
-            Route("/metrics", Scrape(metrics)),
+            Route("/metrics", Scrape(pod.current_metrics)),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
+            Route("/v2/repository/index", index.index, methods=["POST"]),
         ],
         middleware=[Middleware(AcceptTrailingSlash)],
         exception_handlers=_ERROR_HANDLERS,
@@ -132,7 +149,7 @@ class Root:
 
 
 async def _describe_admin(request: Request) -> Response:
-    routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready"]
+    routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
     return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
 
 

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from server import __version__, process, supervisor
 from server.errors import ConfigurationError
-from server.settings import Settings
+from server.settings import Settings, shown_default
 from server.telemetry.logs import configure_logging
 
 
@@ -41,7 +41,7 @@ def _option(name: str, field: FieldInfo) -> list[str]:
 
 
 def _option_details(name: str, field: FieldInfo) -> dict[str, Any]:
-    default = "required" if field.is_required() else f"default: {field.default}"
+    default = shown_default(name) if field.is_required() else f"default: {shown_default(name)}"
     details: dict[str, Any] = {"default": None, "help": f"{field.description}  [{_variable(name)}; {default}]"}
     if get_origin(field.annotation) is Literal:
         details["type"] = click.Choice(get_args(field.annotation))

@@ -112,7 +112,7 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
     loop.add_signal_handler(signal.SIGINT, interrupt)
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
-        admin = admin_server(create_admin_app(system.current_metrics, system.waiting_for), system.settings)
+        admin = admin_server(create_admin_app(system), system.settings)
         announce(system.settings, api_socket, admin_socket)
     async with asyncio.TaskGroup() as tasks:
         if admin is not None and admin_socket is not None:

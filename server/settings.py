@@ -6,6 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.cpus import allowed_cpus
+
+DEFAULTS_SHOWN = {"threads": "the CPUs allowed"}
+"""Defaults that are found out at start, as help and documentation word them."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -19,7 +24,12 @@ class Settings(BaseSettings):
     port: Port = Field(default=8080, description="Port of the prediction API (0: any free one, named in the log).")
     admin_port: Port = Field(default=8081, description="Port of /metrics and health; keep it inside the cluster.")
     workers: int = Field(default=1, ge=1, le=64, description="Server processes that share the API port.")
-    threads: int = Field(default=2, ge=1, le=256, description="Batches computed off the event loop at once.")
+    threads: int = Field(
+        default_factory=allowed_cpus,
+        ge=1,
+        le=256,
+        description="Batches computed off the event loop at once, per worker.",
+    )
     log_format: Literal["console", "json"] = Field(default="console", description="Log for people or machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     access_log: bool = Field(default=False, description="Log a line for every request.")
@@ -47,3 +57,12 @@ class Settings(BaseSettings):
         if isinstance(value, str) and value.startswith("tcp://"):
             return cls.model_fields["port"].default
         return value
+
+
+def shown_default(name: str) -> str:
+    """A setting's default as help and documentation show it."""
+    field = Settings.model_fields[name]
+    if field.is_required():
+        return "required"
+    shown = DEFAULTS_SHOWN.get(name, str(field.default))
+    return shown.lower() if isinstance(field.default, bool) else shown

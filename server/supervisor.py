@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from server.app import create_admin_app
 from server.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
+from server.serving.index import IndexRow, merge_indexes
 from server.serving.system import System
 from server.settings import Settings
 from server.telemetry.logs import configure_logging
@@ -37,6 +38,7 @@ class Report(msgspec.Struct):
 
     waiting_for: str
     families: list[Family]
+    index: list[IndexRow]
 
 
 def run(settings: Settings) -> int:
@@ -70,7 +72,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        server = admin_server(create_admin_app(self._metrics, self._waiting_for), self._settings)
+        server = admin_server(create_admin_app(self), self._settings)
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:
@@ -111,7 +113,8 @@ class Supervisor:
         answers = await asyncio.gather(*(_fetch(path) for path in self._reports), return_exceptions=True)
         return [answer for answer in answers if isinstance(answer, Report)]
 
-    async def _waiting_for(self) -> str:
+    async def waiting_for(self) -> str:
+        """Why there should be no traffic: the reasons of all workers; empty when all of them are ready."""
         if self._stopping.is_set():
             return "the server is stopping"
         reports = await self._ask()
@@ -119,7 +122,11 @@ class Supervisor:
             return f"{len(reports)} of {self._settings.workers} workers answer"
         return "; ".join(dict.fromkeys(report.waiting_for for report in reports if report.waiting_for))
 
-    async def _metrics(self) -> CollectorRegistry:
+    async def index(self) -> list[IndexRow]:
+        """One view of every version: ready when it is ready in all workers."""
+        return merge_indexes([report.index for report in await self._ask()])
+
+    async def current_metrics(self) -> CollectorRegistry:
         """The sum of all workers' metrics."""
         registry = CollectorRegistry()
         registry.register(MergedCollector(merge(report.families for report in await self._ask())))
@@ -157,7 +164,7 @@ def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
 
 async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
     async def report(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = Report(await system.waiting_for(), take(system.metrics_registry))
+        said = Report(await system.waiting_for(), take(system.metrics_registry), await system.index())
         writer.write(msgspec.msgpack.encode(said))
         await writer.drain()
         writer.close()

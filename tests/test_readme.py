@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from models.churn.train import train as train_churn
-from server.settings import Settings
+from server.settings import Settings, shown_default
 from tests.conftest import ROOT
 from tests.kubelet import ConfigMapVolume
 from tests.live import LiveServer, live_server, wait_until
@@ -120,9 +120,8 @@ def test_the_two_commands_are_targets_of_the_makefile() -> None:
 
 def test_the_table_of_settings_is_complete() -> None:
     for name, field in Settings.model_fields.items():
-        default = "required" if field.is_required() else str(field.default)
-        default = default.lower() if isinstance(field.default, bool) else default
-        row = f"| `--{name.replace('_', '-')}` | `MODEL_MANAGER_{name.upper()}` | {default} | {field.description} |"
+        flag, variable = f"--{name.replace('_', '-')}", f"MODEL_MANAGER_{name.upper()}"
+        row = f"| `{flag}` | `{variable}` | {shown_default(name)} | {field.description} |"
         assert row in README
 
 

@@ -1,15 +1,15 @@
 """V2 (Open Inference Protocol, REST): server and model metadata, readiness, the repository index. Infer: predict.py."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from server import __version__
 from server.errors import InvalidInput
-from server.repository.lifecycle import INDEX_STATE
 from server.repository.wanted import version_order
-from server.serving.registry import VersionStatus
-from server.serving.servable import Servable
+from server.serving.index import IndexRow
 from server.serving.system import System
 
 
@@ -53,24 +53,20 @@ class V2:
         servable = self._registry.servable(name, request.path_params.get("version"))
         return JSONResponse({"name": name, "ready": True}, headers={"x-model-version": servable.id.version})
 
+
+class Index:
+    """The repository index: every known version with its state and the reason for it. `rows` gives them all."""
+
+    def __init__(self, rows: Callable[[], Awaitable[list[IndexRow]]]) -> None:
+        self._rows = rows
+
     async def index(self, request: Request) -> Response:
-        """List every known version with its state and the reason for it; `{"ready": true}` lists ready ones only."""
+        """List every version; `{"ready": true}` lists those that are ready."""
         body = await request.body()
         try:
             wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidInput(f'repository index takes {{"ready": true|false}}: {error}') from None
-        rows = [
-            _index_row(name, status, view.ready.get(status.version))
-            for name, view in sorted(self._registry.snapshot.models.items())
-            for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version))
-        ]
-        return JSONResponse([row for row in rows if row["state"] == "READY" or not wanted.ready])
-
-
-def _index_row(model: str, status: VersionStatus, servable: Servable | None) -> dict[str, object]:
-    row: dict[str, object] = {"name": model, "version": status.version}
-    row |= {"state": INDEX_STATE[status.state], "reason": status.reason}
-    if servable is not None:
-        row["parameters"] = servable.form.properties()
-    return row
+        rows = await self._rows()
+        shown = [row for row in rows if row.state == "READY" or not wanted.ready]
+        return Response(msgspec.json.encode(shown), media_type="application/json")

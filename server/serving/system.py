@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from server.inference.threads import limit_native_threads
 from server.repository.source import Source
+from server.serving.index import IndexRow, index_of
 from server.serving.loading import Loader
 from server.serving.manager import Manager
 from server.serving.registry import Registry
@@ -94,6 +95,10 @@ class System:
     async def current_metrics(self) -> CollectorRegistry:
         """What a scrape shows now."""
         return self.metrics_registry
+
+    async def index(self) -> list[IndexRow]:
+        """Every known version and its state."""
+        return index_of(self.registry.snapshot)
 
     def _live_versions(self) -> Iterable[LiveVersion]:
         for name, view in self.registry.snapshot.models.items():

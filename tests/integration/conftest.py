@@ -21,9 +21,9 @@ Client: TypeAlias = httpx.AsyncClient
 @asynccontextmanager
 async def running_app(folder: Path, **settings: Any) -> AsyncIterator[tuple[Client, Client, System]]:
     """Clients of the API and the admin app, and the system behind them, once it is ready."""
-    system = await asyncio.to_thread(System, Settings(models=folder, **settings), CollectorRegistry())
+    system = await asyncio.to_thread(lambda: System(Settings(models=folder, **settings), CollectorRegistry()))
     async with LifespanManager(create_app(system)) as manager:
-        admin = create_admin_app(system.current_metrics, system.waiting_for)
+        admin = create_admin_app(system)
         async with (
             httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://api") as api,
             httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://admin") as admin_client,

@@ -180,6 +180,8 @@ def test_several_workers_add_up_in_one_scrape_and_are_ready_together(folder: Pat
         assert server.metric("model_manager_requests_total", code="200") == 40
         assert server.metric("model_manager_rows_total") == 40
         assert server.metric("model_manager_version_state", state="ready") == 1
+        (row,) = server.admin.post("/v2/repository/index").json()
+        assert (row["name"], row["version"], row["state"]) == ("m", "1", "READY")
 
 
 def test_a_worker_that_dies_is_started_again_and_none_outlives_its_supervisor(folder: Path) -> None:

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         default_factory=allowed_cpus,
         ge=1,
         le=256,
-        description="Batches computed off the event loop at once, per worker.",
+        description="Batches computed off the event loop at once.",
     )
     log_format: Literal["console", "json"] = Field(default="console", description="Log for people or machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")

@@ -74,5 +74,6 @@ def _bar_width(lines: list[Summary]) -> float:
 
 def _label_groups(axes: Any, lines: list[Summary]) -> None:
     groups = sorted({line.connections for line in lines})
+    axes.set_xlim(-0.5, len(groups) - 0.5)
     axes.set_xticks(range(len(groups)), [str(group) for group in groups])
     axes.set_xlabel("connections")

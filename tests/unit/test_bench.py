@@ -139,8 +139,9 @@ def test_errors_against_any_target_fail_the_workload_and_end_its_measurement(tmp
     assert asked == [(BARE, 1), (SERVER, 1)]
 
 
-def test_a_quick_run_keeps_the_fewest_and_the_most_connections() -> None:
+def test_a_quick_run_keeps_the_connections_that_bars_are_about() -> None:
     assert Schedule(1, 1, quick=True).connections(PLANS["W1"]) == (1, 64)
+    assert Schedule(1, 1, quick=True).connections(PLANS["W3"]) == (4,)
     assert Schedule(1, 1, quick=False).connections(PLANS["W1"]) == (1, 16, 64)
 
 

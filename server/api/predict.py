@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from server.api.body import ClientGone, check_content, read_body
 from server.api.dispatch import KnownPaths
 from server.api.problems import problem
-from server.serving.batcher import Results
+from server.serving.batch import Results
 from server.serving.servable import Servable
 from server.serving.system import System
 from server.signature import Array, PredictRequest
@@ -60,7 +60,7 @@ class Predict:
             servable = self._registry.lease(model, version)
             codec = self._codec(servable)
             request = codec.decode(await read_body(receive, limit=self._limit))
-            answer = servable.predict(request, started=asyncio.get_running_loop().time())
+            answer = servable.predict(request)
             results = await (_unless_gone(answer, receive) if servable.batcher.busy else answer)
             body = codec.encode(request, results)
         except (ClientGone, asyncio.CancelledError) as error:

@@ -15,34 +15,17 @@ The contract, which is also its tests:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from time import perf_counter
 from typing import TypeAlias
 
 from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
 from server.repository.wanted import Batching
-from server.signature import Array, Rows
+from server.serving.batch import Item, Predict, Ran, Results, run
+from server.signature import Rows
 from server.telemetry.metrics import ServableMetrics
 
-Results: TypeAlias = Mapping[str, Array]
-Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
 _Key: TypeAlias = tuple[object, ...]
-
-
-class _Item:
-    """One waiting request: it carries its own future, so nothing has to be looked up to answer it."""
-
-    __slots__ = ("deadline", "future", "order", "outputs", "queued_at", "rows", "size")
-
-    def __init__(self, rows: Rows, outputs: tuple[str, ...], deadline: float, future: asyncio.Future[Results]) -> None:
-        self.rows = rows
-        self.size = len(rows)
-        self.outputs = outputs
-        self.deadline = deadline
-        self.future = future
-        self.order = 0
-        self.queued_at = perf_counter()
 
 
 class Batcher:
@@ -70,9 +53,10 @@ class Batcher:
         self._metrics = metrics
         self._shapes_vary = shapes_vary
         self._loop = asyncio.get_running_loop()
-        self._queues: dict[_Key, deque[_Item]] = {}
+        self.now = self._loop.time
+        self._queues: dict[_Key, deque[Item]] = {}
         self._arrivals = 0
-        self._running: list[_Item] = []
+        self._running: list[Item] = []
         self._wakeup: asyncio.Handle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
@@ -96,13 +80,13 @@ class Batcher:
         """
         if self._closed:
             raise VersionNotReady("this version is draining; ask again")
-        item = _Item(rows, outputs, deadline, self._loop.create_future())
+        self._arrivals += 1
+        item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals)
         if self.queued_rows and self.queued_rows + item.size > self._batching.max_queue_rows:
             raise Overloaded(
                 f"the queue is full: {self.queued_rows} rows are waiting (max_queue_rows is "
                 f"{self._batching.max_queue_rows}); try again later"
             )
-        item.order = self._arrivals = self._arrivals + 1
         key = (outputs, rows.shape_key) if self._shapes_vary else outputs
         queue = self._queues.get(key)
         if queue is None:
@@ -126,7 +110,7 @@ class Batcher:
             if handle is not None:
                 handle.cancel()
 
-    def _queued(self) -> list[_Item]:
+    def _queued(self) -> list[Item]:
         return [item for queue in self._queues.values() for item in queue]
 
     def _wake(self) -> None:
@@ -149,31 +133,33 @@ class Batcher:
         if not batch:
             return
         started = perf_counter()
+        rows = 0
         for item in batch:
             self._metrics.queue_seconds.observe(started - item.queued_at)
-        if sum(item.size for item in batch) <= self._inline_rows:
-            self._settle(batch, self._run(batch))
+            rows += item.size
+        if rows <= self._inline_rows:
+            self._settle(batch, run(self._predict, batch))
             if self._queues:
                 self._wakeup = self._loop.call_soon(self._dispatch)
         else:
             self._running = batch
-            running = self._loop.run_in_executor(self._executor, self._run, batch)
+            running = self._loop.run_in_executor(self._executor, run, self._predict, batch)
             running.add_done_callback(self._thread_done)
 
-    def _thread_done(self, running: asyncio.Future[list[Results | PredictionFailed]]) -> None:
+    def _thread_done(self, running: asyncio.Future[Ran]) -> None:
         batch, self._running = self._running, []
         error = running.exception()
-        if error is not None:  # not an Exception subclass, or the executor is gone: _run contains everything else
-            self._settle(batch, [PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch))
+        if error is not None:  # not an Exception subclass, or the executor is gone: run contains everything else
+            self._settle(batch, Ran([PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch)))
         else:
             self._settle(batch, running.result())
         if self._queues and not self._closed:
             self._dispatch()
 
-    def _take(self) -> list[_Item]:
+    def _take(self) -> list[Item]:
         """Take the oldest item still wanted, and those behind it that may share its batch, up to max_rows rows."""
         now = self._loop.time()
-        batch: list[_Item] = []
+        batch: list[Item] = []
         rows = 0
         while self._queues and not batch:
             key = min(self._queues, key=lambda key: self._queues[key][0].order)
@@ -192,53 +178,21 @@ class Batcher:
                 del self._queues[key]
         return batch
 
-    def _run(self, batch: list[_Item]) -> list[Results | PredictionFailed]:
-        """Predict a batch; when that fails, each item alone, so that only the guilty one gets the error."""
-        started = perf_counter()
-        try:
-            return self._predict_together(batch)
-        except Exception as error:
-            if len(batch) == 1:
-                return [_failure(error)]
-            return [self._predict_alone(item) for item in batch]
-        finally:
-            self._metrics.predict_seconds.observe(perf_counter() - started)
-
-    def _predict_together(self, batch: list[_Item]) -> list[Results | PredictionFailed]:
-        rows = Rows.concatenate([item.rows for item in batch])
-        results = self._predict(rows, batch[0].outputs)
-        for name, values in results.items():
-            if len(values) != len(rows):
-                raise PredictionFailed(f"the model returned {len(values)} rows of {name} for {len(rows)} rows of input")
-        self._metrics.batch_rows.observe(len(rows))
-        self._metrics.rows.inc(len(rows))
-        if len(batch) == 1:
-            return [results]
-        parts: list[Results | PredictionFailed] = []
-        start = 0
-        for item in batch:
-            stop = start + item.size
-            parts.append({name: values[start:stop] for name, values in results.items()})
-            start = stop
-        return parts
-
-    def _predict_alone(self, item: _Item) -> Results | PredictionFailed:
-        if item.future.done():
-            return PredictionFailed("nobody waits for this any more")
-        try:
-            return self._predict_together([item])[0]
-        except Exception as error:
-            return _failure(error)
-
-    def _settle(self, batch: list[_Item], outcomes: list[Results | PredictionFailed]) -> None:
-        """Answer every item that still waits, each from its own outcome."""
-        for item, outcome in zip(batch, outcomes, strict=True):
-            if item.future.done():
+    def _settle(self, batch: list[Item], ran: Ran) -> None:
+        """Answer every item that still waits, each from its own outcome, and count what was done."""
+        metrics = self._metrics
+        metrics.predict_seconds.observe(ran.seconds)
+        for rows in ran.calls:
+            metrics.batch_rows.observe(rows)
+            metrics.rows.inc(rows)
+        for item, answer in zip(batch, ran.answers, strict=True):
+            future = item.future
+            if future.done():
                 continue
-            if isinstance(outcome, PredictionFailed):
-                item.future.set_exception(outcome)
+            if isinstance(answer, PredictionFailed):
+                future.set_exception(answer)
             else:
-                item.future.set_result(outcome)
+                future.set_result(answer)
 
     def _watch(self, deadline: float) -> None:
         """Keep one timer for the earliest deadline: a request that waits is told in time, whatever the model does."""
@@ -261,12 +215,3 @@ class Batcher:
 
 def _expired() -> DeadlineExceeded:
     return DeadlineExceeded("the time allowed for this request passed before the model answered")
-
-
-def _failure(error: Exception) -> PredictionFailed:
-    """Wrap what the estimator raised; the cause stays attached for the log and out of the answer."""
-    if isinstance(error, PredictionFailed):
-        return error
-    failure = PredictionFailed("the model failed on this input")
-    failure.__cause__ = error
-    return failure

@@ -11,7 +11,8 @@ from server.inference.compiled.compilation import CompileReport
 from server.inference.predictor import Predictor
 from server.repository.metadata import Metadata
 from server.repository.wanted import ServableId
-from server.serving.batcher import Batcher, Results
+from server.serving.batch import Results
+from server.serving.batcher import Batcher
 from server.signature import PredictRequest, Signature
 from server.telemetry.metrics import ServableMetrics
 
@@ -137,12 +138,13 @@ class Servable:
         if self._idle is not None and not self._leases:
             self._idle.set()
 
-    def predict(self, request: PredictRequest, *, started: float) -> asyncio.Future[Results]:
-        """Submit a decoded request; `started` is the loop time from which its timeout counts.
+    def predict(self, request: PredictRequest) -> asyncio.Future[Results]:
+        """Submit a decoded request; its timeout counts from now.
 
         Raises Overloaded. Cancelling the future takes the request out of the queue.
         """
-        return self.batcher.submit(request.rows, request.outputs, started + self.timeout_s)
+        batcher = self.batcher
+        return batcher.submit(request.rows, request.outputs, batcher.now() + self.timeout_s)
 
     async def drained(self) -> None:
         """Wait until no request holds a lease; no new one may be given out meanwhile."""

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from server.telemetry.histogram import LoopHistogram
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter and histogram, which nothing reads
 
 _SERVABLE = ("model_name", "model_version")
@@ -37,28 +39,28 @@ class Metrics:
             ("code",),
             registry=registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = LoopHistogram(
             "model_manager_request_duration_seconds",
             "Time from the first byte read to the answer handed to the socket.",
             _SERVABLE,
             buckets=SECONDS,
             registry=registry,
         )
-        self.queue_seconds = Histogram(
+        self.queue_seconds = LoopHistogram(
             "model_manager_queue_wait_seconds",
             "Time a request waited for its batch to start.",
             _SERVABLE,
             buckets=SECONDS,
             registry=registry,
         )
-        self.predict_seconds = Histogram(
+        self.predict_seconds = LoopHistogram(
             "model_manager_predict_duration_seconds",
             "Time the predictor took for one batch.",
             _SERVABLE,
             buckets=SECONDS,
             registry=registry,
         )
-        self.batch_rows = Histogram(
+        self.batch_rows = LoopHistogram(
             "model_manager_batch_rows", "Rows in one batch.", _SERVABLE, buckets=ROWS, registry=registry
         )
         self.rows = Counter("model_manager_rows", "Rows predicted.", _SERVABLE, registry=registry)
@@ -87,17 +89,10 @@ class Metrics:
     def forget(self, model: str, version: str) -> None:
         """Remove every series of a version that is gone."""
         labels = {"model_name": model, "model_version": version}
-        for metric in (
-            self.requests,
-            self.request_seconds,
-            self.queue_seconds,
-            self.predict_seconds,
-            self.batch_rows,
-            self.rows,
-            self.load_seconds,
-            self.load_failures,
-        ):
-            metric.remove_by_labels(labels)
+        for counter in (self.requests, self.rows, self.load_seconds, self.load_failures):
+            counter.remove_by_labels(labels)
+        for histogram in (self.request_seconds, self.queue_seconds, self.predict_seconds, self.batch_rows):
+            histogram.remove(model, version)
 
 
 class ServableMetrics:

@@ -10,7 +10,8 @@ import pytest
 
 from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
 from server.repository.wanted import Batching
-from server.serving.batcher import Batcher, Results
+from server.serving.batch import Results
+from server.serving.batcher import Batcher
 from server.signature import Array, Rows
 from server.telemetry.metrics import Metrics, ServableMetrics
 

@@ -7,7 +7,7 @@ SAMPLES := build/models
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test check format bench loadtest lock clean
+.PHONY: help serve samples test check format bench budget loadtest lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ format: $(VENV)/dev.stamp  ## Format the code
 
 bench: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure the server against its ceilings on this machine; needs wrk, takes five minutes
 	$(BIN)/python loadtests/bench $(BENCH)
+
+budget: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure where the microseconds of one request go, step by step
+	$(BIN)/python loadtests/budget
 
 loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
 	$(BIN)/python loadtests/run $(LOADTEST)

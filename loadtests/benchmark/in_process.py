@@ -7,7 +7,8 @@ faster forms has ended, says in a line of JSON how each is computed, then answer
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,12 +23,20 @@ _SETTLE_S = 60.0
 _POLL_S = 0.02
 
 
-async def load(models: Path, names: Sequence[str]) -> dict[str, Servable]:
-    """Run the system without its ports until every model that is named is served and as fast as it will be."""
+@asynccontextmanager
+async def running(models: Path, names: Sequence[str]) -> AsyncIterator[System]:
+    """Run the system without its ports; the body starts when every model named is served as fast as it will be."""
     system = System(Settings(models=models))
-    async with system.running(), asyncio.timeout(_SETTLE_S):
-        while not _settled(system, names):  # noqa: ASYNC110 - nothing says from outside when it has
-            await asyncio.sleep(_POLL_S)
+    async with system.running():
+        async with asyncio.timeout(_SETTLE_S):
+            while not _settled(system, names):  # noqa: ASYNC110 - nothing says from outside when it has
+                await asyncio.sleep(_POLL_S)
+        yield system
+
+
+async def load(models: Path, names: Sequence[str]) -> dict[str, Servable]:
+    """Load models as the server does, and keep what predicts."""
+    async with running(models, names) as system:
         return {name: system.registry.servable(name, None) for name in names}
 
 

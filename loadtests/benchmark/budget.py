@@ -1,0 +1,186 @@
+"""Where the microseconds of one request go, step by step, measured in this process on the real objects.
+
+Sockets and HTTP parsing are uvicorn's and not in it: `loadtests/bench` measures the whole. Steps are timed by
+themselves, so their sum leaves out what only the whole has: switching tasks, and caches that other work has emptied.
+"""
+
+import asyncio
+import gc
+import json
+import timeit
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Final
+
+import click
+import numpy as np
+import uvloop
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.table import Table
+from starlette.types import Message, Scope
+
+from loadtests.benchmark.in_process import running
+from loadtests.benchmark.workloads import PLANS, ROWS, build_models, encode_json
+from server.api.body import check_content, read_body
+from server.api.dispatch import KnownPaths
+from server.api.predict import Predict
+from server.repository.wanted import Batching
+from server.serving.batcher import Batcher
+from server.serving.servable import Servable
+from server.signature import PredictRequest
+from server.telemetry.metrics import Metrics, ServableMetrics
+
+TOGETHER: Final = 32
+"""Requests that share a batch: about what 64 busy connections bring about."""
+HEADERS: Final = [
+    (b"host", b"127.0.0.1:8080"),
+    (b"content-type", b"application/json"),
+    (b"content-length", b"33"),
+    (b"user-agent", b"budget"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the request path and its cost in microseconds a request."""
+
+    name: str
+    microseconds: float
+
+
+def _cost(call: Callable[[], object], each: int = 1) -> float:
+    """Microseconds of one call, the least of several repeats, divided among `each` requests."""
+    number = max(1, int(0.02 / max(min(timeit.repeat(call, number=1, repeat=3)), 1e-7)))
+    return min(timeit.repeat(call, number=number, repeat=7)) / number / each * 1e6
+
+
+async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]:
+    """Time every step for one version and one body."""
+    codec = servable.v1 if protocol == "v1" else servable.v2
+    request = codec.decode(body)
+    results = servable.predictor.predict(request.rows, request.outputs)
+    many = type(request.rows).concatenate([request.rows] * TOGETHER)
+    metrics = ServableMetrics(Metrics(CollectorRegistry()), "m", "1")
+    predict = servable.predictor.predict
+
+    def lease() -> None:
+        servable.acquire()
+        servable.release()
+
+    def count() -> None:
+        metrics.requests(200).inc()
+        metrics.request_seconds.observe(0.001)
+
+    return [
+        Step("check content type and length", _cost(lambda: check_content(HEADERS, limit=1 << 24))),
+        Step("lease the version", _cost(lease)),
+        Step("read the body", await _read_cost(body)),
+        Step("decode and validate", _cost(lambda: codec.decode(body))),
+        Step("queue, gather, slice", await _batcher_cost(request, results)),
+        Step(f"predict, {TOGETHER} requests together", _cost(lambda: predict(many, request.outputs), TOGETHER)),
+        Step("encode", _cost(lambda: codec.encode(request, results))),
+        Step("count and time", _cost(count)),
+    ]
+
+
+async def _read_cost(body: bytes) -> float:
+    message: Message = {"type": "http.request", "body": body, "more_body": False}
+
+    async def receive() -> Message:
+        return message
+
+    rounds = 2000
+    started = perf_counter()
+    for _ in range(rounds):
+        await read_body(receive, limit=1 << 24)
+    return (perf_counter() - started) / rounds * 1e6
+
+
+async def _batcher_cost(request: PredictRequest, results: Mapping[str, Any]) -> float:
+    """The batcher around a model that costs nothing."""
+    copies = {name: np.concatenate([values] * TOGETHER) for name, values in results.items()}
+    with ThreadPoolExecutor(1) as executor:
+        batcher = Batcher(
+            lambda rows, outputs: copies,
+            batching=Batching(max_rows=len(request.rows) * TOGETHER),
+            inline_rows=1 << 30,
+            executor=executor,
+            metrics=ServableMetrics(Metrics(CollectorRegistry()), "m", "1"),
+            shapes_vary=False,
+        )
+        best = float("inf")
+        for _ in range(300):
+            started, deadline = perf_counter(), batcher.now() + 60
+            futures = [batcher.submit(request.rows, request.outputs, deadline) for _ in range(TOGETHER)]
+            await futures[-1]
+            best = min(best, perf_counter() - started)
+        batcher.close()
+    return best / TOGETHER * 1e6
+
+
+async def whole(endpoint: Predict, model: str, body: bytes) -> float:
+    """Microseconds a request of the whole endpoint, `TOGETHER` at a time, with a socket that costs nothing."""
+    message: Message = {"type": "http.request", "body": body, "more_body": False}
+    scope: Scope = {"type": "http", "method": "POST", "path": f"/{model}", "headers": HEADERS}
+
+    async def receive() -> Message:
+        return message
+
+    async def send(message: Message) -> None:
+        assert message.get("status", 200) == 200
+
+    async def nothing() -> None:
+        await asyncio.sleep(0)
+
+    tasks = await _together(nothing)
+    return await _together(lambda: endpoint.answer(model, None, scope, receive, send)) - tasks
+
+
+async def _together(call: Callable[[], Awaitable[None]]) -> float:
+    best = float("inf")
+    for _ in range(300):
+        started = perf_counter()
+        await asyncio.gather(*(call() for _ in range(TOGETHER)))
+        best = min(best, perf_counter() - started)
+    return best / TOGETHER * 1e6
+
+
+async def budget(models: Path, workload: str) -> list[Step]:
+    """Every step of one workload's requests, and the whole."""
+    plan = PLANS[workload]
+    body = encode_json(plan.protocol, ROWS[workload]()[0])
+    async with running(models, [plan.model]) as system:
+        gc.freeze()
+        steps = await steps_of(system.registry.servable(plan.model, None), plan.protocol, body)
+        endpoint = Predict(system, attrgetter(plan.protocol), KnownPaths())
+        return [*steps, Step("the whole endpoint", await whole(endpoint, plan.model, body))]
+
+
+@click.command(epilog="Example: loadtests/budget --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(as_json: bool) -> None:
+    """Print where the microseconds of a one-row request go, step by step, on this machine."""
+    names = ("W1", "W2", "W5")
+    with TemporaryDirectory(prefix="model-manager-") as folder:
+        build_models([PLANS[name] for name in names], Path(folder))
+        found = {name: uvloop.run(budget(Path(folder), name)) for name in names}
+    if as_json:
+        click.echo(
+            json.dumps({name: {s.name: round(s.microseconds, 2) for s in steps} for name, steps in found.items()})
+        )
+        return
+    table = Table(title=f"microseconds a request, {TOGETHER} requests to a batch", title_justify="left")
+    table.add_column("step")
+    for name in names:
+        table.add_column(f"{name}: {PLANS[name].model}", justify="right")
+    for position, step in enumerate(found["W1"]):
+        if step.name == "the whole endpoint":
+            table.add_section()
+        table.add_row(step.name, *(f"{found[name][position].microseconds:.2f}" for name in names))
+    Console().print(table)

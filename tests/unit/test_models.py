@@ -104,14 +104,19 @@ def test_building_again_leaves_what_is_there_and_says_so(repository: Path) -> No
     assert "already there" in run(samples.main, "--out", repository).stdout
 
 
-def test_the_build_script_gives_the_same_bytes_from_anywhere(repository: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "models" / "build"), "--out", "built", "--json"]
+def test_the_build_script_gives_the_same_bytes_from_anywhere(tmp_path: Path) -> None:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
-    for one in json.loads(done.stdout):
-        for file in ("model.joblib", "metadata.json"):
-            here = tmp_path / one["path"] / file
-            assert here.read_bytes() == (repository / one["model"] / one["version"] / file).read_bytes()
+    built: list[dict[str, bytes]] = []
+    for place in (tmp_path / "here", tmp_path / "there"):
+        place.mkdir()
+        command = [sys.executable, str(ROOT / "models" / "build"), "--out", "built", "--json"]
+        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, check=True)
+        files = [
+            f"{one['path']}/{file}" for one in json.loads(done.stdout) for file in ("model.joblib", "metadata.json")
+        ]
+        built.append({file: (place / file).read_bytes() for file in files})
+    assert len(built[0]) == 2 * len(PACKAGES)
+    assert built[0] == built[1]
 
 
 @pytest.mark.parametrize("script", ["iris", "breast_cancer", "diabetes", "churn"])

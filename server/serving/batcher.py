@@ -59,7 +59,7 @@ class Batcher:
         self._running: list[Item] = []
         self._wakeup: asyncio.Handle | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._closed = False
+        self.closed = False
         self.queued_rows = 0
 
     @property
@@ -78,7 +78,7 @@ class Batcher:
         `deadline` is in loop time. Raises Overloaded when the queue is full. The future raises DeadlineExceeded or
         PredictionFailed; cancelling it takes the rows out of the queue, or drops the answer if they already run.
         """
-        if self._closed:
+        if self.closed:
             raise VersionNotReady("this version is draining; ask again")
         self._arrivals += 1
         item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals)
@@ -100,7 +100,7 @@ class Batcher:
 
     def close(self) -> None:
         """Refuse new requests, and answer queued ones with VersionNotReady. What already runs is still answered."""
-        self._closed = True
+        self.closed = True
         for item in self._queued():
             if not item.future.done():
                 item.future.set_exception(VersionNotReady("this version was unloaded; ask again"))
@@ -153,7 +153,7 @@ class Batcher:
             self._settle(batch, Ran([PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch)))
         else:
             self._settle(batch, running.result())
-        if self._queues and not self._closed:
+        if self._queues and not self.closed:
             self._dispatch()
 
     def _take(self) -> list[Item]:

@@ -45,7 +45,7 @@ class Loader:
 
     `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
     `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing.
+    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms.
     """
 
     metrics: Metrics
@@ -56,6 +56,7 @@ class Loader:
     max_rows: int
     timeout_s: float
     compile: bool
+    stopped: Callable[[], bool]
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way.
@@ -81,7 +82,7 @@ class Loader:
         if loaded.estimator is None:
             return
         loop = asyncio.get_running_loop()
-        compilation, inline_rows = await loop.run_in_executor(self.compiling, _compile, loaded)
+        compilation, inline_rows = await loop.run_in_executor(self.compiling, self._compile, loaded)
         loaded.servable.use(compilation.predictor, compilation.report, inline_rows=inline_rows)
 
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
@@ -89,6 +90,14 @@ class Loader:
         with artifact:
             described = parse_metadata(metadata) if metadata is not None else Metadata()
             return load_estimator(artifact, library_mismatch=self.library_mismatch), described
+
+    def _compile(self, loaded: Loaded) -> tuple[Compilation, int]:
+        def stopped() -> bool:
+            return self.stopped() or loaded.servable.batcher.closed
+
+        compilation = compile_predictor(loaded.estimator, loaded.predictor, loaded.example, stopped=stopped)
+        inline_rows = 0 if loaded.example is None else measure_inline_rows(compilation.predictor, loaded.example)
+        return compilation, inline_rows
 
     def _servable(
         self,
@@ -117,12 +126,6 @@ class Loader:
             timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
             max_rows=self.max_rows,
         )
-
-
-def _compile(loaded: Loaded) -> tuple[Compilation, int]:
-    compilation = compile_predictor(loaded.estimator, loaded.predictor, loaded.example)
-    inline_rows = 0 if loaded.example is None else measure_inline_rows(compilation.predictor, loaded.example)
-    return compilation, inline_rows
 
 
 def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, Rows | None, int]:

@@ -48,6 +48,7 @@ class System:
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
             compile=settings.compile == "auto",
+            stopped=lambda: self.registry.stopping,
         )
         self.manager = Manager(
             Source(settings.models),

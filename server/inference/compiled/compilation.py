@@ -72,15 +72,18 @@ def compile_predictor(
     *,
     budget_s: float = BUDGET_S,
     clock: Callable[[], float] = perf_counter,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Compilation:
     """Find, prove and measure faster forms of a fitted estimator; blocking, for about a second, `budget_s` at most.
 
     `examples` are real rows, such as the golden ones. Never raises for an estimator: the report says why scikit-learn
-    stays. The budget is looked at between batches and forms, so one long step can pass it.
+    stays. Budget and `stopped` are looked at between batches and forms, so one long step can pass them.
     """
     started = clock()
 
     def check_time() -> None:
+        if stopped():
+            raise OutOfTime("nobody needs it any more")
         if clock() - started > budget_s:
             raise OutOfTime(f"compiling was given {budget_s:g} s, and they are over")
 

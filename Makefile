@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SAMPLES := build/models
 UV_VERSION := 0.13.9
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+CONTAINERS ?= podman
+IMAGE ?= model-manager:$(VERSION)
+PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test check format bench budget loadtest lock clean
+.PHONY: help serve samples test e2e check format bench budget loadtest image sbom lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: samples  ## Train the sample models and serve them on ports 8080 (API) and 8081 (admin)
 	$(BIN)/model-manager serve --models $(SAMPLES)
@@ -24,11 +28,15 @@ test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Run every test with branch covera
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+e2e: $(VENV)/dev.stamp  ## Build the image and test containers of it; needs podman, takes minutes
+	$(BIN)/python -m pytest -m e2e
+
 check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the code against the layer rule
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .
@@ -43,10 +51,28 @@ budget: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure where the microsecond
 loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
 	$(BIN)/python loadtests/run $(LOADTEST)
 
+image: build/pip.conf  ## Build the container image; docs/image.md names the settings
+	$(CONTAINERS) build $(BUILD) --tag $(IMAGE) .
+
+sbom: build/pip.conf  ## Write build/sbom/model-manager.cdx.json: what the image holds, as CycloneDX
+	$(CONTAINERS) build $(BUILD) --target sbom --output type=local,dest=build/sbom .
+
+BUILD = --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) $(BUILD_FLAGS) \
+	--label org.opencontainers.image.version=$(VERSION) \
+	--label org.opencontainers.image.revision=$(shell git rev-parse HEAD)
+ifdef PIP_CERT  # a package index behind a private CA: its certificate is lent to the build, and not kept
+BUILD += --secret id=ca,src=$(PIP_CERT) --secret id=pip_conf,src=build/pip.conf
+endif
+
+build/pip.conf:
+	mkdir -p build
+	printf '[global]\ncert = /run/secrets/ca.pem\n' > $@
+
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --extra compiled --group build --output-file locks/serve.txt $(LOCK)
 	$< pip compile pyproject.toml --extra compiled --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
+	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
 LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --quiet
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 DEADLINE_S = 30.0
+COMMAND = (sys.executable, "-m", "server", "serve")
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
@@ -31,12 +32,10 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 class LiveServer:
     """A server process: its two ports as clients, its log as records."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, object], command: Sequence[str] = COMMAND) -> None:
         flags = {"models": folder, "host": "127.0.0.1", "port": 0, "admin-port": 0, "log-format": "json", **settings}
         arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve", *arguments], stderr=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
         self.log: list[dict[str, Any]] = []
         self.plain: list[str] = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)

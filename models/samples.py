@@ -57,7 +57,7 @@ def build_sample(model: str, version: str, repository: Path, created: int | None
 def main(out: Path, as_json: bool, created: int | None) -> None:
     """Train all sample models; versions that exist are left alone.
 
-    Example: models/build --out /tmp/models
+    Example: models/build --out build/models
     """
     wanted = [(model, version) for model, (_, versions) in SAMPLES.items() for version in versions]
     built: list[Built] = []

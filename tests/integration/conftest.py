@@ -1,6 +1,7 @@
 """The whole app in this process, over the sample models: quick to ask, with real models behind it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from server.serving.system import System
 from server.settings import Settings
 
 Client: TypeAlias = httpx.AsyncClient
+
+IRIS = [5.1, 3.5, 1.4, 0.2]
+JSON = {"content-type": "application/json"}
 
 
 @asynccontextmanager
@@ -58,3 +62,21 @@ def counted(app: tuple[Client, Client, System]) -> Callable[..., float]:
         return app[2].metrics_registry.get_sample_value(name, labels) or 0.0
 
     return value
+
+
+@pytest.fixture(scope="session")
+def churn(samples: Path) -> dict[str, Any]:
+    """A valid row of churn."""
+    metadata = json.loads((samples / "churn" / "1" / "metadata.json").read_text())
+    row: dict[str, Any] = metadata["golden"]["instances"][0]
+    return row
+
+
+async def v1(api: Client, model: str, body: Any, version: str | None = None) -> httpx.Response:
+    pinned = f"/versions/{version}" if version else ""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await api.post(f"/v1/models/{model}{pinned}:predict", content=content, headers=JSON)
+
+
+async def v2(api: Client, model: str, inputs: list[dict[str, Any]], **extra: Any) -> httpx.Response:
+    return await api.post(f"/v2/models/{model}/infer", json={"inputs": inputs, **extra})

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 from watchfiles import awatch
@@ -20,20 +21,25 @@ async def changes(folder: Path, *, poll_interval_s: float) -> AsyncIterator[None
     it is back. Cancellation ends the watch and its thread.
     """
     yield
+    warned = False
     while True:
+        events = awatch(
+            folder,
+            watch_filter=None,
+            step=_SETTLE_MS,
+            debounce=_SETTLE_LIMIT_MS,
+            rust_timeout=max(1, int(poll_interval_s * 1000)),
+            yield_on_timeout=True,
+        )
         try:
-            async for _ in awatch(
-                folder,
-                watch_filter=None,
-                step=_SETTLE_MS,
-                debounce=_SETTLE_LIMIT_MS,
-                rust_timeout=max(1, int(poll_interval_s * 1000)),
-                yield_on_timeout=True,
-            ):
-                yield
-                if not await asyncio.to_thread(folder.is_dir):
-                    break  # the watch holds the deleted folder and would never see its successor
+            async with aclosing(events):
+                async for _ in events:
+                    yield
+                    if not await asyncio.to_thread(folder.is_dir):
+                        break  # the watch holds the deleted folder and would never see its successor
         except (OSError, RuntimeError) as error:
-            logger.warning("cannot watch the models folder, polling it instead: %s", error)
+            if not warned:
+                logger.warning("cannot watch the models folder, polling it instead: %s", error)
+            warned = True
         await asyncio.sleep(poll_interval_s)
         yield

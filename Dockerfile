@@ -24,12 +24,13 @@ RUN /opt/venv/bin/python -m hatchling build --target wheel \
         --no-cache-dir --no-compile --no-index --no-deps --prefix /opt/server dist/*.whl \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/server
 
-# What is needed to serve: neither the packages that only build, nor the libraries' own tests.
+# What is needed to serve: neither the packages that only build, nor the libraries' own tests and C sources.
 FROM locked AS libraries
 RUN pip --python /opt/venv/bin/python --disable-pip-version-check uninstall --yes \
         editables hatchling pathspec pluggy tomlkit trove-classifiers \
     && find /opt/venv -type d \( -name tests -o -path '*/onnx/backend/test' -o -path '*/joblib/test' \) -prune \
         -exec rm -r {} + \
+    && find /opt/venv -type f -regex '.*\.\(c\|cc\|cpp\|h\|hpp\|pyx\|pxd\|pxi\|tp\)' -delete \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv
 
 # `make sbom`: what the image holds, as CycloneDX.
@@ -59,7 +60,9 @@ RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=libraries /opt/venv /opt/venv
 COPY --from=server /opt/server /opt/venv
+# ONNX Runtime reports to its maker by default.
 ENV PATH="/opt/venv/bin:$PATH" \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MODEL_MANAGER_MODELS=/models \
     MODEL_MANAGER_LOG_FORMAT=json

@@ -73,6 +73,7 @@ def contained(image: str, folder: Path, options: Sequence[str]) -> Iterator[Cont
         wait_until(server.ready, "the container to be ready")
         yield server
         assert server.stop() == 0
+        assert server.plain == []  # machines read this log: nothing but JSON
     finally:
         server.remove()
         print("\n".join([*map(str, server.log), *server.plain]))  # noqa: T201 - pytest shows it with a failure

@@ -55,7 +55,7 @@ for module in list(sys.modules.values()):
 def test_only_an_environment_and_bytecode_lie_on_the_base(image: str) -> None:
     added = set(python(image, _FILES).splitlines()) - set(python(BASE, _FILES).splitlines())
     assert [path for path in added if not path.startswith("/opt/venv/") and "/__pycache__/" not in path] == []
-    unwanted = ("/tests/", "/pip/", "/setuptools/", "pip.conf", ".pem", ".whl", "editable")
+    unwanted = ("/tests/", ".pyx", "/pip/", "/setuptools/", "pip.conf", ".pem", ".whl", "editable")
     assert [path for path in added if any(part in path for part in unwanted)] == []
     assert any(path.endswith("/server/cli.py") for path in added)
 
@@ -81,6 +81,7 @@ def test_it_says_what_it_is_and_how_it_runs(image: str) -> None:
     assert config["Entrypoint"] == ["model-manager", "serve"]
     assert config["StopSignal"] == "SIGTERM"
     assert sorted(config["ExposedPorts"]) == ["8080/tcp", "8081/tcp"]
+    assert "ORT_DISABLE_TELEMETRY=1" in config["Env"]
     for name in ("title", "description", "licenses", "version", "revision"):
         assert config["Labels"][f"org.opencontainers.image.{name}"]
     measured.append(f"image of {inspected['Size'] / 1e6:.0f} MB, its layers from the newest:")

@@ -22,7 +22,7 @@ serve: samples  ## Train the sample models and serve them on ports 8080 (API) an
 samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 	$(BIN)/python models/build --out $(SAMPLES)
 
-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Run every test with branch coverage
+test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -72,6 +72,7 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --extra compiled --group build --output-file locks/serve.txt $(LOCK)
 	$< pip compile pyproject.toml --extra compiled --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
+	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
 LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --quiet

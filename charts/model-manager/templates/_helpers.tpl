@@ -1,0 +1,154 @@
+{{/* Names, labels and the few values that several templates must agree on. */}}
+
+{{- define "model-manager.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{/* 40 characters at most, so that a track's name still fits behind it. */}}
+{{- define "model-manager.fullname" -}}
+{{- $name := include "model-manager.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* What selects the pods of all tracks: never the chart's or the image's version, a selector cannot change. */}}
+{{- define "model-manager.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "model-manager.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "model-manager.labels" -}}
+{{ include "model-manager.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "model-manager.metadata" -}}
+name: {{ include "model-manager.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "model-manager.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* (list $ track): the metadata of what a track owns. */}}
+{{- define "model-manager.trackMetadata" -}}
+{{- $root := first . }}
+{{- $track := last . -}}
+name: {{ include "model-manager.fullname" $root }}-{{ $track }}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- include "model-manager.labels" $root | nindent 2 }}
+  version: {{ $track }}
+{{- end }}
+
+{{/* The name under which Istio knows the Service. */}}
+{{- define "model-manager.host" -}}
+{{ include "model-manager.fullname" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
+{{- end }}
+
+{{- define "model-manager.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "model-manager.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* (list $ tag): a digest wins over a tag, a tag over the chart's appVersion. */}}
+{{- define "model-manager.image" -}}
+{{- $root := first . }}
+{{- $tag := default $root.Values.image.tag (last .) | default $root.Chart.AppVersion }}
+{{- if and $root.Values.image.digest (not (last .)) }}
+{{- printf "%s@%s" $root.Values.image.repository $root.Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $root.Values.image.repository $tag }}
+{{- end }}
+{{- end }}
+
+{{/* (list $ config): the settings of one track, its own over the chart's, as JSON. */}}
+{{- define "model-manager.settings" -}}
+{{- $root := first . }}
+{{- mergeOverwrite (deepCopy $root.Values.settings) (default dict (last .).settings) | toJson }}
+{{- end }}
+
+{{/* (list $ config): the artifacts of one track, its own over the chart's, as JSON. */}}
+{{- define "model-manager.artifacts" -}}
+{{- $root := first . }}
+{{- mergeOverwrite (deepCopy $root.Values.artifacts) (default dict (last .).artifacts) | toJson }}
+{{- end }}
+
+{{/* (list $ config): the fewest pods that a track has. */}}
+{{- define "model-manager.minReplicas" -}}
+{{- $root := first . }}
+{{- $config := last . }}
+{{- $scaler := ternary $root.Values.autoscaling $root.Values.keda $root.Values.autoscaling.enabled }}
+{{- if include "model-manager.autoscaled" $root }}
+{{- (default dict $config.autoscaling).minReplicas | default $scaler.minReplicas }}
+{{- else }}
+{{- ternary $config.replicas $root.Values.replicas (hasKey $config "replicas") }}
+{{- end }}
+{{- end }}
+
+{{/* (list $ config): the most pods that a scaler gives a track. */}}
+{{- define "model-manager.maxReplicas" -}}
+{{- $root := first . }}
+{{- $scaler := ternary $root.Values.autoscaling $root.Values.keda $root.Values.autoscaling.enabled }}
+{{- (default dict (last .).autoscaling).maxReplicas | default $scaler.maxReplicas }}
+{{- end }}
+
+{{/* Not empty when something other than the chart counts the pods. */}}
+{{- define "model-manager.autoscaled" -}}
+{{- if or .Values.autoscaling.enabled .Values.keda.enabled }}true{{ end }}
+{{- end }}
+
+{{/* Not empty when the pods are in an Istio mesh: any switch that only a sidecar obeys says so. */}}
+{{- define "model-manager.mesh" -}}
+{{- with .Values.istio }}
+{{- if or (eq $.Values.routing "istio") .sidecar .peerAuthentication.enabled .requestAuthentication.enabled .authorization.enabled .telemetry.enabled .sidecarScope.enabled }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The one track that has all traffic when nobody splits it. */}}
+{{- define "model-manager.onlyTrack" -}}
+{{- range $track, $config := .Values.tracks }}
+{{- if eq (int $config.weight) 100 }}{{ $track }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* A duration such as 500ms, 6s or 1m, in milliseconds. */}}
+{{- define "model-manager.milliseconds" -}}
+{{- $number := regexFind "^[0-9]+" . | int }}
+{{- $unit := regexFind "[a-z]+$" . }}
+{{- mul $number (get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) $unit) }}
+{{- end }}
+
+{{/* The tracks a request may pin itself to, as JSON. */}}
+{{- define "model-manager.pinnable" -}}
+{{- .Values.route.pin.tracks | default (keys .Values.tracks | sortAlpha) | toJson }}
+{{- end }}
+
+{{/* (list $ track): a Cookie header in which the pinning cookie names a track, wherever it stands. */}}
+{{- define "model-manager.cookieRegex" -}}
+^(.*;\s*)?{{ (first .).Values.route.pin.cookie }}={{ last . }}(;.*)?$
+{{- end }}
+
+{{/* (list path values): a probe of the admin port, which no mesh policy and no load stands before. */}}
+{{- define "model-manager.probe" -}}
+httpGet:
+  path: /v2/health/{{ first . }}
+  port: http-admin
+periodSeconds: {{ (last .).periodS }}
+failureThreshold: {{ (last .).failureThreshold }}
+timeoutSeconds: {{ (last .).timeoutS }}
+{{- end }}
+
+{{/* Every series says which track it comes from. */}}
+{{- define "model-manager.trackRelabeling" -}}
+{sourceLabels: [__meta_kubernetes_pod_label_version], targetLabel: track}
+{{- end }}

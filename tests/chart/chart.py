@@ -1,0 +1,115 @@
+"""The chart as tests see it: rendered by a real Helm into documents that can be asked."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.conftest import ROOT
+
+CHART = ROOT / "charts" / "model-manager"
+MATRIX = sorted((CHART / "ci").glob("*-values.yaml"))
+
+Document = dict[str, Any]
+
+
+class Refused(Exception):
+    """Helm ended with an error; the text is what it said."""
+
+
+class Render:
+    """The documents of one rendering."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.documents: list[Document] = [document for document in yaml.safe_load_all(text) if document]
+
+    def all(self, kind: str) -> list[Document]:
+        """The documents of one kind, in order."""
+        return [document for document in self.documents if document["kind"] == kind]
+
+    def one(self, kind: str, name: str | None = None) -> Document:
+        """The only document of a kind, or the one whose name ends in `name`."""
+        found = [each for each in self.all(kind) if name is None or each["metadata"]["name"].endswith(name)]
+        assert len(found) == 1, f"{len(found)} of kind {kind} ({name})"
+        return found[0]
+
+    def kinds(self) -> set[str]:
+        """What kinds there are."""
+        return {document["kind"] for document in self.documents}
+
+
+@dataclass(frozen=True)
+class Helm:
+    """One Helm, with a home of its own."""
+
+    program: Path
+    home: Path
+
+    def run(self, *arguments: str | Path, values: Mapping[str, Any] | None = None) -> str:
+        """Run a command; raises Refused with what Helm said."""
+        given: list[str | Path] = []
+        if values is not None:
+            file = self.home / "values.yaml"
+            file.write_text(yaml.safe_dump(dict(values)))
+            given = ["--values", file]
+        homes = {f"HELM_{part}_HOME": str(self.home / part.lower()) for part in ("CACHE", "CONFIG", "DATA")}
+        done = subprocess.run(
+            [self.program, *arguments, *given],
+            env={"PATH": os.environ["PATH"], **homes},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        if done.returncode:
+            raise Refused(done.stderr + done.stdout)
+        return done.stdout
+
+    def template(
+        self,
+        values: Mapping[str, Any] | None = None,
+        *,
+        file: Path | None = None,
+        sets: Mapping[str, str] | None = None,
+        kubernetes: str = "1.37",
+        name: str = "shop",
+        chart: Path = CHART,
+    ) -> Render:
+        """Render the chart with values of a file, of a mapping and of --set, each over the one before."""
+        arguments: list[str | Path] = ["template", name, chart, "--namespace", "models", "--kube-version", kubernetes]
+        if file is not None:
+            arguments += ["--values", file]
+        for key, value in (sets or {}).items():
+            arguments += ["--set", f"{key}={value}"]
+        return Render(self.run(*arguments, values=values))
+
+
+def environment(deployment: Document) -> dict[str, str]:
+    """The variables of a Deployment's server."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every value a schema describes: its dotted path, `*` for a name of the user's own, and what is said of it.
+
+    What a track may say over the chart's own values is one value, not each of them again.
+    """
+    free = node.get("additionalProperties")
+    children: Mapping[str, Any] = node.get("properties", {})
+    if "$ref" in node:
+        name = node["$ref"].removeprefix("#/").replace("properties/", "").replace("/", ".")
+        yield path, f"As `{name}`, for this track."
+    elif children and not all("$ref" in child for child in children.values()):
+        for name, child in children.items():
+            yield from leaves(child, f"{path}.{name}" if path else name)
+    elif isinstance(free, Mapping) and ({"properties", "additionalProperties", "items"} & free.keys()):
+        yield from leaves(free, f"{path}.*")
+    elif node.get("items", {}).get("properties"):
+        yield from leaves(node["items"], f"{path}[]")
+    else:
+        yield path, node["description"]

@@ -1,0 +1,20 @@
+"""Real Helm of both majors, on the chart of this repository; no cluster is asked."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import parts
+from tests.chart.chart import Helm
+
+
+@pytest.fixture(params=[4, 3], ids=["helm4", "helm3"])
+def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
+    """Each Helm in turn, for what they might do differently."""
+    return Helm(parts.helm(request.param), tmp_path)
+
+
+@pytest.fixture
+def helm4(tmp_path: Path) -> Helm:
+    """The newest Helm, for what does not depend on it."""
+    return Helm(parts.helm(4), tmp_path)

@@ -1,0 +1,195 @@
+"""What the chart refuses, and that each refusal names the value and says what to do."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.chart import Helm, Refused
+
+SPLIT = {"tracks.stable.weight": "90", "tracks.canary.weight": "10", "routing": "istio"}
+PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
+
+
+def refusal(helm: Helm, sets: dict[str, str], values: dict[str, Any] | None = None, kubernetes: str = "1.37") -> str:
+    """What Helm says to values that must be refused."""
+    with pytest.raises(Refused) as refused:
+        helm.template(values, sets=sets, kubernetes=kubernetes)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("sets", "place", "said"),
+    [
+        ({"tracks.stable.wieght": "100"}, "tracks/stable", "wieght"),
+        ({"trakcs.stable.weight": "100"}, "", "trakcs"),
+        ({"settings.time_out": "1"}, "settings", "time_out"),
+        ({"istio.outlierDetection.consecutive5xxErrors": "5"}, "istio/outlierDetection", "consecutive5xxErrors"),
+        ({"tracks.Canary.weight": "0"}, "", "Canary"),
+        ({"tracks.stable.weight": "101"}, "tracks/stable/weight", ""),
+        ({"tracks.canary.replicas": "1"}, "tracks/canary", "weight"),
+        ({"tracks.canary.settings.port": "1", "tracks.canary.weight": "0"}, "tracks/canary/settings", "port"),
+        ({"routing": "linkerd"}, "routing", ""),
+        ({"settings.logLevel": "loud"}, "settings/logLevel", ""),
+        ({"route.timeout": "6"}, "route/timeout", ""),
+        ({"route.hosts[0]": "*"}, "route/hosts/0", ""),
+        ({"istio.retries.retryOn[0]": "5xx"}, "istio/retries/retryOn/0", ""),
+        ({"keda.minReplicas": "0"}, "keda/minReplicas", ""),
+        ({"image.digest": "latest"}, "image/digest", ""),
+        ({"shutdown.preStopSleepS": "0"}, "shutdown/preStopSleepS", ""),
+        ({"tracks.stable.models.iris.versions.1.sha256": "abc"}, "tracks/stable/models/iris/versions/1", "artifact"),
+        ({"tracks.stable.models.iris.default": "1"}, "tracks/stable/models/iris", "versions"),
+        ({"artifacts.volumes.shared.claim": "models"}, "artifacts/volumes/shared", "claim"),
+        ({"securityContext.runAsUser": "0"}, "securityContext/runAsUser", ""),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], place: str, said: str) -> None:
+    message = refusal(helm, sets)
+    assert "values don't meet the specifications of the schema" in message
+    assert said in message
+    assert place in message or place.replace("/", ".") in message
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ({**SPLIT, "tracks.canary.weight": "20"}, "add up to 110, not 100 (canary 20, stable 90)"),
+        ({"tracks.stable.weight": "0"}, "add up to 0, not 100"),
+        ({**SPLIT, "routing": "none"}, "routing: none cannot split traffic (canary 10, stable 90)"),
+        ({**SPLIT, "route.mirror.track": "shadow"}, '"shadow" is no track (canary, stable)'),
+        ({**SPLIT, "route.mirror.track": "canary"}, "canary already gets traffic of its own (weight 10)"),
+        ({"route.mirror.track": "stable"}, "route.mirror.track has no effect with routing: none"),
+        ({**SPLIT, "route.pin.tracks[0]": "shadow"}, 'route.pin.tracks: "shadow" is no track'),
+        (
+            {**SPLIT, "route.pin.tracks[0]": "canary", "route.pin.header": "", "route.pin.cookie": ""},
+            "route.pin.tracks has no effect",
+        ),
+        ({"shutdown.gracePeriodS": "25"}, "shutdown.gracePeriodS: 25 s is not longer than preStopSleepS and"),
+        (
+            {"tracks.stable.settings.drainTimeoutS": "60"},
+            "shutdown.gracePeriodS: 35 s is not longer than preStopSleepS and drainTimeoutS together (65 s for track",
+        ),
+        ({"settings.drainTimeoutS": "3"}, "settings.drainTimeoutS: 3 s is shorter than timeoutMs (5000 ms"),
+        ({**SPLIT, "route.timeout": "5s"}, "route.timeout: 5s is not longer than settings.timeoutMs (5000 ms"),
+        (
+            {**SPLIT, "istio.connectionPool.idleTimeout": "75s"},
+            "idleTimeout: 75s is not shorter than settings.keepAlive",
+        ),
+        (
+            {**SPLIT, "istio.connectionPool.idleTimeout": "2m"},
+            "idleTimeout: 2m is not shorter than settings.keepAliveS",
+        ),
+        (
+            {"tracks.stable.existingConfigMap": "a", "tracks.stable.repository": "b"},
+            "tracks.stable: existingConfigMap and repository exclude each other",
+        ),
+        (
+            {"tracks.stable.existingConfigMap": "a", "tracks.stable.models.iris.versions.1.artifact": "b"},
+            "tracks.stable: models and existingConfigMap exclude each other",
+        ),
+        ({"tracks.stable.repository": "shared"}, '"shared" is no volume of artifacts.volumes (there is none)'),
+        (
+            {
+                "tracks.stable.repository": "shared",
+                "artifacts.volumes.shared.claimName": "models",
+                "tracks.stable.artifacts.configMaps.iris": "true",
+            },
+            "tracks.stable.artifacts.configMaps.iris has no effect beside repository",
+        ),
+        ({"autoscaling.enabled": "true", "tracks.stable.replicas": "3"}, "tracks.stable.replicas has no effect"),
+        ({"tracks.stable.autoscaling.maxReplicas": "3"}, "tracks.stable.autoscaling has no effect"),
+        ({"autoscaling.enabled": "true", "autoscaling.minReplicas": "20"}, "minReplicas 20 is more than maxReplicas"),
+        ({"tracks.stable.replicas": "0"}, "tracks.stable: no pod for a weight of 100"),
+        ({"autoscaling.enabled": "true", "keda.enabled": "true"}, "autoscaling and keda would both count the pods"),
+        ({"keda.enabled": "true"}, "keda.serverAddress: say where Prometheus is"),
+        ({"rollout.maxSurge": "0"}, "no pod could ever be replaced"),
+        ({"podDisruptionBudget.enabled": "true", "replicas": "1"}, "podDisruptionBudget has no effect"),
+        (
+            {"podDisruptionBudget.enabled": "true", "podDisruptionBudget.minAvailable": "1"},
+            "podDisruptionBudget: set one of minAvailable and maxUnavailable",
+        ),
+        (
+            {
+                "podDisruptionBudget.enabled": "true",
+                "podDisruptionBudget.minAvailable": "2",
+                "podDisruptionBudget.maxUnavailable": "null",
+            },
+            "podDisruptionBudget.minAvailable: 2 of the 2 pods of track stable: no node could ever be drained",
+        ),
+        ({"route.hosts[0]": "a.example.com"}, "route.hosts has no effect with routing: none"),
+        ({"routing": "gatewayAPI"}, "gatewayAPI.parentRefs: name the Gateway"),
+        ({**PARENT, "routing": "istio"}, "gatewayAPI.parentRefs has no effect with routing: istio"),
+        ({"ingress.enabled": "true"}, "ingress.hosts: name at least one host"),
+        ({**PARENT, "ingress.enabled": "true"}, "ingress would lead past the split of routing: gatewayAPI"),
+        ({"istio.gateways[0]": "a/b"}, "istio.gateway and istio.gateways have no effect with routing: none"),
+        ({**SPLIT, "istio.gateway.create": "true"}, "istio.gateway.create: name the hosts"),
+        ({**SPLIT, "istio.gateway.credentialName": "tls"}, "istio.gateway.credentialName has no effect"),
+        ({"istio.requestAuthentication.enabled": "true"}, "istio.requestAuthentication alone lets requests without a"),
+        (
+            {"istio.requestAuthentication.enabled": "true", "istio.authorization.enabled": "true"},
+            "istio.requestAuthentication.issuers: name at least one issuer",
+        ),
+        (
+            {
+                "istio.authorization.enabled": "true",
+                "istio.authorization.callers.web.requestPrincipals[0]": "https://a/*",
+            },
+            "istio.authorization.callers.web.requestPrincipals matches nobody",
+        ),
+        (
+            {"istio.authorization.enabled": "true", "istio.authorization.callers.web.models[0]": "iris"},
+            "istio.authorization.callers.web: name principals, namespaces or requestPrincipals, or anybody may call",
+        ),
+        (
+            {"istio.authorization.callers.web.namespaces[0]": "web"},
+            "istio.authorization.callers has no effect",
+        ),
+        (
+            {
+                "istio.authorization.enabled": "true",
+                "istio.peerAuthentication.enabled": "true",
+                "istio.peerAuthentication.adminMode": "PERMISSIVE",
+            },
+            "enable networkPolicy, which then guards the admin port",
+        ),
+        ({"settings.port": "8081"}, "settings.adminPort: 8081 is the API's port too"),
+        (
+            {"monitoring.podMonitor.enabled": "true", "monitoring.serviceMonitor.enabled": "true"},
+            "monitoring: podMonitor and serviceMonitor would scrape every pod twice",
+        ),
+        (
+            {"monitoring.rules.enabled": "true", "monitoring.rules.builtin": "false"},
+            "monitoring.rules: nothing to alert on",
+        ),
+        ({"test.model": "iris"}, "test.instances: give a row to predict"),
+        ({"test.model": "iris", "test.instances[0]": "1"}, "test: 1 instances and 0 predictions"),
+        ({"test.instances[0]": "1"}, "test has no effect: name test.model"),
+    ],
+    ids=lambda value: ",".join(f"{key}={each}" for key, each in value.items()) if isinstance(value, dict) else None,
+)
+def test_what_contradicts_itself_or_has_no_effect_is_refused(helm4: Helm, sets: dict[str, str], said: str) -> None:
+    assert said in refusal(helm4, sets)
+
+
+def test_helm_3_applies_the_same_rules(helm: Helm) -> None:
+    assert "add up to 110, not 100" in refusal(helm, {**SPLIT, "tracks.canary.weight": "20"})
+    assert "is not longer than preStopSleepS" in refusal(helm, {"shutdown.gracePeriodS": "25"})
+
+
+def test_an_image_volume_needs_a_cluster_that_knows_it(helm4: Helm) -> None:
+    values = {
+        "tracks": {"stable": {"repository": "catalogue"}},
+        "artifacts": {"volumes": {"catalogue": {"image": {"reference": "models:1"}}}},
+    }
+    said = refusal(helm4, {}, values, kubernetes="1.30")
+    assert "artifacts.volumes.catalogue.image: Kubernetes v1.30 knows no image volumes" in said
+    assert helm4.template(values, kubernetes="1.31").one("Deployment")
+
+
+def test_a_cluster_too_old_for_the_pause_before_the_stop_is_refused(helm: Helm) -> None:
+    assert "chart requires kubeVersion" in refusal(helm, {}, kubernetes="1.29")
+
+
+def test_a_default_track_can_be_replaced(helm: Helm) -> None:
+    render = helm.template({"tracks": {"stable": None, "green": {"weight": 100}}})
+    assert render.one("Deployment")["metadata"]["labels"]["version"] == "green"

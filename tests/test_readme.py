@@ -20,7 +20,7 @@ from server.settings import Settings, shown_default
 from tests.conftest import ROOT
 from tests.kubelet import ConfigMapVolume
 from tests.live import LiveServer, live_server, wait_until
-from tests.parts import kubectl
+from tests.parts import helm, kubectl
 
 README = (ROOT / "README.md").read_text()
 
@@ -111,9 +111,21 @@ def test_the_config_map_of_the_manifest_serves_what_it_says(reader: Path) -> Non
         assert server.predict("iris", [[6.0, 2.8, 4.8, 1.6]], "2").json() == {"predictions": ["virginica"]}
 
 
-def test_the_two_commands_are_targets_of_the_makefile() -> None:
+def test_the_helm_commands_render_what_they_promise(reader: Path) -> None:
+    install, upgrade = [block.text for block in BLOCKS if block.text.startswith("helm ")]
+    (reader / "charts").symlink_to(ROOT / "charts")
+    homes = " ".join(f"HELM_{kind}_HOME={reader / kind}" for kind in ("CACHE", "CONFIG", "DATA"))
+    program = f"{homes} {helm(4)} template"
+    rendered = run(install.replace("helm install", program), reader)
+    assert "image: registry.example.com/model-manager:" in rendered.replace('"', "")
+    step = upgrade.replace("helm upgrade", program).replace("--reset-then-reuse-values", "")
+    rendered = run(f"{step.rstrip()} --set tracks.stable.existingConfigMap=models", reader)
+    assert re.findall(r"^ +weight: (\d+)", rendered, re.MULTILINE) == ["10", "90"]
+
+
+def test_the_make_commands_are_targets_of_the_makefile() -> None:
     commands = re.findall(r"^make \w+", README, re.MULTILINE)
-    assert commands == ["make serve", "make test"]
+    assert commands == ["make serve", "make test", "make image"]
     for command in commands:
         subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 

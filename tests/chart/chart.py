@@ -1,5 +1,6 @@
 """The chart as tests see it: rendered by a real Helm into documents that can be asked."""
 
+import functools
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ class Render:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.documents: list[Document] = [document for document in yaml.safe_load_all(text) if document]
+        self.documents: list[Document] = [each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each]
 
     def all(self, kind: str) -> list[Document]:
         """The documents of one kind, in order."""
@@ -45,22 +46,17 @@ class Render:
 
 @dataclass(frozen=True)
 class Helm:
-    """One Helm, with a home of its own."""
+    """One Helm."""
 
     program: Path
-    home: Path
 
-    def run(self, *arguments: str | Path, values: Mapping[str, Any] | None = None) -> str:
-        """Run a command; raises Refused with what Helm said."""
-        given: list[str | Path] = []
-        if values is not None:
-            file = self.home / "values.yaml"
-            file.write_text(yaml.safe_dump(dict(values)))
-            given = ["--values", file]
-        homes = {f"HELM_{part}_HOME": str(self.home / part.lower()) for part in ("CACHE", "CONFIG", "DATA")}
+    def run(self, *arguments: str | Path, values: str | None = None) -> str:
+        """Run a command, with values on its standard input; raises Refused with what Helm said."""
+        home = str(self.program.with_suffix(".home"))
         done = subprocess.run(
-            [self.program, *arguments, *given],
-            env={"PATH": os.environ["PATH"], **homes},
+            [self.program, *arguments, *(["--values", "-"] if values is not None else [])],
+            env={"PATH": os.environ["PATH"]} | {f"HELM_{part}_HOME": home for part in ("CACHE", "CONFIG", "DATA")},
+            input=values,
             capture_output=True,
             text=True,
             timeout=50,
@@ -85,7 +81,13 @@ class Helm:
             arguments += ["--values", file]
         for key, value in (sets or {}).items():
             arguments += ["--set", f"{key}={value}"]
-        return Render(self.run(*arguments, values=values))
+        return Render(_rendered(self, tuple(arguments), None if values is None else yaml.safe_dump(dict(values))))
+
+
+@functools.cache
+def _rendered(helm: Helm, arguments: tuple[str | Path, ...], values: str | None) -> str:
+    """Many tests look at the same rendering."""
+    return helm.run(*arguments, values=values)
 
 
 def environment(deployment: Document) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What the chart refuses, and that each refusal names the value and says what to do."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chart.chart import Helm, Refused
+from tests.chart.chart import CHART, Helm, Refused
 
 SPLIT = {"tracks.stable.weight": "90", "tracks.canary.weight": "10", "routing": "istio"}
 PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
@@ -53,11 +55,14 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
-        ({**SPLIT, "tracks.canary.weight": "20"}, "add up to 110, not 100 (canary 20, stable 90)"),
-        ({"tracks.stable.weight": "0"}, "add up to 0, not 100"),
+        ({**SPLIT, "tracks.canary.weight": "20"}, "tracks: the weights add up to 110, not 100 (canary 20, stable 90)"),
+        ({"tracks.stable.weight": "0"}, "tracks: the weights add up to 0, not 100"),
         ({**SPLIT, "routing": "none"}, "routing: none cannot split traffic (canary 10, stable 90)"),
-        ({**SPLIT, "route.mirror.track": "shadow"}, '"shadow" is no track (canary, stable)'),
-        ({**SPLIT, "route.mirror.track": "canary"}, "canary already gets traffic of its own (weight 10)"),
+        ({**SPLIT, "route.mirror.track": "shadow"}, 'route.mirror.track: "shadow" is no track (canary, stable)'),
+        (
+            {**SPLIT, "route.mirror.track": "canary"},
+            "route.mirror.track: canary already gets traffic of its own (weight 10)",
+        ),
         ({"route.mirror.track": "stable"}, "route.mirror.track has no effect with routing: none"),
         ({**SPLIT, "route.pin.tracks[0]": "shadow"}, 'route.pin.tracks: "shadow" is no track'),
         (
@@ -102,7 +107,7 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
         ({"tracks.stable.replicas": "0"}, "tracks.stable: no pod for a weight of 100"),
         ({"autoscaling.enabled": "true", "keda.enabled": "true"}, "autoscaling and keda would both count the pods"),
         ({"keda.enabled": "true"}, "keda.serverAddress: say where Prometheus is"),
-        ({"rollout.maxSurge": "0"}, "no pod could ever be replaced"),
+        ({"rollout.maxSurge": "0"}, "rollout: with maxSurge and maxUnavailable both 0 no pod could ever be replaced"),
         ({"podDisruptionBudget.enabled": "true", "replicas": "1"}, "podDisruptionBudget has no effect"),
         (
             {"podDisruptionBudget.enabled": "true", "podDisruptionBudget.minAvailable": "1"},
@@ -161,6 +166,18 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
             {"monitoring.rules.enabled": "true", "monitoring.rules.builtin": "false"},
             "monitoring.rules: nothing to alert on",
         ),
+        (
+            {"istio.peerAuthentication.enabled": "true", "monitoring.podMonitor.enabled": "true"},
+            "monitoring.podMonitor cannot present Istio's certificates",
+        ),
+        (
+            {"monitoring.serviceMonitor.enabled": "true", "monitoring.serviceMonitor.istioCertificates": "true"},
+            "monitoring.serviceMonitor.istioCertificates has no effect",
+        ),
+        (
+            {"serviceAccount.create": "false", "serviceAccount.annotations.a": "b"},
+            "serviceAccount.annotations has no effect",
+        ),
         ({"test.model": "iris"}, "test.instances: give a row to predict"),
         ({"test.model": "iris", "test.instances[0]": "1"}, "test: 1 instances and 0 predictions"),
         ({"test.instances[0]": "1"}, "test has no effect: name test.model"),
@@ -169,6 +186,13 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
 )
 def test_what_contradicts_itself_or_has_no_effect_is_refused(helm4: Helm, sets: dict[str, str], said: str) -> None:
     assert said in refusal(helm4, sets)
+
+
+def test_every_rule_has_a_case_here() -> None:
+    rules = re.findall(r"\{\{- fail \(?(?:printf )?\"([^%\"]*)", (CHART / "templates" / "_validate.tpl").read_text())
+    cases = Path(__file__).read_text()
+    untested = [rule for rule in rules if rule[:24].rstrip() not in cases]
+    assert not untested
 
 
 def test_helm_3_applies_the_same_rules(helm: Helm) -> None:

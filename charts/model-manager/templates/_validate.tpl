@@ -219,6 +219,19 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled }}
 {{- fail "monitoring: podMonitor and serviceMonitor would scrape every pod twice: enable one of them" }}
 {{- end }}
+{{- with .Values.istio.peerAuthentication }}
+{{- if and .enabled (eq .adminMode "STRICT") $.Values.monitoring.podMonitor.enabled }}
+{{- fail "monitoring.podMonitor cannot present Istio's certificates, which istio.peerAuthentication demands: use monitoring.serviceMonitor with istioCertificates, or adminMode: PERMISSIVE" }}
+{{- end }}
+{{- end }}
+{{- with .Values.monitoring.serviceMonitor }}
+{{- if and .istioCertificates (or (not .enabled) (not (include "model-manager.mesh" $))) }}
+{{- fail "monitoring.serviceMonitor.istioCertificates has no effect unless serviceMonitor is enabled and the pods are in the mesh: set istio.sidecar" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.serviceAccount.annotations (not .Values.serviceAccount.create) }}
+{{- fail "serviceAccount.annotations has no effect on an account that the chart does not create" }}
+{{- end }}
 {{- if and .Values.monitoring.rules.enabled (not .Values.monitoring.rules.builtin) (not .Values.monitoring.rules.groups) }}
 {{- fail "monitoring.rules: nothing to alert on: set builtin, or write groups" }}
 {{- end }}

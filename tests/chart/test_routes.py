@@ -1,0 +1,210 @@
+"""Where a request goes, and who may send one: by the VirtualService, the HTTPRoute and the policies."""
+
+import re
+from typing import Any
+
+import pytest
+
+from server.settings import Settings
+from tests.chart.chart import CHART, Document, Helm
+from tests.conftest import ROOT
+
+HOST = "shop-model-manager.models.svc.cluster.local"
+CANARY = CHART / "ci" / "canary-values.yaml"
+
+
+def to(track: str, **more: Any) -> dict[str, Any]:
+    """A destination of the VirtualService."""
+    return {"destination": {"host": HOST, "subset": track}, **more}
+
+
+@pytest.fixture
+def routes(helm4: Helm) -> list[Document]:
+    """The routes of the VirtualService, in order."""
+    listed: list[Document] = helm4.template(file=CANARY).one("VirtualService")["spec"]["http"]
+    return listed
+
+
+def test_pins_come_first_and_the_header_before_the_cookie(routes: list[Document]) -> None:
+    assert [each["name"] for each in routes] == [
+        "pin-header-canary",
+        "pin-header-stable",
+        "pin-cookie-canary",
+        "pin-cookie-stable",
+        "weighted",
+    ]
+    assert routes[0]["match"] == [{"headers": {"x-track": {"exact": "canary"}}}]
+    assert [each["route"] for each in routes[:2]] == [[to("canary")], [to("stable")]]
+    assert [each["route"] for each in routes[2:4]] == [[to("canary")], [to("stable")]]
+
+
+def test_the_weighted_route_lists_every_track(routes: list[Document]) -> None:
+    weighted = routes[-1]
+    assert "match" not in weighted
+    assert weighted["route"] == [to("canary", weight=10), to("shadow", weight=0), to("stable", weight=90)]
+    assert weighted["mirror"] == to("shadow")["destination"]
+    assert weighted["mirrorPercentage"] == {"value": 25}
+
+
+def test_every_route_has_the_same_limits(routes: list[Document]) -> None:
+    for each in routes:
+        assert each["timeout"] == "10s"
+        assert each["retries"] == {
+            "attempts": 3,
+            "retryOn": "connect-failure,refused-stream,reset-before-request",
+            "perTryTimeout": "2s",
+        }
+
+
+def test_retries_by_default_never_ask_again_for_an_answer(helm4: Helm) -> None:
+    (*_, weighted) = helm4.template(sets={"routing": "istio"}).one("VirtualService")["spec"]["http"]
+    assert weighted["retries"] == {"attempts": 2, "retryOn": "connect-failure,refused-stream,reset"}
+    plain = helm4.template(file=CHART / "ci" / "istio-plain-values.yaml").one("VirtualService")["spec"]["http"]
+    assert [each["name"] for each in plain] == ["weighted"]
+    assert plain[0]["retries"] == {"attempts": 0}
+
+
+@pytest.mark.parametrize(
+    ("cookies", "matches"),
+    [
+        ("track=canary", True),
+        ("a=1; track=canary", True),
+        ("a=1;track=canary; b=2", True),
+        ("track=canary-2", False),
+        ("other-track=canary", False),
+        ("a=track=canary", False),
+        ("track=stable", False),
+    ],
+)
+def test_the_cookie_is_found_wherever_it_stands_and_only_there(
+    routes: list[Document], cookies: str, matches: bool
+) -> None:
+    pattern = routes[2]["match"][0]["headers"]["cookie"]["regex"]
+    assert bool(re.fullmatch(pattern, cookies)) is matches
+
+
+def test_connections_are_dropped_by_the_proxy_first_and_pods_never_ejected_for_answers(helm4: Helm) -> None:
+    policy = helm4.template(sets={"routing": "istio"}).one("DestinationRule")["spec"]["trafficPolicy"]
+    assert policy["connectionPool"]["http"]["idleTimeout"] == "60s"
+    assert Settings.model_fields["keep_alive_s"].default > 60
+    assert policy["outlierDetection"]["splitExternalLocalOriginErrors"] is True
+    assert policy["outlierDetection"]["consecutive5xxErrors"] == 0
+    assert policy["outlierDetection"]["consecutiveGatewayErrors"] == 0
+
+
+def test_the_gateway_answers_by_tls_and_redirects_the_rest(helm4: Helm) -> None:
+    plain, tls = helm4.template(file=CANARY).one("Gateway")["spec"]["servers"]
+    assert plain["tls"] == {"httpsRedirect": True}
+    assert tls["tls"] == {"mode": "SIMPLE", "credentialName": "models-tls"}
+    assert plain["hosts"] == tls["hosts"] == ["models.example.com", "*.models.example.com"]
+    gateways = helm4.template(file=CANARY).one("VirtualService")["spec"]["gateways"]
+    assert gateways == ["mesh", "shop-model-manager", "istio-ingress/shared"]
+
+
+def test_the_http_route_says_the_same_and_nothing_else(helm4: Helm) -> None:
+    def backend(track: str, **more: int) -> dict[str, Any]:
+        return {"name": f"shop-model-manager-{track}", "port": 80, **more}
+
+    def pinned(track: str, matches: dict[str, str]) -> dict[str, Any]:
+        return {
+            "matches": [{"headers": [matches]}],
+            "backendRefs": [backend(track)],
+            "timeouts": {"request": "6s"},
+        }
+
+    def cookie(track: str) -> dict[str, str]:
+        pattern = rf"^(.*;\s*)?model-track={track}(;.*)?$"
+        return {"type": "RegularExpression", "name": "cookie", "value": pattern}
+
+    tracks = ("canary", "shadow", "stable")
+    headers = [pinned(track, {"type": "Exact", "name": "x-model-track", "value": track}) for track in tracks]
+    weighted = {
+        "backendRefs": [backend("canary", weight=25), backend("shadow", weight=0), backend("stable", weight=75)],
+        "timeouts": {"request": "6s"},
+        "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": backend("shadow"), "percent": 10}}],
+    }
+    spec = helm4.template(file=CHART / "ci" / "gateway-api-values.yaml").one("HTTPRoute")["spec"]
+    assert spec == {
+        "parentRefs": [
+            {"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443},
+            {"name": "models", "kind": "Service", "group": ""},
+        ],
+        "hostnames": ["models.example.com"],
+        "rules": [*headers, *(pinned(track, cookie(track)) for track in tracks), weighted],
+    }
+
+
+def allowed(rules: list[Document], port: int, path: str, **source: str) -> bool:
+    """Whether an AuthorizationPolicy of Istio's kind lets a request pass: exact values, and `*` at either end."""
+
+    def fits(pattern: str, value: str) -> bool:
+        if pattern.endswith("*"):
+            return value.startswith(pattern[:-1])
+        return value == pattern
+
+    def passes(rule: Document) -> bool:
+        operation = rule["to"][0]["operation"]
+        wanted = rule["from"][0]["source"] if "from" in rule else {}
+        return (
+            str(port) in operation["ports"]
+            and any(fits(each, path) for each in operation.get("paths", ["*"]))
+            and all(any(fits(each, source.get(key, "")) for each in values) for key, values in wanted.items())
+        )
+
+    return any(passes(rule) for rule in rules)
+
+
+def test_a_caller_reaches_its_models_and_no_other(helm4: Helm) -> None:
+    rules = helm4.template(file=CANARY).one("AuthorizationPolicy")["spec"]["rules"]
+    shop, person = "cluster.local/ns/web/sa/shop", "https://login.example.com/anna"
+    paths = re.findall(r'Route\("([^"]*\{model:name\}[^"]*)"', (ROOT / "server" / "app.py").read_text())
+    own = [each.replace("{model:name}", "iris").replace("{version:name}", "2") for each in paths]
+    assert len(own) >= 10
+    for path in own:
+        assert allowed(rules, 8080, path, principals=shop), path
+        assert not allowed(rules, 8080, path.replace("iris", "iris-secret"), principals=shop)
+        assert not allowed(rules, 8080, path, principals="cluster.local/ns/web/sa/other")
+        assert allowed(rules, 8080, path, namespaces="istio-ingress", requestPrincipals=person)
+        assert not allowed(rules, 8080, path, namespaces="web", requestPrincipals=person)
+    assert not allowed(rules, 8080, "/v2/repository/index", principals=shop)
+    assert allowed(rules, 8080, "/v2/health/ready")
+
+
+def test_metrics_are_for_monitoring_alone(helm4: Helm) -> None:
+    render = helm4.template(file=CANARY)
+    rules = render.one("AuthorizationPolicy")["spec"]["rules"]
+    assert allowed(rules, 8081, "/metrics", namespaces="monitoring")
+    assert not allowed(rules, 8081, "/metrics", namespaces="web")
+    assert not allowed(rules, 8081, "/v2/repository/index", namespaces="monitoring")
+    assert render.one("PeerAuthentication")["spec"]["mtls"] == {"mode": "STRICT"}
+    assert "portLevelMtls" not in render.one("PeerAuthentication")["spec"]
+
+
+def test_a_monitoring_without_an_identity_is_told_by_the_network_policy(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "ci" / "istio-plain-values.yaml")
+    assert render.one("PeerAuthentication")["spec"]["portLevelMtls"] == {"8081": {"mode": "PERMISSIVE"}}
+    assert allowed(render.one("AuthorizationPolicy")["spec"]["rules"], 8081, "/metrics")
+    api, admin = render.one("NetworkPolicy")["spec"]["ingress"]
+    assert api == {"ports": [{"port": 8080}]}
+    assert [each["port"] for each in admin["ports"]] == [8081, 15020]
+    (monitoring,) = admin["from"]
+    assert monitoring["namespaceSelector"]["matchExpressions"][0]["values"] == ["monitoring"]
+
+
+def test_the_network_policy_names_clients_and_lets_the_test_in(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "ci" / "bluegreen-values.yaml")
+    spec = render.one("NetworkPolicy")["spec"]
+    sources = spec["ingress"][0]["from"]
+    assert [next(iter(each)) for each in sources] == ["namespaceSelector", "podSelector", "ipBlock", "podSelector"]
+    assert sources[-1]["podSelector"]["matchLabels"].items() <= render.one("Pod")["metadata"]["labels"].items()
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["egress"][-1] == {"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}
+
+
+def test_an_ingress_leads_to_the_service(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "ci" / "bluegreen-values.yaml")
+    (rule,) = render.one("Ingress")["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    service = render.one("Service", backend["name"])
+    assert backend["port"]["name"] in {each["name"] for each in service["spec"]["ports"]}
+    assert service["spec"]["selector"]["version"] == "green"

@@ -1,0 +1,191 @@
+"""Pods and what points at them: selectors, ports, probes, volumes and times fit each other and the server."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.settings import Settings
+from tests.chart.chart import CHART, MATRIX, Document, Helm, environment
+from tests.conftest import ROOT
+
+EVERY_FILE = pytest.mark.parametrize("file", MATRIX, ids=lambda file: file.name)
+
+
+def pod(deployment: Document) -> dict[str, Any]:
+    """The pod's specification."""
+    spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def server(deployment: Document) -> dict[str, Any]:
+    """The pod's only container."""
+    (container,) = pod(deployment)["containers"]
+    return dict(container)
+
+
+def selectors(documents: list[Document]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every selector that should match pods of this release, with what holds it."""
+    for document in documents:
+        spec = document.get("spec", {})
+        where = f"{document['kind']}/{document['metadata']['name']}"
+        match document["kind"]:
+            case "Service":
+                yield where, spec["selector"]
+            case "NetworkPolicy":
+                yield where, spec["podSelector"]["matchLabels"]
+            case "Sidecar":
+                yield where, spec["workloadSelector"]["labels"]
+            case "PodMonitor" | "PodDisruptionBudget" | "PeerAuthentication" | "Telemetry":
+                yield where, spec["selector"]["matchLabels"]
+            case "AuthorizationPolicy" | "RequestAuthentication":
+                yield where, spec["selector"]["matchLabels"]
+
+
+@EVERY_FILE
+def test_every_selector_matches_pods_and_never_the_test(helm4: Helm, file: Path) -> None:
+    render = helm4.template(file=file)
+    pods = [each["spec"]["template"]["metadata"]["labels"] for each in render.all("Deployment")]
+    tests = [each["metadata"]["labels"] for each in render.all("Pod")]
+    found = list(selectors(render.documents))
+    assert found
+    for where, selector in found:
+        assert any(selector.items() <= labels.items() for labels in pods), where
+        assert not any(selector.items() <= labels.items() for labels in tests), where
+        assert selector.keys() <= {"app.kubernetes.io/name", "app.kubernetes.io/instance", "version"}, where
+    for deployment in render.all("Deployment"):
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= next(
+            labels.items() for labels in pods if labels["version"] == deployment["metadata"]["labels"]["version"]
+        )
+
+
+@EVERY_FILE
+def test_every_subset_and_backend_is_a_track(helm4: Helm, file: Path) -> None:
+    render = helm4.template(file=file)
+    tracks = {each["metadata"]["labels"]["version"] for each in render.all("Deployment")}
+    for rule in render.all("DestinationRule"):
+        subsets = {each["name"]: each["labels"] for each in rule["spec"]["subsets"]}
+        assert subsets == {track: {"version": track} for track in tracks}
+    for route in render.all("HTTPRoute"):
+        services = {each["metadata"]["name"] for each in render.all("Service")}
+        assert {f"shop-model-manager-{track}" for track in tracks} <= services
+        assert len(route["spec"]["rules"][-1]["backendRefs"]) == len(tracks)
+
+
+@EVERY_FILE
+def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> None:
+    render = helm4.template(file=file)
+    for deployment in render.all("Deployment"):
+        variables, container = environment(deployment), server(deployment)
+        ports = {each["name"]: str(each["containerPort"]) for each in container["ports"]}
+        assert ports == {
+            "http": variables["MODEL_MANAGER_PORT"],
+            "http-admin": variables["MODEL_MANAGER_ADMIN_PORT"],
+        }
+        routes = (ROOT / "server" / "app.py").read_text()
+        for probe, path in (("startupProbe", "live"), ("readinessProbe", "ready"), ("livenessProbe", "live")):
+            asked = container[probe]["httpGet"]
+            assert asked == {"path": f"/v2/health/{path}", "port": "http-admin"}
+            assert f'Route("{asked["path"]}"' in routes
+    for service in render.all("Service"):
+        (port,) = service["spec"]["ports"]
+        assert port["targetPort"] == ("http-admin" if service["metadata"]["name"].endswith("-admin") else "http")
+
+
+def test_default_ports_are_the_servers_defaults(helm4: Helm) -> None:
+    ports = [each["containerPort"] for each in server(helm4.template().one("Deployment"))["ports"]]
+    assert ports == [Settings.model_fields["port"].default, Settings.model_fields["admin_port"].default]
+
+
+@EVERY_FILE
+def test_a_pod_has_no_more_rights_than_it_needs(helm4: Helm, file: Path) -> None:
+    render = helm4.template(file=file)
+    for spec in [*map(pod, render.all("Deployment")), *(each["spec"] for each in render.all("Pod"))]:
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"]
+            assert container["resources"]["limits"]
+    for account in render.all("ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+
+
+@EVERY_FILE
+def test_a_pod_has_time_to_stop_and_its_proxy_stays_as_long(helm4: Helm, file: Path) -> None:
+    for deployment in helm4.template(file=file).all("Deployment"):
+        pause = server(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
+        drain = float(environment(deployment)["MODEL_MANAGER_DRAIN_TIMEOUT_S"])
+        grace = pod(deployment)["terminationGracePeriodSeconds"]
+        assert pause + drain < grace
+        proxy = deployment["spec"]["template"]["metadata"]["annotations"].get("proxy.istio.io/config")
+        if proxy is not None:
+            stays = re.search(r"terminationDrainDuration: (\d+)s", proxy)
+            assert stays is not None
+            assert pause + drain <= float(stays[1]) < grace
+            assert "holdApplicationUntilProxyStarts: true" in proxy
+
+
+def test_models_come_whole_and_in_one_volume(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "ci" / "bluegreen-values.yaml")
+    volumes = {each["name"]: each for each in pod(render.one("Deployment", "green"))["volumes"]}
+    named = [each["configMap"]["name"] for each in volumes["models"]["projected"]["sources"]]
+    assert named == ["iris-green", "iris-artifacts"]
+    assert all("items" not in each["configMap"] for each in volumes["models"]["projected"]["sources"])
+    mounts = server(render.one("Deployment", "green"))["volumeMounts"]
+    assert [each["mountPath"] for each in mounts] == ["/tmp", "/models", "/artifacts/shared"]
+    assert not any("subPath" in each for each in mounts)
+    assert [each.get("readOnly") for each in mounts] == [None, True, True]
+    stable = pod(render.one("Deployment", "stable"))["volumes"][1]["projected"]["sources"]
+    assert [each["configMap"]["name"] for each in stable] == ["iris-models", "shared-artifacts"]
+    assert [each["metadata"]["name"] for each in render.all("ConfigMap")] == ["iris-green"]
+
+
+def test_whoever_counts_the_pods_does_it_alone(helm4: Helm) -> None:
+    for case, kind in (("autoscaling", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")):
+        render = helm4.template(file=CHART / "ci" / f"{case}-values.yaml")
+        deployments = render.all("Deployment")
+        assert all("replicas" not in each["spec"] for each in deployments)
+        targets = {each["spec"]["scaleTargetRef"]["name"] for each in render.all(kind)}
+        assert targets == {each["metadata"]["name"] for each in deployments}
+    waiting = helm4.template(sets={"tracks.canary.weight": "0", "tracks.canary.replicas": "0"})
+    assert waiting.one("Deployment", "canary")["spec"]["replicas"] == 0
+
+
+def test_a_budget_only_where_more_than_one_pod_is(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "ci" / "autoscaling-values.yaml")
+    assert [each["metadata"]["labels"]["version"] for each in render.all("PodDisruptionBudget")] == ["stable"]
+
+
+def test_queries_name_metrics_that_the_server_has(helm4: Helm) -> None:
+    known = set(re.findall(r"`(model_manager_\w+)`", (ROOT / "README.md").read_text()))
+    asked = 0
+    for file in MATRIX:
+        render = helm4.template(file=file)
+        queries = [each["spec"]["triggers"][0]["metadata"]["query"] for each in render.all("ScaledObject")]
+        rules = [group["rules"] for each in render.all("PrometheusRule") for group in each["spec"]["groups"]]
+        queries += [rule["expr"] for group in rules for rule in group]
+        for metric in re.findall(r"model_manager_\w+", " ".join(queries)):
+            assert metric in known
+            asked += 1
+    assert asked >= 6
+
+
+def test_a_query_for_one_track_never_counts_the_pods_of_another(helm4: Helm) -> None:
+    scaled = helm4.template(
+        sets={"keda.enabled": "true", "keda.serverAddress": "http://p:9090", "tracks.stable-2.weight": "0"}
+    ).one("ScaledObject", "stable")
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    assert 'namespace="models"' in query
+    pods = re.search(r'pod=~"([^"]+)"', query)
+    assert pods is not None
+    assert re.fullmatch(pods[1], "shop-model-manager-stable-6d4cf56db6-x2x9z")
+    assert not re.fullmatch(pods[1], "shop-model-manager-stable-2-6d4cf56db6-x2x9z")

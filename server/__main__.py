@@ -1,6 +1,24 @@
-"""`python -m server`: the command without an installed script."""
+"""Where a process starts: ready for SIGTERM before the imports, which take longer than all the rest of a start."""
 
-from server.cli import main
+import gc
+import os
+import signal
+
+
+def main() -> None:
+    """Run the command `model-manager`.
+
+    A SIGTERM that comes before there is anything to drain ends the process with 0: in a container it is process 1, to
+    which the kernel delivers only signals that it handles. The collector rests meanwhile: imports leave no garbage.
+    """
+    signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
+    gc.disable()
+    from server.cli import cli
+
+    gc.freeze()
+    gc.enable()
+    cli(prog_name="model-manager")
+
 
 if __name__ == "__main__":
     main()

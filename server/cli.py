@@ -77,8 +77,3 @@ def fail(message: str) -> NoReturn:
     """End the command with one line on standard error and exit code 2."""
     click.echo(f"model-manager: {message}", err=True)
     sys.exit(2)
-
-
-def main() -> None:
-    """Entry point of the installed command."""
-    cli(prog_name="model-manager")

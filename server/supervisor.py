@@ -99,7 +99,8 @@ class Supervisor:
                 worker.terminate()
             await _ended(worker)
             if self._stopping.is_set():
-                self._exit_code = max(self._exit_code, abs(worker.exitcode or 0))
+                if worker.exitcode != -signal.SIGTERM:  # which ends one that had not begun to serve
+                    self._exit_code = max(self._exit_code, abs(worker.exitcode or 0))
                 return
             logger.error("worker %d ended with exit code %s and is started again", number, worker.exitcode)
             try:

@@ -214,6 +214,11 @@ def test_a_cluster_too_old_for_the_pause_before_the_stop_is_refused(helm: Helm) 
     assert "chart requires kubeVersion" in refusal(helm, {}, kubernetes="1.29")
 
 
-def test_a_default_track_can_be_replaced(helm: Helm) -> None:
+def test_null_takes_a_track_away(helm: Helm) -> None:
     render = helm.template({"tracks": {"stable": None, "green": {"weight": 100}}})
     assert render.one("Deployment")["metadata"]["labels"]["version"] == "green"
+    canary = CHART / "ci" / "canary-values.yaml"
+    gone = helm.template(file=canary, sets={"tracks.shadow": "null", "route.mirror.track": ""})
+    assert [each["metadata"]["labels"]["version"] for each in gone.all("Deployment")] == ["canary", "stable"]
+    assert "shadow" not in gone.text
+    assert "tracks" in refusal(helm, {"tracks.stable": "null"})

@@ -36,7 +36,7 @@ def camel(name: str) -> str:
 def nodes(schema: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every object of the schema with the property it is the value of."""
     if isinstance(schema, dict):
-        if schema.get("type") == "object":
+        if "object" in schema.get("type", ""):
             yield name, schema
         for key, child in schema.get("properties", {}).items():
             yield from nodes(child, key)

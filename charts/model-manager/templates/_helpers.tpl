@@ -16,6 +16,15 @@
 {{- end }}
 {{- end }}
 
+{{/* The tracks, as JSON, without those that a later file or --set took away with null. */}}
+{{- define "model-manager.tracks" -}}
+{{- $tracks := dict }}
+{{- range $track, $config := .Values.tracks }}
+{{- if not (kindIs "invalid" $config) }}{{- $_ := set $tracks $track $config }}{{- end }}
+{{- end }}
+{{- toJson $tracks }}
+{{- end }}
+
 {{/* What selects the pods of all tracks: never the chart's or the image's version, a selector cannot change. */}}
 {{- define "model-manager.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "model-manager.name" . }}
@@ -116,7 +125,7 @@ labels:
 
 {{/* The one track that has all traffic when nobody splits it. */}}
 {{- define "model-manager.onlyTrack" -}}
-{{- range $track, $config := .Values.tracks }}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
 {{- if eq (int $config.weight) 100 }}{{ $track }}{{ end }}
 {{- end }}
 {{- end }}
@@ -130,7 +139,7 @@ labels:
 
 {{/* The tracks a request may pin itself to, as JSON. */}}
 {{- define "model-manager.pinnable" -}}
-{{- .Values.route.pin.tracks | default (keys .Values.tracks | sortAlpha) | toJson }}
+{{- .Values.route.pin.tracks | default (include "model-manager.tracks" . | fromJson | keys | sortAlpha) | toJson }}
 {{- end }}
 
 {{/* (list $ track): a Cookie header in which the pinning cookie names a track, wherever it stands. */}}

@@ -4,7 +4,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 */}}
 {{- define "model-manager.validate" -}}
 {{- include "model-manager.validateWeights" . }}
-{{- range $track, $config := .Values.tracks }}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
 {{- include "model-manager.validateModels" (list $ $track $config) }}
 {{- include "model-manager.validateTiming" (list $ $track $config) }}
 {{- include "model-manager.validateReplicas" (list $ $track $config) }}
@@ -18,7 +18,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- define "model-manager.validateWeights" -}}
 {{- $sum := 0 }}
 {{- $said := list }}
-{{- range $track, $config := .Values.tracks }}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
 {{- $sum = add $sum (int $config.weight) }}
 {{- $said = append $said (printf "%s %d" $track (int $config.weight)) }}
 {{- end }}
@@ -126,7 +126,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- fail "podDisruptionBudget: set one of minAvailable and maxUnavailable (null takes the other away)" }}
 {{- end }}
 {{- $guarded := false }}
-{{- range $track, $config := $.Values.tracks }}
+{{- range $track, $config := include "model-manager.tracks" $ | fromJson }}
 {{- if gt (include "model-manager.minReplicas" (list $ $config) | int) 1 }}{{- $guarded = true }}{{- end }}
 {{- end }}
 {{- if not $guarded }}
@@ -137,7 +137,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 
 {{- define "model-manager.validateRouting" -}}
-{{- $known := keys .Values.tracks | sortAlpha }}
+{{- $known := include "model-manager.tracks" . | fromJson | keys | sortAlpha }}
 {{- with .Values.route.mirror.track }}
 {{- if eq $.Values.routing "none" }}
 {{- fail "route.mirror.track has no effect with routing: none: only a mesh or a gateway copies traffic" }}
@@ -145,8 +145,8 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- if not (has . $known) }}
 {{- fail (printf "route.mirror.track: %q is no track (%s)" . (join ", " $known)) }}
 {{- end }}
-{{- if gt (int (get $.Values.tracks .).weight) 0 }}
-{{- fail (printf "route.mirror.track: %s already gets traffic of its own (weight %d), which copies would blur: set its weight to 0" . (int (get $.Values.tracks .).weight)) }}
+{{- if gt (int (get (include "model-manager.tracks" $ | fromJson) .).weight) 0 }}
+{{- fail (printf "route.mirror.track: %s already gets traffic of its own (weight %d), which copies would blur: set its weight to 0" . (int (get (include "model-manager.tracks" $ | fromJson) .).weight)) }}
 {{- end }}
 {{- end }}
 {{- range .Values.route.pin.tracks }}

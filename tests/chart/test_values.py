@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from server import __version__
 from server.repository.manifest import BatchingEntry, ModelEntry, VersionEntry
 from server.settings import Settings
 from tests.chart.chart import CHART, MATRIX, Helm, Refused, environment, leaves
@@ -112,6 +113,11 @@ def test_what_is_beyond_the_core_is_off() -> None:
     on = {path for path, _ in leaves(SCHEMA) if default_of(path) is True}
     assert on == ON_BY_DEFAULT
     assert VALUES["routing"] == "none"
+
+
+def test_the_chart_installs_the_version_it_is_released_with() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
 
 
 def test_every_setting_of_the_server_is_a_value_with_the_same_default() -> None:

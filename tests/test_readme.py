@@ -112,15 +112,16 @@ def test_the_config_map_of_the_manifest_serves_what_it_says(reader: Path) -> Non
 
 
 def test_the_helm_commands_render_what_they_promise(reader: Path) -> None:
-    install, upgrade = [block.text for block in BLOCKS if block.text.startswith("helm ")]
+    install, add, shift = [block.text.rstrip() for block in BLOCKS if block.text.startswith("helm ")]
     (reader / "charts").symlink_to(ROOT / "charts")
     homes = " ".join(f"HELM_{kind}_HOME={reader / kind}" for kind in ("CACHE", "CONFIG", "DATA"))
-    program = f"{homes} {helm(4)} template"
-    rendered = run(install.replace("helm install", program), reader)
-    assert "image: registry.example.com/model-manager:" in rendered.replace('"', "")
-    step = upgrade.replace("helm upgrade", program).replace("--reset-then-reuse-values", "")
-    rendered = run(f"{step.rstrip()} --set tracks.stable.existingConfigMap=models", reader)
-    assert re.findall(r"^ +weight: (\d+)", rendered, re.MULTILINE) == ["10", "90"]
+    template = f"{homes} {helm(4)} template models charts/model-manager"
+    installed = install.removeprefix("helm install models charts/model-manager")
+    assert "image: registry.example.com/model-manager:" in run(template + installed, reader).replace('"', "")
+    values = installed  # Helm keeps what was set before; a render has to be told again
+    for step, weights in ((add, ["0", "100"]), (shift, ["10", "90"])):
+        values += step.removeprefix("helm upgrade models charts/model-manager --reset-then-reuse-values")
+        assert re.findall(r"^ +weight: (\d+)", run(template + values, reader), re.MULTILINE) == weights
 
 
 def test_the_make_commands_are_targets_of_the_makefile() -> None:

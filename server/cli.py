@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import click
@@ -18,6 +19,9 @@ from server.telemetry.logs import configure_logging
 @click.version_option(__version__, prog_name="model-manager")
 def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
+
+
+_METAVARS: dict[object, str] = {Path: "FOLDER", str: "ADDRESS"}
 
 
 def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,7 +50,7 @@ def _option_details(name: str, field: FieldInfo) -> dict[str, Any]:
     if get_origin(field.annotation) is Literal:
         details["type"] = click.Choice(get_args(field.annotation))
     elif field.annotation is not bool:
-        details["metavar"] = name.rpartition("_")[2].upper()
+        details["metavar"] = _METAVARS.get(field.annotation, "N")
     return details
 
 

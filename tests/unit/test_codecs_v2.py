@@ -1,70 +1,35 @@
-"""V2 bodies: tensors in and out, what is refused and where, and what the metadata says of the tensors."""
+"""V2 bodies: tensors in, and what is refused and where."""
 
-import json
-import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from server.codecs.v2 import V2Codec
 from server.errors import InvalidInput
-from server.signature import Column, Layout, Output, PredictRequest, Rows, Signature
-
-OUTPUTS = (Output("predict", "BYTES", (-1,), classes=("no", "yes")), Output("predict_proba", "FP64", (-1, 2)))
-PAIRS = Signature(Layout.ARRAY, (Column("0", "FP64"), Column("1", "FP64")), False, OUTPUTS)
-NAMED = Signature(Layout.ARRAY, (Column("w", "FP64", nullable=True), Column("h", "FP64")), True, OUTPUTS)
-COUNTS = Signature(Layout.ARRAY, (Column("0", "UINT8"), Column("1", "UINT8")), False, OUTPUTS)
-SINGLES = Signature(Layout.ARRAY, (Column("0", "FP32"),), False, OUTPUTS)
-FLAGS = Signature(Layout.ARRAY, (Column("0", "BOOL"), Column("1", "BOOL")), False, OUTPUTS)
-WORDS = Signature(
-    Layout.ARRAY, (Column("0", "BYTES", nullable=True), Column("1", "BYTES", nullable=True)), False, OUTPUTS
+from server.signature import Signature
+from tests.unit.v2_bodies import (
+    ANY_WIDTH,
+    CITIES,
+    COUNTED_FRAME,
+    COUNTS,
+    FLAGS,
+    FRAME,
+    MIXED_OBJECTS,
+    NAMED,
+    NUMERIC_FRAME,
+    ONE_COLUMN_FRAME,
+    PAIRS,
+    SINGLES,
+    TEXT,
+    UNDECLARED_TEXT,
+    WORDS,
+    NoReference,
+    X,
+    body_of,
+    codec,
+    plain,
+    tensor,
 )
-MIXED_OBJECTS = Signature(Layout.ARRAY, (Column("0", "BYTES"), Column("1", "INT64")), False, OUTPUTS)
-FRAME = Signature(
-    Layout.FRAME,
-    (Column("age", "INT64"), Column("fare", "FP64", nullable=True), Column("sex", "BYTES", categories=("f", "m"))),
-    True,
-    OUTPUTS,
-)
-NUMERIC_FRAME = Signature(Layout.FRAME, (Column("a", "FP64"), Column("b", "FP64")), True, OUTPUTS)
-COUNTED_FRAME = Signature(Layout.FRAME, (Column("a", "FP64"), Column("b", "INT8", nullable=True)), True, OUTPUTS)
-ONE_COLUMN_FRAME = Signature(Layout.FRAME, (Column("a", "FP64"),), True, OUTPUTS)
-CITIES = Signature(Layout.FRAME, (Column("city", "BYTES"), Column("land", "BYTES")), True, OUTPUTS)
-TEXT = Signature(Layout.TEXT, (Column("text", "BYTES"),), False, OUTPUTS, tensor="text")
-UNDECLARED_TEXT = Signature(Layout.TEXT, None, False, OUTPUTS)
-ANY_WIDTH = Signature(Layout.ARRAY, None, False, OUTPUTS)
-
-
-def codec(signature: Signature, *, max_rows: int = 3) -> V2Codec:
-    return V2Codec(signature, max_rows=max_rows, model="iris", version="2")
-
-
-class NoReference(V2Codec):
-    """A codec that must not need the reference path."""
-
-    def _reference_request(self, body: bytes) -> PredictRequest:
-        raise AssertionError(f"the typed decoders did not read {body!r}")
-
-
-def tensor(name: str, shape: list[Any], datatype: Any, data: Any, **more: Any) -> dict[str, Any]:
-    return {"name": name, "shape": shape, "datatype": datatype, "data": data, **more}
-
-
-def body_of(*tensors: Any, **more: Any) -> bytes:
-    return json.dumps({"inputs": tensors, **more}).encode()
-
-
-def plain(rows: Rows) -> list[Any]:
-    """Blocks as lists, NaN as None, so that they compare."""
-
-    def without_nan(value: Any) -> Any:
-        if isinstance(value, list):
-            return [without_nan(each) for each in value]
-        return None if isinstance(value, float) and math.isnan(value) else value
-
-    return [without_nan(block.tolist()) for block in rows.blocks]
-
 
 AGE, FARE, SEX = (
     tensor("age", [2], "INT64", [1, 2]),
@@ -130,9 +95,6 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
 )
 def test_unusual_bodies_are_read_all_the_same(signature: Signature, body: bytes, blocks: list[Any]) -> None:
     assert plain(codec(signature).decode(body).rows) == blocks
-
-
-X = tensor("x", [1, 2], "FP64", [1, 2])
 
 
 def without(key: str) -> dict[str, Any]:
@@ -269,100 +231,3 @@ def test_bad_bodies_are_refused_with_the_place_of_the_fault(signature: Signature
     with pytest.raises(InvalidInput) as refused:
         codec(signature).decode(body)
     assert message in str(refused.value)
-
-
-def test_all_declared_outputs_answer_unless_some_are_asked_for() -> None:
-    assert codec(PAIRS).decode(body_of(X)).outputs == ("predict", "predict_proba")
-    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"binary_data": False}}])
-    assert NoReference(PAIRS, max_rows=3, model="m", version="1").decode(asked).outputs == ("predict_proba",)
-
-
-def test_outputs_are_chosen_alike_by_the_reference() -> None:
-    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": {}}}])
-    assert codec(PAIRS).decode(asked).outputs == ("predict_proba",)
-
-
-def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
-    request = PredictRequest(Rows((np.zeros((2, 2)),)), ("predict_proba", "predict"), id='a"1')
-    results: dict[str, Any] = {
-        "predict": np.array(["no", "yes"]),
-        "predict_proba": np.array([[1.0, 0.0], [np.nan, 1.0]]),
-    }
-    assert json.loads(codec(PAIRS).encode(request, results)) == {
-        "model_name": "iris",
-        "model_version": "2",
-        "id": 'a"1',
-        "outputs": [
-            {"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": [1.0, 0.0, None, 1.0]},
-            {"name": "predict", "datatype": "BYTES", "shape": [2], "data": ["no", "yes"]},
-        ],
-    }
-
-
-@pytest.mark.parametrize(
-    ("array", "datatype"),
-    [
-        (np.array([1], dtype=np.int32), "INT32"),
-        (np.array([True]), "BOOL"),
-        (np.array([1.0], dtype=np.float32), "FP32"),
-        (np.array([1.0], dtype=np.float16), "FP32"),
-        (np.array(["a"], dtype=object), "BYTES"),
-    ],
-)
-def test_tensors_answer_in_the_datatype_of_their_array(array: Any, datatype: str) -> None:
-    answer = json.loads(codec(PAIRS).encode(PredictRequest(Rows((array,)), ("predict",)), {"predict": array}))
-    assert answer["outputs"] == [{"name": "predict", "datatype": datatype, "shape": [1], "data": array.tolist()}]
-
-
-def test_an_id_goes_out_as_it_came_in() -> None:
-    assert codec(PAIRS).decode(body_of(X, id="7")).id == "7"
-    assert codec(PAIRS).decode(body_of(X, id="")).id == ""
-    assert codec(PAIRS).decode(body_of(X)).id is None
-
-
-def test_an_answer_to_a_request_without_an_id_has_one_of_its_own() -> None:
-    request, results = PredictRequest(Rows((np.zeros((1, 2)),)), ("predict",)), {"predict": np.array([1.0])}
-    ids = {json.loads(codec(PAIRS).encode(request, results))["id"] for _ in range(3)}
-    assert len(ids) == 3
-
-
-@pytest.mark.parametrize(
-    ("signature", "described"),
-    [
-        (PAIRS, [{"name": "input", "datatype": "FP64", "shape": [-1, 2]}]),
-        (ANY_WIDTH, [{"name": "input", "datatype": "FP64", "shape": [-1, -1]}]),
-        (TEXT, [{"name": "text", "datatype": "BYTES", "shape": [-1]}]),
-        (
-            NAMED,
-            [
-                {
-                    "name": "input",
-                    "datatype": "FP64",
-                    "shape": [-1, 2],
-                    "parameters": {"columns": ["w", "h"], "nullable": [True, False]},
-                }
-            ],
-        ),
-        (
-            FRAME,
-            [
-                {"name": "age", "datatype": "INT64", "shape": [-1]},
-                {"name": "fare", "datatype": "FP64", "shape": [-1], "parameters": {"nullable": True}},
-                {"name": "sex", "datatype": "BYTES", "shape": [-1], "parameters": {"categories": ["f", "m"]}},
-            ],
-        ),
-        (
-            Signature(Layout.ARRAY, (Column("0", "BYTES", categories=("a",)),), False, OUTPUTS),
-            [{"name": "input", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"categories": [["a"]]}}],
-        ),
-    ],
-)
-def test_inputs_are_described_as_they_are_to_be_sent(signature: Signature, described: list[dict[str, Any]]) -> None:
-    assert codec(signature).describe_inputs() == described
-
-
-def test_outputs_are_described_with_their_classes() -> None:
-    assert codec(PAIRS).describe_outputs() == [
-        {"name": "predict", "datatype": "BYTES", "shape": [-1], "parameters": {"classes": ["no", "yes"]}},
-        {"name": "predict_proba", "datatype": "FP64", "shape": [-1, 2]},
-    ]

@@ -69,13 +69,14 @@ build/pip.conf:
 	printf '[global]\ncert = /run/secrets/ca.pem\n' > $@
 
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
-	$< pip compile pyproject.toml --extra compiled --group build --output-file locks/serve.txt $(LOCK)
-	$< pip compile pyproject.toml --extra compiled --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --group build --output-file locks/serve.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
-LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --quiet
+# extras are kept in the pins: pip 23 takes an unpinned `coverage[toml]` for another package than `coverage`
+LOCK := --generate-hashes --no-strip-extras --no-emit-index-url --no-header --universal --python-version 3.11 --quiet
 
 build/lock/bin/uv:
 	$(PYTHON) -m venv build/lock

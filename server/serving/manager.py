@@ -29,6 +29,7 @@ from server.serving.loading import Loaded, Loader
 from server.serving.registry import ModelView, Registry, Snapshot, VersionStatus
 from server.serving.servable import Servable
 from server.serving.watch import changes
+from server.telemetry.live import Convergence
 from server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -51,15 +52,18 @@ class _Version:
     def snapshot(self) -> Incarnation:
         return Incarnation(self.wanted.id, self.wanted.fingerprint, self.state, self.attempts, self.retry_at)
 
-    def move(self, to: State, reason: str = "") -> None:
-        """Change state along the arrows of the lifecycle, and say so in the log."""
+    def move(self, to: State, why: str) -> None:
+        """Change state along the arrows of the lifecycle; see `tell`. Only a failure keeps its reason for the index."""
         check_move(self.state, to)
-        self.state, self.reason = to, reason
-        level = logging.WARNING if to is State.FAILED else logging.DEBUG
-        if to in (State.READY, State.DRAINING, State.GONE):
-            level = logging.INFO
-        fields = {"model_name": self.wanted.id.model, "model_version": self.wanted.id.version}
-        logger.log(level, "%s is %s%s", self.wanted.id, to.value, f": {reason}" if reason else "", extra=fields)
+        self.state, self.reason = to, why if to is State.FAILED else ""
+        self.tell(why)
+
+    def tell(self, why: str) -> None:
+        """Log the state and why: one line for each change."""
+        id, state = self.wanted.id, self.state
+        level = logging.WARNING if state is State.FAILED else logging.INFO
+        fields = {"model_name": id.model, "model_version": id.version, "state": state.value}
+        logger.log(level, "%s is %s: %s", id, state.value, why, extra=fields)
 
 
 class Manager:
@@ -94,6 +98,18 @@ class Manager:
         self._versions: list[_Version] = []
         self._wake = asyncio.Event()
         self._problem = ""
+        self._generation = 0
+        self._generation_in_force = 0
+        self._out_of_force_since: float | None = None
+        self._last_in_force = 0.0
+
+    @property
+    def convergence(self) -> Convergence:
+        """How far what is served is from what is wanted, now."""
+        since = self._out_of_force_since
+        lag = 0.0 if since is None else self._clock() - since
+        last = time.time() if self._generation and since is None else self._last_in_force
+        return Convergence(self._generation, self._generation_in_force, lag, last)
 
     async def run(self) -> None:
         """Converge until cancelled. Cancellation stops loading and leaves what is served as it is."""
@@ -132,6 +148,7 @@ class Manager:
         self._report("")
         changed, self._wanted = wanted != self._wanted, wanted
         if changed:
+            self._generation += 1
             names = ", ".join(
                 str(version.id) for model in wanted.models.values() for version in model.versions.values()
             )
@@ -174,17 +191,19 @@ class Manager:
             self._versions.remove(failed)
         version = _Version(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
         self._versions.append(version)
+        version.tell(action.why)
         version.task = tasks.create_task(self._load_and_improve(version))
 
     def _start_unloading(self, action: Unload, tasks: asyncio.TaskGroup) -> None:
         version = self._find(action.id, action.fingerprint)
         assert version is not None, "next_action only unloads what it was shown"
         if version.state is State.READY:
-            version.move(State.DRAINING)
+            version.move(State.DRAINING, action.why)
             tasks.create_task(self._retire(version))
         else:
             if version.task is not None:
                 version.task.cancel()
+            version.move(State.GONE, action.why)
             self._forget(version)
 
     def _find(self, id: object, fingerprint: str) -> _Version | None:
@@ -214,8 +233,6 @@ class Manager:
 
     async def _load(self, version: _Version) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
-        started = self._clock()
-        labels = version.wanted.id
         try:
             loaded = await self._loader.load(version.wanted, entered=version.move)
         except LoadFailed as error:
@@ -225,9 +242,9 @@ class Manager:
             self._failed(version, LoadFailed("internal", f"{type(error).__name__}: {error}"))
         else:
             version.servable = loaded.servable
-            self._metrics.load_seconds.labels(*labels).observe(self._clock() - started)
             self._publish(arriving=version)  # ready is said after it can be leased
-            version.move(State.READY)
+            rows = loaded.servable.provenance.golden_rows
+            version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
             self._publish()
             self._wake.set()
             return loaded
@@ -246,14 +263,16 @@ class Manager:
         servable = version.servable
         assert servable is not None, "only what was ready is retired"
         self._publish()
+        why = "no request holds it any more"
         try:
             async with asyncio.timeout(self._drain_timeout_s):
                 await servable.drained()
         except TimeoutError:
-            logger.warning("%s still had requests after %s s of draining", version.wanted.id, self._drain_timeout_s)
+            why = f"it still had requests after {self._drain_timeout_s:g} s of draining"
+            logger.warning("%s: %s", version.wanted.id, why)
         servable.batcher.close()
         if version.state is State.DRAINING:
-            version.move(State.GONE)
+            version.move(State.GONE, why)
         self._forget(version)
         self._wake.set()
 
@@ -283,8 +302,16 @@ class Manager:
             reached = True
             self._reached()
         self._registry.snapshot = Snapshot(models, reached, self._problem)
-        if self._wanted is not None and self._in_force():
-            self._metrics.last_convergence.set_to_current_time()
+        if self._wanted is not None:
+            self._note_convergence()
+
+    def _note_convergence(self) -> None:
+        if self._in_force():
+            self._generation_in_force = self._generation
+            self._out_of_force_since = None
+        elif self._out_of_force_since is None:
+            self._out_of_force_since = self._clock()
+            self._last_in_force = time.time() if self._generation_in_force else 0.0
 
     def _in_force(self) -> bool:
         """Whether exactly what is wanted is ready, and nothing else is left."""

@@ -30,16 +30,28 @@ def choose_format(accept: str) -> Format:
     return "openmetrics" if "application/openmetrics-text" in accept else "text"
 
 
+class _Written:
+    """What is kept of a series: its text with a place for each number, and how it was written last."""
+
+    __slots__ = ("count", "template", "text", "value")
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.value: float | None = None
+        self.count = 0
+        self.text = ""
+
+
 class Exposition:
     """Writes scrapes. What it keeps of a series is forgotten with the first scrape that the series is not part of."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[object, ...], str] = {}
+        self._known: dict[tuple[object, ...], _Written] = {}
 
     def write(self, families: Iterable[Family], form: Format) -> Iterator[str]:
         """Yield the text piece by piece, none of which takes longer than a fraction of a millisecond."""
-        known = self._templates
-        used: dict[tuple[object, ...], str] = {}
+        known = self._known
+        used: dict[tuple[object, ...], _Written] = {}
         for family in families:
             description = family.description
             yield _head(description, form)
@@ -47,12 +59,12 @@ class Exposition:
                 lines = []
                 for series in family.series[start : start + _SERIES_AT_ONCE]:
                     key = (description.name, series.labels, series.bounds)
-                    template = used[key] = known.get(key) or _template(description, series)
-                    lines.append(_fill(template, series, form))
+                    written = used[key] = known.get(key) or _Written(_template(description, series))
+                    lines.append(_fill(written, series, form))
                 yield "".join(lines)
         if form == "openmetrics":
             yield "# EOF\n"
-        self._templates = used
+        self._known = used
 
 
 def _head(description: Description, form: Format) -> str:
@@ -82,14 +94,18 @@ def _template(description: Description, series: Series) -> str:
     return f"{buckets}{name}_count{labels} %d\n{name}_sum{labels} %s\n"
 
 
-def _fill(template: str, series: Series, form: Format) -> str:
+def _fill(written: _Written, series: Series, form: Format) -> str:
+    value = series.value
     if series.counts is None:
-        return template % _number(series.value)
-    cumulative = list(accumulate(series.counts))
-    text = template % (*cumulative, cumulative[-1], _number(series.value))
+        return written.template % _number(value)
+    count = sum(series.counts)
+    if count != written.count or value != written.value:  # most versions are idle between two scrapes
+        cumulative = tuple(accumulate(series.counts))
+        written.text = written.template % (*cumulative, count, _number(value))
+        written.count, written.value = count, value
     if not series.exemplars or form != "openmetrics":
-        return text
-    lines = text.split("\n")
+        return written.text
+    lines = written.text.split("\n")
     for bucket, exemplar in series.exemplars.items():
         lines[bucket] += _exemplar(exemplar)
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Values that already exist in the running system, read at scrape time instead of being mirrored into gauges."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.telemetry import catalogue
@@ -47,34 +47,40 @@ class Convergence:
     last_timestamp: float = 0.0
 
 
-def version_families(versions: Iterable[LiveVersion]) -> list[Family]:
-    """One family for each live value, with a sample for every version that has it."""
-    samples: dict[str, tuple[Description, list[Series]]] = {}
+class LiveFamilies:
+    """Gathers one family for each live value, with a sample for every version that has it."""
 
-    def add(description: Description, labels: Sequence[str], value: float = 1) -> None:
-        samples.setdefault(description.name, (description, []))[1].append(Series(tuple(labels), value))
+    def __init__(self) -> None:
+        self._samples: dict[str, tuple[Description, list[Series]]] = {}
 
-    for one in versions:
+    def add(self, one: LiveVersion) -> None:
+        """Read one version."""
         labels = (one.model, one.version)
-        add(catalogue.VERSION_STATE, (*labels, one.state))
+        self._add(catalogue.VERSION_STATE, (*labels, one.state))
         serving = one.serving
         if serving is None:
-            continue
+            return
         if serving.default:
-            add(catalogue.DEFAULT_VERSION, labels)
-        add(catalogue.REQUESTS_IN_FLIGHT, labels, serving.in_flight)
-        add(catalogue.QUEUE_ROWS, labels, serving.queue_rows)
-        add(catalogue.QUEUE_LIMIT_ROWS, labels, serving.queue_limit_rows)
-        add(catalogue.TIMEOUT_SECONDS, labels, serving.timeout_s)
-        add(catalogue.VERSION_INFO, (*labels, *serving.info))
-        add(catalogue.GOLDEN_ROWS, labels, serving.golden_rows)
+            self._add(catalogue.DEFAULT_VERSION, labels)
+        self._add(catalogue.REQUESTS_IN_FLIGHT, labels, serving.in_flight)
+        self._add(catalogue.QUEUE_ROWS, labels, serving.queue_rows)
+        self._add(catalogue.QUEUE_LIMIT_ROWS, labels, serving.queue_limit_rows)
+        self._add(catalogue.TIMEOUT_SECONDS, labels, serving.timeout_s)
+        self._add(catalogue.VERSION_INFO, (*labels, *serving.info))
+        self._add(catalogue.GOLDEN_ROWS, labels, serving.golden_rows)
         for phase, seconds in serving.load_seconds.items():
-            add(catalogue.VERSION_LOAD_SECONDS, (*labels, phase), seconds)
-        add(catalogue.PREDICTOR_FORM, (*labels, serving.form))
+            self._add(catalogue.VERSION_LOAD_SECONDS, (*labels, phase), seconds)
+        self._add(catalogue.PREDICTOR_FORM, (*labels, serving.form))
         for rows, gain in serving.speedup.items():
-            add(catalogue.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
-        add(catalogue.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
-    return [Family(description, series) for description, series in samples.values()]
+            self._add(catalogue.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
+        self._add(catalogue.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
+
+    def families(self) -> list[Family]:
+        """What was read."""
+        return [Family(description, series) for description, series in self._samples.values()]
+
+    def _add(self, description: Description, labels: tuple[str, ...], value: float = 1) -> None:
+        self._samples.setdefault(description.name, (description, []))[1].append(Series(labels, value))
 
 
 def convergence_families(convergence: Convergence) -> list[Family]:

@@ -3,6 +3,7 @@
 What they say about endpoint, headers, certificates, compression and timeout, the SDK's exporters read themselves.
 """
 
+import sys
 from collections.abc import Mapping
 
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
@@ -17,7 +18,7 @@ def exporter_from_environment(environ: Mapping[str, str]) -> SpanExporter:
     """Make the exporter. Raises StartRefused for one that is not known, not installed, or refuses its variables."""
     name = environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
     if name == "console":
-        return ConsoleSpanExporter()
+        return ConsoleSpanExporter(out=sys.stdout)
     if name != "otlp":
         raise StartRefused(f"OTEL_TRACES_EXPORTER={name}: traces are sent by one exporter: otlp, console or none")
     variable, protocol = _first(environ, _PROTOCOLS) or (_PROTOCOLS[1], "http/protobuf")

@@ -36,6 +36,7 @@ class BoundedExport(SpanProcessor):
         try:
             self._batches = BatchSpanProcessor(self._exporter, max_queue_size=queue_size)
         except ValueError as error:
+            self._exporter.shutdown()
             raise StartRefused(f"OTEL_BSP_…: {error}") from None
 
     @classmethod
@@ -85,9 +86,10 @@ class BoundedExport(SpanProcessor):
         stopping = threading.Thread(target=self._batches.shutdown, name="stop tracing", daemon=True)
         stopping.start()
         stopping.join(timeout_s)
+        lost = self._queued + self._exporter.sending
         if stopping.is_alive():
             self._exporter.abandon()
-        if lost := self._queued + self._exporter.sending:
+        if lost:
             logger.warning("%d spans were not sent before the server stopped", lost)
 
 
@@ -99,6 +101,7 @@ class _CountingExporter(SpanExporter):
         self._taken = taken
         self._said = _ExporterLog()
         self._failed_before = 0
+        self._abandoned = False
         self.sending = 0
         self.exported = 0
         self.failed = 0
@@ -121,7 +124,7 @@ class _CountingExporter(SpanExporter):
                 self.failing = False
                 logger.info("spans are sent again; %d were lost", self.failed - self._failed_before)
         else:
-            if not self.failing:
+            if not self.failing and not self._abandoned:
                 self.failing = True
                 self._failed_before = self.failed
                 logger.warning(
@@ -131,7 +134,8 @@ class _CountingExporter(SpanExporter):
         return result
 
     def abandon(self) -> None:
-        """Give up what is being sent, and everything after it."""
+        """Give up what is being sent, and everything after it; nothing more is logged."""
+        self._abandoned = True
         self._exporter.shutdown()
 
     def shutdown(self) -> None:

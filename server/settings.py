@@ -1,5 +1,6 @@
 """Every setting of the server: the only reader of the environment. A flag, a variable and a documented line each."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,3 +72,16 @@ def shown_default(name: str) -> str:
         return "required"
     shown = DEFAULTS_SHOWN.get(name, str(field.default))
     return shown.lower() if isinstance(field.default, bool) else shown
+
+
+def tracing_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's standard variables ask for traces; what they say beyond that, its SDK reads itself.
+
+    An endpoint or an exporter turns tracing on; OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none turn it off.
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()
+    if exporter:
+        return exporter != "none"
+    return any(environ.get(name) for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings come from the test alone."""
-    for name in [name for name in os.environ if name.startswith("MODEL_MANAGER_")]:
+    for name in [name for name in os.environ if name.startswith(("MODEL_MANAGER_", "OTEL_"))]:
         monkeypatch.delenv(name)
 
 

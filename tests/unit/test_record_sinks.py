@@ -109,9 +109,12 @@ def test_a_full_disk_tears_at_most_one_line_and_counts_the_whole_ones(path: Path
     with largest_file(1), pytest.raises(NotDelivered) as failure:
         sink.deliver([SECOND], 1)
     assert failure.value.delivered == 0
+    with largest_file(path.stat().st_size + 1 + len(SECOND) + 1 + 2), pytest.raises(NotDelivered) as failure:
+        sink.deliver([SECOND, THIRD], 1)
+    assert failure.value.delivered == 1
     sink.deliver([THIRD], 1)
     sink.close()
-    assert path.read_bytes().split(b"\n") == [FIRST, SECOND[:3], THIRD, b""]
+    assert path.read_bytes().split(b"\n") == [FIRST, SECOND[:3], SECOND, THIRD[:2], THIRD, b""]
 
 
 def test_lines_of_several_processes_stay_whole(path: Path) -> None:

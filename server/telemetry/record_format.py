@@ -28,7 +28,7 @@ _CELLS_AT_ONCE = 4096  # what is encoded before other threads get the interprete
 class Record(msgspec.Struct, frozen=True, eq=False):  # made for every recorded request
     """One answered request as it waits to be written. `ended_at` is Unix time; `size` is its estimated bytes."""
 
-    request_id: str
+    request_id: str | None
     model: str
     version: str
     signature: Signature
@@ -42,7 +42,7 @@ class Record(msgspec.Struct, frozen=True, eq=False):  # made for every recorded 
 
 
 class _Data(msgspec.Struct):
-    request_id: str
+    request_id: str | None
     model: str
     version: str
     status: int

@@ -109,7 +109,7 @@ class RecordStream:
     def offer(
         self,
         *,
-        request_id: str,
+        request_id: str | None,
         model: str,
         version: str,
         signature: Signature,
@@ -121,7 +121,7 @@ class RecordStream:
     ) -> None:
         """Record an answered request, unless it is sampled out or too much waits already: never blocks, never raises.
 
-        `outputs` is None when there was no answer. Call it on one thread only.
+        `request_id` is None when the caller gave none, `outputs` when there was no answer. Call it on one thread only.
         """
         if random() >= self._sample:
             self.sampled_out += 1

@@ -9,8 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.cpus import allowed_cpus
 
-DEFAULTS_SHOWN = {"threads": "the CPUs allowed"}
-"""Defaults that are found out at start, as help and documentation word them."""
+DEFAULTS_SHOWN = {"threads": "the CPUs allowed", "records": "none", "records_redact": "none"}
+"""Defaults that are found out at start or are empty, as help and documentation word them."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     )
     drain_timeout_s: float = Field(
         default=20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
+    )
+
+    records: str = Field(default="", description="URL (http, https) or file that prediction records go to.")
+    records_sample: float = Field(default=1, ge=0, le=1, description="Share of predictions that are recorded.")
+    records_redact: str = Field(
+        default="", description="Columns and outputs whose values are left out of records, separated by commas."
     )
 
     @field_validator("port", mode="before")

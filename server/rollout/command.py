@@ -27,7 +27,7 @@ Examples:
   model-manager canary --model iris --by version --stable 1 --canary 2 --window 1h --json
 
 An error is a 5xx; what the client did wrong (4xx, 499) is no error and counts as no request. Something is worse when it
-is above its limit and chance does not explain it (p < 0.01): errors and latency by Fisher's exact test, labels by
+is above its limit and chance does not explain it (p < 0.001): errors and latency by Fisher's exact test, labels by
 total variation and resampling, numbers by Kolmogorov-Smirnov. Errors that chance does not explain are worse even with
 fewer than --min-requests.
 """

@@ -13,8 +13,12 @@ from scipy.stats import fisher_exact
 
 from server.rollout.distribution import Distance, Histogram, kolmogorov_smirnov, total_variation
 
-SIGNIFICANCE = 0.01
-"""Chance is ruled out when it explains the difference in fewer than one comparison of a hundred."""
+SIGNIFICANCE = 0.001
+"""Chance is ruled out when it explains the difference in fewer than one comparison of a thousand.
+
+Strict, because a pipeline asks again and again, and because a single failed request falls on a canary with 1% of the
+traffic once in a hundred times, though stable be no better.
+"""
 
 Outcome = Literal["ok", "worse", "differs", "unknown"]
 Verdict = Literal["no worse", "worse", "not enough data"]
@@ -126,7 +130,7 @@ def _latency(stable: Side, canary: Side, limits: Limits) -> Check:
     slow = [round(side.seconds.total - side.seconds.at_most(p99)[1]) for side in (stable, canary)]
     p_value = chance_of_excess(slow[0], round(stable.seconds.total), slow[1], round(canary.seconds.total))
     return _judged(
-        "latency", f"p99 ratio {ratio:.2f}", ratio, limits.max_p99_ratio, f"{limits.max_p99_ratio:g}", p_value
+        "latency", f"p99 ratio {ratio:.2f}", ratio, limits.max_p99_ratio, f"above {limits.max_p99_ratio:g}", p_value
     )
 
 
@@ -152,7 +156,7 @@ def _judged(name: str, what: str, value: float, limit: float, exceeded: str, p_v
     """Worse when a value is above its limit and chance does not explain it."""
     if value <= limit:
         return Check(name, "ok", what, value, limit, p_value)
-    p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    p = "p < 1e-6" if p_value < 1e-6 else f"p = {p_value:.1g}"
     if p_value < SIGNIFICANCE:
         return Check(name, "worse", f"{what}: {exceeded}, not by chance ({p})", value, limit, p_value)
     return Check(name, "ok", f"{what}: {exceeded}, but may be chance ({p})", value, limit, p_value)

@@ -17,7 +17,6 @@ from server.rollout.prometheus import Prometheus, Series, quoted
 STALENESS_S = 300
 """How long a series is taken to go on after its last sample: Prometheus's own default."""
 
-
 Counts: TypeAlias = list[tuple[dict[str, str], int]]
 """How much every series grew within the window, by its labels."""
 
@@ -51,12 +50,13 @@ def gather(prometheus: Prometheus, question: Question, side: str) -> Side:
 
     answered = counts("model_manager_requests_total")
     states = prometheus.vector(f"model_manager_version_state{{{select}}} == 1", question.at)
+    states.sort(key=lambda sample: sample.metric["state"] == "failed")  # last, so that one failed pod is what is shown
     return Side(
         name=side,
         versions=tuple(sorted({labels["model_version"] for labels, count in answered if count})),
         unready={
             sample.metric["model_version"]: sample.metric["state"]
-            for sample in sorted(states, key=lambda sample: sample.metric["state"] == "failed")  # which is said first
+            for sample in states
             if sample.metric["state"] not in ("ready", "draining")
         },
         requests=_summed(answered, "code"),

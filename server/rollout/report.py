@@ -140,7 +140,8 @@ def _label_figures(stable: Side, canary: Side) -> Iterable[tuple[str, str, str]]
 
 def _period(question: Question) -> str:
     until = datetime.fromtimestamp(question.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"the {question.window_s:,} s until {until}"
+    minutes, seconds = divmod(question.window_s, 60)
+    return f"the {minutes} min until {until}" if not seconds else f"the {question.window_s} s until {until}"
 
 
 def _coloured(word: str) -> str:

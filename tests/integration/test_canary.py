@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -13,63 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from server.cli import cli
-from tests.history import NOW, SCRAPES, History
+from tests.history import NOW, SCRAPES, History, write_side
 
-SECONDS = [2.0**exponent for exponent in range(-15, 4)]
-QUICK = sorted(np.random.default_rng(1).lognormal(np.log(0.002), 0.4, 10_000).tolist())
-HEALTHY_LABELS = {"setosa": 33, "versicolor": 35, "virginica": 32}
 PRICES = np.random.default_rng(2).normal(300, 50, 10_000)
-PREDICTION_BOUNDS = {"1": (200.0, 250.0, 280.0, 300.0, 320.0, 350.0, 400.0), "2": (150.0, 260.0, 290.0, 310.0, 390.0)}
-
-
-def version_of(track: str) -> str:
-    return {"stable": "1", "canary": "2"}[track]
-
-
-def write_side(
-    history: History,
-    model: str,
-    track: str,
-    codes: Mapping[str, int],
-    *,
-    labels: Mapping[str, int] | None = HEALTHY_LABELS,
-    values: Sequence[float] | None = None,
-    slowness: float = 1.0,
-    dropped: Mapping[str, int] | None = None,
-) -> None:
-    """What one track does: requests by code within the window; the label shares are per cent of the requests."""
-    version = version_of(track)
-    one = {"model_name": model, "model_version": version, "track": track, "namespace": "models", "pod": f"{track}-0"}
-    count = sum(codes.values())
-    history.add("model_manager_version_state", {**one, "state": "ready"}, ((time, 1) for time in SCRAPES))
-    for code, answered in codes.items():
-        history.counted("model_manager_requests_total", {**one, "code": code}, 7, answered)
-    for reason, refused in (dropped or {}).items():
-        history.counted("model_manager_dropped_requests_total", {**one, "reason": reason}, 0, refused)
-    history.counted("model_manager_rows_total", one, 0, 2 * count)
-    write_histogram(
-        history, "model_manager_request_duration_seconds", one, SECONDS, count, [s * slowness for s in QUICK]
-    )
-    if values is not None:
-        ordered = sorted(values)
-        write_histogram(history, "model_manager_prediction_value", one, PREDICTION_BOUNDS[version], 2 * count, ordered)
-    for label, share in (labels or {}).items():
-        history.counted("model_manager_predictions_total", {**one, "label": label}, 3, 2 * count * share // 100)
-
-
-def write_histogram(
-    history: History,
-    name: str,
-    labels: Mapping[str, str],
-    bounds: Sequence[float],
-    count: int,
-    ordered: Sequence[float],
-) -> None:
-    """A histogram of `count` values with the distribution of the ordered ones."""
-    for bound in bounds:
-        below = count * bisect_right(ordered, bound) // len(ordered)
-        history.counted(f"{name}_bucket", {**labels, "le": str(bound)}, 0, below)
-    history.counted(f"{name}_bucket", {**labels, "le": "+Inf"}, 0, count)
 
 
 def write_all(history: History) -> None:
@@ -88,6 +33,8 @@ def write_all(history: History) -> None:
     both("scarce-and-failing", {"200": 20, "500": 20})
     both("misused", {"200": 1000, "400": 500, "499": 200})
     both("idle", {})
+    failed = {"model_name": "idle", "model_version": "3", "track": "canary", "pod": "canary-0", "state": "failed"}
+    history.add("model_manager_version_state", failed, ((time, 1) for time in SCRAPES))
     for model, shift in (("prices", 0.0), ("dear-prices", 60.0)):
         write_side(history, model, "stable", good, labels=None, values=list(PRICES))
         write_side(history, model, "canary", {"200": 1000}, labels=None, values=list(PRICES + shift))
@@ -210,7 +157,7 @@ def test_the_table_shows_both_sides_and_says_what_to_do(prometheus: str) -> None
     done = canary(prometheus, "failing", "--at", "2026-11-02T15:00:00Z")
     assert done.exit_code == 1
     lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
-    assert "failing, the 600 s until 2026-11-02 15:00:00 UTC" in lines
+    assert "failing, the 10 min until 2026-11-02 15:00:00 UTC" in lines
     for line in (
         "versions answering 1 2",
         "requests 10,020 1,000",
@@ -225,6 +172,8 @@ def test_the_table_shows_both_sides_and_says_what_to_do(prometheus: str) -> None
 
 def test_a_side_without_requests_is_said_with_what_to_look_at(prometheus: str) -> None:
     assert compared(prometheus, "idle")[1]["advice"].startswith("canary answered nothing: is traffic sent to it")
+    assert compared(prometheus, "idle")[1]["canary"]["unready"] == {"3": "failed"}
+    assert "3 failed" in canary(prometheus, "idle", "--at", str(NOW)).stdout
     assert "check the name" in compared(prometheus, "never-heard-of")[1]["advice"]
 
 
@@ -262,7 +211,15 @@ def test_what_cannot_be_asked_is_one_clear_line_and_exit_code_2(
     assert done.stdout == ""
 
 
-def test_something_else_than_prometheus_is_recognised(prometheus: str) -> None:
-    done = canary(f"{prometheus}/nothing-here", "healthy")
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/nothing-here", "answers 404 Not Found: is it a Prometheus?"),
+        ("/graph?", "does not answer as Prometheus does: JSON is malformed: invalid character (byte 0)"),
+    ],
+    ids=["no such page", "a page for people"],
+)
+def test_something_else_than_prometheus_is_recognised(prometheus: str, path: str, complaint: str) -> None:
+    done = canary(prometheus + path, "healthy")
     assert done.exit_code == 2
-    assert done.stderr == f"model-manager: {prometheus}/nothing-here answers 404 Not Found: is it a Prometheus?\n"
+    assert done.stderr == f"model-manager: {prometheus}{path} {complaint}\n"

@@ -26,11 +26,9 @@ def advice(comparison: Comparison, question: Question) -> str:
     by_track = question.label == "track"
     match comparison.verdict:
         case "no worse":
-            return (
-                f"Go on: raise the weight of {canary.name}."
-                if by_track
-                else f"Go on: {canary.name} may be the default."
-            )
+            step = f"raise the weight of {canary.name}" if by_track else f"{canary.name} may be the default"
+            differs = any(check.outcome == "differs" for check in comparison.checks)
+            return f"Go on: {step}{', if its predictions may differ this much' if differs else ''}."
         case "worse":
             to = f"set the weight of {canary.name} to 0" if by_track else f"make {stable.name} the default"
             return f"Roll back: {to}."
@@ -131,11 +129,12 @@ def _label_figures(stable: Side, canary: Side) -> Iterable[tuple[str, str, str]]
         {label: count / sum(side.labels.values()) for label, count in side.labels.items()} for side in (stable, canary)
     ]
     labels = sorted({*shares[0], *shares[1]}, key=lambda label: (-sum(each.get(label, 0) for each in shares), label))
-    for label in labels[:_LABELS_SHOWN]:
-        yield f"predicted {label}", f"{shares[0].get(label, 0):.1%}", f"{shares[1].get(label, 0):.1%}"
+    lines = [(f"predicted {label}", [label]) for label in labels[:_LABELS_SHOWN]]
     if rare := labels[_LABELS_SHOWN:]:
-        one, other = (sum(each.get(label, 0) for label in rare) for each in shares)
-        yield f"predicted, {len(rare)} more labels", f"{one:.1%}", f"{other:.1%}"
+        lines.append((f"predicted, {len(rare)} more labels", rare))
+    for what, together in lines:
+        one, other = (f"{sum(each.get(label, 0) for label in together):.1%}" if each else "–" for each in shares)
+        yield what, one, other
 
 
 def _period(question: Question) -> str:
@@ -150,7 +149,7 @@ def _coloured(word: str) -> str:
 
 
 def _rate(per_second: float) -> str:
-    return f"{per_second:,.1f}" if per_second >= 1 else f"{per_second:.3f}"
+    return f"{per_second:,.1f}" if per_second >= 1 or not per_second else f"{per_second:.3f}"
 
 
 def _share(share: float) -> str:

@@ -29,6 +29,7 @@ def write_all(history: History) -> None:
     both("failing", {"200": 980, "500": 15, "503": 5}, dropped={"queue_full": 5})
     both("slow", {"200": 1000}, slowness=3.0)
     both("shifted", {"200": 1000}, labels={"setosa": 5, "versicolor": 5, "virginica": 90})
+    both("many-labels", {"200": 1000}, labels={f"label {number}": 5 for number in range(20)})
     both("scarce", {"200": 40})
     both("scarce-and-failing", {"200": 20, "500": 20})
     both("misused", {"200": 1000, "400": 500, "499": 200})
@@ -102,6 +103,12 @@ def test_predictions_that_differ_fail_only_when_told_to(prometheus: str) -> None
     assert compared(prometheus, "shifted", "--fail-on-distance", "--max-distance", "0.9")[0] == 0
 
 
+def test_predictions_that_differ_are_a_warning(prometheus: str) -> None:
+    advice = "Go on: raise the weight of canary, if its predictions may differ this much."
+    assert compared(prometheus, "shifted")[1]["advice"] == advice
+    assert compared(prometheus, "healthy")[1]["advice"] == "Go on: raise the weight of canary."
+
+
 def test_limits_are_those_that_were_given(prometheus: str) -> None:
     assert compared(prometheus, "failing", "--max-error-increase", "0.05")[0] == 0
     assert compared(prometheus, "slow", "--max-p99-ratio", "4")[0] == 0
@@ -170,6 +177,13 @@ def test_the_table_shows_both_sides_and_says_what_to_do(prometheus: str) -> None
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_rare_labels_are_shown_together(prometheus: str) -> None:
+    done = canary(prometheus, "many-labels", "--at", str(NOW))
+    lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
+    assert "predicted versicolor 35.0% 0.0%" in lines
+    assert "predicted, 13 more labels 0.0% 65.0%" in lines
+
+
 def test_a_side_without_requests_is_said_with_what_to_look_at(prometheus: str) -> None:
     assert compared(prometheus, "idle")[1]["advice"].startswith("canary answered nothing: is traffic sent to it")
     assert compared(prometheus, "idle")[1]["canary"]["unready"] == {"3": "failed"}
@@ -182,6 +196,12 @@ def test_the_exit_code_is_that_of_the_process(prometheus: str) -> None:
     done = subprocess.run([*command, "--at", str(NOW)], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stderr) == (1, "")
     assert "Verdict: worse. Roll back: set the weight of canary to 0.\n" in done.stdout
+
+
+def test_a_server_imports_nothing_of_it_but_its_options() -> None:
+    ask = "import sys, server.cli; print(*sorted(name for name in sys.modules if name.startswith('server.rollout')))"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.split() == ["server.rollout", "server.rollout.command"]
 
 
 def test_without_a_time_it_looks_at_now(prometheus: str) -> None:

@@ -19,7 +19,6 @@ from tests.parts import program_of_debian
 NOW = 1_793_631_600  # 2026-11-02 15:00:00 UTC
 SCRAPES = range(NOW - 1800, NOW + 1, 15)
 
-
 SECONDS = [2.0**exponent for exponent in range(-15, 4)]
 QUICK = sorted(np.random.default_rng(1).lognormal(np.log(0.002), 0.4, 10_000).tolist())
 LABELS = {"setosa": 33, "versicolor": 35, "virginica": 32}

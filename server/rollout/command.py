@@ -5,6 +5,7 @@ In the flow: cli → **command** → evidence → comparison → report. What ta
 
 import re
 import sys
+import traceback
 from datetime import UTC, datetime
 
 import click
@@ -18,7 +19,7 @@ _EPILOG = """\b
 Exit codes:
   0  canary is no worse: go on
   1  canary is worse: roll back
-  2  wrong usage, or Prometheus cannot be asked
+  2  wrong usage, Prometheus cannot be asked, or interrupted
   3  not enough requests yet: ask again later
 
 \b
@@ -152,16 +153,14 @@ def canary(
     """Compare a canary with stable, from what Prometheus saw of both, and say whether to go on or to roll back."""
     if by == "version" and (stable is None or canary is None):
         raise click.UsageError("--by version needs the two versions: --stable 1 --canary 2")
-    from rich.console import Console
-
-    from server.rollout import report
-    from server.rollout.comparison import Limits, compare
-    from server.rollout.evidence import Question, gather
-    from server.rollout.prometheus import Prometheus, quoted
-
-    if namespace is not None:
-        matchers = (f"namespace={quoted(namespace)}", *matchers)
     try:
+        from server.rollout import report
+        from server.rollout.comparison import Limits, compare
+        from server.rollout.evidence import Question, gather
+        from server.rollout.prometheus import Prometheus, quoted
+
+        if namespace is not None:
+            matchers = (f"namespace={quoted(namespace)}", *matchers)
         prometheus = Prometheus(url)
         question = Question(
             model=model,
@@ -172,12 +171,12 @@ def canary(
         )
         stable_side = gather(prometheus, question, stable or "stable")
         canary_side = gather(prometheus, question, canary or "canary")
+        comparison = compare(stable_side, canary_side, Limits(**limits))  # type: ignore[arg-type]
+        click.echo(report.document(comparison, question) if as_json else report.text(comparison, question))
     except QueryFailed as error:
         click.echo(f"model-manager: {error}", err=True)
         sys.exit(2)
-    comparison = compare(stable_side, canary_side, Limits(**limits))  # type: ignore[arg-type]
-    if as_json:
-        click.echo(report.document(comparison, question))
-    else:
-        Console(highlight=False).print(report.table(comparison, question))
+    except (Exception, KeyboardInterrupt):  # Python would exit with 1, which says: roll back
+        traceback.print_exc()
+        sys.exit(2)
     sys.exit(report.EXIT_CODES[comparison.verdict])

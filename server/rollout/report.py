@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -43,7 +43,7 @@ def advice(comparison: Comparison, question: Question) -> str:
     return "Ask again when there were more requests."
 
 
-def table(comparison: Comparison, question: Question) -> RenderableType:
+def text(comparison: Comparison, question: Question) -> str:
     """Both sides next to each other, then the checks, then the verdict and what to do next."""
     stable, canary = comparison.stable, comparison.canary
     figures = Table(title=f"{escape(question.model)}, {_period(question)}", title_justify="left")
@@ -57,7 +57,11 @@ def table(comparison: Comparison, question: Question) -> RenderableType:
         checks.add_column(heading)
     for check in comparison.checks:
         checks.add_row(check.name, _coloured(check.outcome), escape(check.why))
-    return Group(figures, checks, f"Verdict: {_coloured(comparison.verdict)}. {escape(advice(comparison, question))}")
+    console = Console(highlight=False)
+    verdict = f"Verdict: {_coloured(comparison.verdict)}. {escape(advice(comparison, question))}"
+    with console.capture() as printed:
+        console.print(Group(figures, checks, verdict))
+    return printed.get().rstrip("\n")
 
 
 def document(comparison: Comparison, question: Question) -> bytes:

@@ -1,6 +1,8 @@
 """`model-manager canary` against a real Prometheus that remembers rollouts of every kind."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,6 +42,8 @@ def write_all(history: History) -> None:
         write_side(history, model, "stable", good, labels=None, values=list(PRICES))
         write_side(history, model, "canary", {"200": 1000}, labels=None, values=list(PRICES + shift))
     write_born_late(history)
+    foreign = {"model_name": "without-codes", "model_version": "1", "track": "stable"}
+    history.counted("model_manager_requests_total", foreign, 0, 100)
 
 
 def write_born_late(history: History) -> None:
@@ -196,6 +200,24 @@ def test_the_exit_code_is_that_of_the_process(prometheus: str) -> None:
     done = subprocess.run([*command, "--at", str(NOW)], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stderr) == (1, "")
     assert "Verdict: worse. Roll back: set the weight of canary to 0.\n" in done.stdout
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 2)])
+def test_a_comparison_that_is_stopped_gives_no_verdict(signum: signal.Signals, code: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "server", "canary", "--prometheus", url, "--model", "healthy"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signum)
+            process.communicate(timeout=30)
+    assert process.returncode == code
+
+
+def test_a_failure_of_our_own_gives_no_verdict(prometheus: str) -> None:
+    assert canary(prometheus, "without-codes", "--at", str(NOW)).exit_code == 2
 
 
 def test_a_server_imports_nothing_of_it_but_its_options() -> None:

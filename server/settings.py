@@ -32,7 +32,15 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field(default="console", description="Log for people or machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
-    access_log: bool = Field(default=False, description="Log a line for every request.")
+    log_requests: float = Field(
+        default=0, ge=0, le=1, description="Share of prediction requests logged: 0 none, 1 every one."
+    )
+    server_timing: bool = Field(
+        default=False, description="Answer with a Server-Timing header: where the request's time went."
+    )
+    records: str = Field(default="", description="Where prediction records go: a URL or a path; none when empty.")
+    records_sample: float = Field(default=1, ge=0, le=1, description="Share of predictions recorded.")
+    records_redact: str = Field(default="", description="Columns left out of records, separated by commas.")
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="Largest body; a larger one gets 413.")
     max_rows_per_request: int = Field(default=10_000, ge=1, description="Most rows in one request; more get 400.")
     timeout_ms: float = Field(default=5000, gt=0, description="Time allowed where the manifest sets none.")

@@ -91,9 +91,9 @@ def _rendered(helm: Helm, arguments: tuple[str | Path, ...], values: str | None)
 
 
 def environment(deployment: Document) -> dict[str, str]:
-    """The variables of a Deployment's server."""
+    """The settings that a Deployment's server reads from its variables."""
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return {entry["name"]: entry["value"] for entry in container["env"]}
+    return {each["name"]: each["value"] for each in container["env"] if each["name"].startswith("MODEL_MANAGER_")}
 
 
 def leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

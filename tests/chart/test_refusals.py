@@ -35,6 +35,9 @@ def refusal(helm: Helm, sets: dict[str, str], values: dict[str, Any] | None = No
         ({"route.timeout": "6"}, "route/timeout", ""),
         ({"route.hosts[0]": "*"}, "route/hosts/0", ""),
         ({"istio.retries.retryOn[0]": "5xx"}, "istio/retries/retryOn/0", ""),
+        ({"istio.retries.retryOn[0]": "reset"}, "istio/retries/retryOn/0", ""),
+        ({"secrets.keys.mounted": "true"}, "secrets/keys", "mounted"),
+        ({"tracing.protocol": "http"}, "tracing/protocol", ""),
         ({"keda.minReplicas": "0"}, "keda/minReplicas", ""),
         ({"image.digest": "latest"}, "image/digest", ""),
         ({"shutdown.preStopSleepS": "0"}, "shutdown/preStopSleepS", ""),
@@ -156,6 +159,17 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
                 "istio.peerAuthentication.adminMode": "PERMISSIVE",
             },
             "enable networkPolicy, which then guards the admin port",
+        ),
+        ({"tracing.enabled": "true"}, "tracing.endpoint: say where the collector is"),
+        ({"tracing.endpoint": "http://a:4317"}, "tracing.endpoint has no effect: set tracing.enabled"),
+        (
+            {
+                "tracing.enabled": "true",
+                "tracing.endpoint": "http://a:4317",
+                "networkPolicy.enabled": "true",
+                "networkPolicy.egress.restrict": "true",
+            },
+            "tracing.endpoint cannot be reached past networkPolicy.egress.restrict",
         ),
         ({"settings.port": "8081"}, "settings.adminPort: 8081 is the API's port too"),
         (

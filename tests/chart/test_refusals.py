@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from tests.chart.chart import CHART, Helm, Refused
+from tests.chart.cluster import Cluster, cluster
 
 SPLIT = {"tracks.stable.weight": "90", "tracks.canary.weight": "10", "routing": "istio"}
+ARGO = {"progressive": "argo", "routing": "istio", "analysis.serverAddress": "http://prometheus:9090"}
+FLAGGER = {**ARGO, "progressive": "flagger", "autoscaling.enabled": "true"}
 PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
 
 
@@ -38,6 +41,9 @@ def refusal(helm: Helm, sets: dict[str, str], values: dict[str, Any] | None = No
         ({"istio.retries.retryOn[0]": "reset"}, "istio/retries/retryOn/0", ""),
         ({"secrets.keys.mounted": "true"}, "secrets/keys", "mounted"),
         ({"tracing.protocol": "http"}, "tracing/protocol", ""),
+        ({"progressive": "keptn"}, "progressive", ""),
+        ({"analysis.interval": "1h"}, "analysis/interval", ""),
+        ({"analysis.stepWeights[0]": "100"}, "analysis/stepWeights/0", ""),
         ({"keda.minReplicas": "0"}, "keda/minReplicas", ""),
         ({"image.digest": "latest"}, "image/digest", ""),
         ({"shutdown.preStopSleepS": "0"}, "shutdown/preStopSleepS", ""),
@@ -160,6 +166,37 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
             },
             "enable networkPolicy, which then guards the admin port",
         ),
+        ({"analysis.serverAddress": "http://p:9090"}, "analysis.serverAddress has no effect with progressive: none"),
+        ({**FLAGGER, "analysis.serverAddress": ""}, "analysis.serverAddress: say where Prometheus is"),
+        (
+            {**FLAGGER, "tracks.canary.weight": "0"},
+            "progressive: flagger makes the other track itself, of what changes in the only one: keep one of canary,",
+        ),
+        ({**ARGO, "tracks.canary.weight": "0"}, "progressive: argo makes the other track itself"),
+        (
+            {**ARGO, "analysis.stepWeights[0]": "50", "analysis.stepWeights[1]": "5"},
+            "analysis.stepWeights: 5 does not come after 50",
+        ),
+        (
+            {**ARGO, "routing": "none"},
+            "progressive: argo moves the weights of a VirtualService, and with routing",
+        ),
+        ({**PARENT, **ARGO, "routing": "gatewayAPI"}, "and with routing: gatewayAPI there is none"),
+        (
+            {**ARGO, "keda.enabled": "true", "keda.serverAddress": "http://p", "keda.query": "sum(a{track='TRACK'})"},
+            "keda.query: TRACK is no single track with progressive: argo",
+        ),
+        ({**FLAGGER, "routing": "none"}, "progressive: flagger moves the weights of a route"),
+        (
+            {**FLAGGER, "autoscaling.enabled": "false"},
+            "progressive: flagger scales the Deployment to 0 between analyses",
+        ),
+        (
+            {**FLAGGER, "service.type": "LoadBalancer"},
+            "service.type: Flagger makes the Service, and always as",
+        ),
+        ({**FLAGGER, "route.pin.tracks[0]": "stable"}, "route.pin.tracks has no effect with progressive: flagger"),
+        ({**ARGO, "route.pin.tracks[0]": "green"}, 'route.pin.tracks: "green" is no track (canary, stable)'),
         ({"tracing.enabled": "true"}, "tracing.endpoint: say where the collector is"),
         ({"tracing.endpoint": "http://a:4317"}, "tracing.endpoint has no effect: set tracing.enabled"),
         (
@@ -170,6 +207,14 @@ def test_the_schema_refuses_and_says_where(helm: Helm, sets: dict[str, str], pla
                 "networkPolicy.egress.restrict": "true",
             },
             "tracing.endpoint cannot be reached past networkPolicy.egress.restrict",
+        ),
+        (
+            {
+                "tracks.stable.settings.records": "http://records:8080",
+                "networkPolicy.enabled": "true",
+                "networkPolicy.egress.restrict": "true",
+            },
+            "settings.records of track stable cannot be reached past networkPolicy.egress.restrict",
         ),
         ({"settings.port": "8081"}, "settings.adminPort: 8081 is the API's port too"),
         (
@@ -203,7 +248,9 @@ def test_what_contradicts_itself_or_has_no_effect_is_refused(helm4: Helm, sets: 
 
 
 def test_every_rule_has_a_case_here() -> None:
-    rules = re.findall(r"\{\{- fail \(?(?:printf )?\"([^%\"]*)", (CHART / "templates" / "_validate.tpl").read_text())
+    texts = [path.read_text() for path in (CHART / "templates").glob("_validate*.tpl")]
+    rules = re.findall(r"\{\{- fail \(?(?:printf )?\"([^%\"]*)", "".join(texts))
+    assert len(rules) > 50
     cases = Path(__file__).read_text()
     untested = [rule for rule in rules if rule[:24].rstrip() not in cases]
     assert not untested
@@ -226,6 +273,21 @@ def test_an_image_volume_needs_a_cluster_that_knows_it(helm4: Helm) -> None:
 
 def test_a_cluster_too_old_for_the_pause_before_the_stop_is_refused(helm: Helm) -> None:
     assert "chart requires kubeVersion" in refusal(helm, {}, kubernetes="1.29")
+
+
+def test_flagger_must_not_copy_what_it_would_copy_without_the_models(helm: Helm, tmp_path: Path) -> None:
+    file = CHART / "ci" / "flagger-values.yaml"
+    artifacts: Cluster = {"v1/configmaps/iris-artifacts": {"binaryData": {"iris-1.joblib": "gASV"}}}
+    with cluster(artifacts, tmp_path) as kubeconfig, pytest.raises(Refused) as refused:
+        helm.template(file=file, cluster=kubeconfig)
+    assert "ConfigMap iris-artifacts: Flagger's copy of it would be without binaryData" in str(refused.value)
+    assert "annotate configmap iris-artifacts flagger.app/config-tracking=disabled" in str(refused.value)
+    artifacts["v1/configmaps/iris-artifacts"]["metadata"] = {
+        "name": "iris-artifacts",
+        "annotations": {"flagger.app/config-tracking": "disabled"},
+    }
+    with cluster(artifacts, tmp_path) as kubeconfig:
+        assert helm.template(file=file, cluster=kubeconfig).one("Canary")
 
 
 def test_null_takes_a_track_away(helm: Helm) -> None:

@@ -11,20 +11,29 @@ from tests.chart.chart import CHART, MATRIX, Helm, environment
 
 CORE = {"Deployment", "Service", "ServiceAccount", "ConfigMap"}
 ISTIO = {"VirtualService", "DestinationRule"}
+FLAGGER = {"Canary", "MetricTemplate"}
 ADDED = {
+    "argo": ISTIO | {"Rollout", "AnalysisTemplate", "PodDisruptionBudget", "ServiceMonitor"},
+    "argo-keda": ISTIO | {"Rollout", "AnalysisTemplate", "ScaledObject"},
     "autoscaling": {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor", "PrometheusRule"},
     "bluegreen": {"Ingress", "NetworkPolicy", "ServiceMonitor", "Pod"},
     "canary": ISTIO
     | {"Gateway", "PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy", "Telemetry", "Sidecar"}
     | {"NetworkPolicy", "ServiceMonitor", "Pod"},
     "default": set(),
+    "flagger": FLAGGER | {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor"},
+    "flagger-gateway-api": FLAGGER | {"ScaledObject"},
     "gateway-api": {"HTTPRoute"},
     "image-volume": set(),
     "istio-plain": ISTIO | {"PeerAuthentication", "AuthorizationPolicy", "Telemetry", "NetworkPolicy"},
     "keda": {"ScaledObject", "PodDisruptionBudget", "PrometheusRule"},
     "keda-query": {"ScaledObject"},
 }
-LEFT_OUT = {"image-volume": {"ConfigMap", "ServiceAccount"}}
+LEFT_OUT = {
+    "flagger": {"Service"},
+    "flagger-gateway-api": {"Service", "ConfigMap"},
+    "image-volume": {"ConfigMap", "ServiceAccount"},
+}
 
 
 @pytest.mark.parametrize("file", MATRIX, ids=lambda file: file.name)
@@ -78,6 +87,24 @@ def test_the_notes_name_the_next_command(helm4: Helm) -> None:
     assert "rollout status deployment/shop-model-manager-canary" in notes
     assert "--set tracks.canary.weight=N --set tracks.shadow.weight=N --set tracks.stable.weight=N" in notes
     assert "helm --namespace models test shop" in notes
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("flagger", "wait canary/shop-model-manager --for=condition=promoted"),
+        ("flagger", "get canary shop-model-manager --watch"),
+        ("flagger", "annotate configmap iris-artifacts flagger.app/config-tracking=disabled"),
+        ("argo", "wait rollout/shop-model-manager --for=condition=Healthy"),
+        ("argo", "kubectl argo rollouts --namespace models get rollout shop-model-manager --watch"),
+        ("argo", "-H 'x-model-track: canary'"),
+    ],
+)
+def test_the_notes_name_the_next_command_of_whoever_moves_the_weights(helm4: Helm, case: str, said: str) -> None:
+    file = CHART / "ci" / f"{case}-values.yaml"
+    notes = helm4.run("install", "shop", CHART, "--namespace", "models", "--dry-run=client", "--values", file)
+    assert said in notes.partition("NOTES:")[2]
+    assert "--set tracks" not in notes.partition("NOTES:")[2]
 
 
 def test_the_server_accepts_every_manifest_of_the_matrix(helm4: Helm) -> None:

@@ -109,10 +109,21 @@ def test_the_matrix_turns_every_switch() -> None:
             assert turned or path == "settings.serverTiming", path  # which a track turns
 
 
+@pytest.mark.parametrize(
+    "path", ["routing", "progressive", "keda.trigger", "tracing.protocol", "istio.peerAuthentication.adminMode"]
+)
+def test_the_matrix_takes_every_way_of_a_fork(path: str) -> None:
+    node: Any = {"properties": SCHEMA["properties"]}
+    for part in path.split("."):
+        node = node["properties"][part]
+    taken = {_value(yaml.safe_load(file.read_text()), path) for file in MATRIX} - {None}
+    assert taken | {default_of(path)} == set(node["enum"])
+
+
 def test_what_is_beyond_the_core_is_off() -> None:
     on = {path for path, _ in leaves(SCHEMA) if default_of(path) is True}
     assert on == ON_BY_DEFAULT
-    assert VALUES["routing"] == "none"
+    assert VALUES["routing"] == VALUES["progressive"] == "none"
 
 
 def test_the_chart_installs_the_version_it_is_released_with() -> None:
@@ -172,6 +183,13 @@ def test_the_example_of_the_readme_renders(helm4: Helm) -> None:
     assert helm4.template(values).one("Pod")
     with pytest.raises(Refused):
         helm4.template({**values, "traks": {}})
+
+
+def test_the_example_of_progressive_delivery_renders(helm4: Helm) -> None:
+    (example,) = [block for block in README.split("```yaml\n")[1:] if block.startswith("progressive:")]
+    values = yaml.safe_load(example.partition("```")[0])
+    assert helm4.template(values).one("Rollout")
+    assert helm4.template({**values, "progressive": "flagger", "autoscaling": {"enabled": True}}).one("Canary")
 
 
 def _value(values: Any, path: str) -> Any:

@@ -124,3 +124,17 @@ failed-versions:
     count(model_manager_version_state{ {{- $of }},state="failed"} == 1) or vector(0)
 {{- end }}
 {{- end }}
+
+{{/* The existing ConfigMaps that pods read artifacts from, as JSON. */}}
+{{- define "model-manager.artifactConfigMaps" -}}
+{{- $names := list }}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
+{{- if not $config.repository }}
+{{- with $config.existingConfigMap }}{{- $names = append $names . }}{{- end }}
+{{- range $name, $used := (include "model-manager.artifacts" (list $ $config) | fromJson).configMaps }}
+{{- if $used }}{{- $names = append $names $name }}{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- uniq $names | toJson }}
+{{- end }}

@@ -178,51 +178,6 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- end }}
 
-{{- define "model-manager.validateProgressive" -}}
-{{- $progressive := .Values.progressive }}
-{{- $tracks := include "model-manager.tracks" . | fromJson | keys | sortAlpha }}
-{{- with .Values.analysis }}
-{{- if and .serverAddress (eq $progressive "none") }}
-{{- fail "analysis.serverAddress has no effect with progressive: none: set progressive to flagger or argo" }}
-{{- end }}
-{{- if ne $progressive "none" }}
-{{- if not .serverAddress }}
-{{- fail "analysis.serverAddress: say where Prometheus is, such as http://prometheus.monitoring:9090" }}
-{{- end }}
-{{- if gt (len $tracks) 1 }}
-{{- fail (printf "progressive: %s makes the other track itself, of what changes in the only one: keep one of %s" $progressive (join ", " $tracks)) }}
-{{- end }}
-{{- $last := 0 }}
-{{- range .stepWeights }}
-{{- if le (int .) $last }}
-{{- fail (printf "analysis.stepWeights: %d does not come after %d: let them ascend" (int .) $last) }}
-{{- end }}
-{{- $last = int . }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- if and (eq $progressive "argo") (ne .Values.routing "istio") }}
-{{- fail (printf "progressive: argo moves the weights of a VirtualService, and with routing: %s there is none: set routing to istio" .Values.routing) }}
-{{- end }}
-{{- if and (eq $progressive "argo") .Values.keda.enabled (contains "TRACK" .Values.keda.query) }}
-{{- fail "keda.query: TRACK is no single track with progressive: argo, where one scaler counts the pods of both: name the pods otherwise" }}
-{{- end }}
-{{- if eq $progressive "flagger" }}
-{{- if eq .Values.routing "none" }}
-{{- fail "progressive: flagger moves the weights of a route, and with routing: none there is none: set routing to istio or gatewayAPI" }}
-{{- end }}
-{{- if not (include "model-manager.autoscaled" .) }}
-{{- fail "progressive: flagger scales the Deployment to 0 between analyses, so nothing here may name a number of pods: enable autoscaling or keda" }}
-{{- end }}
-{{- if ne .Values.service.type "ClusterIP" }}
-{{- fail (printf "service.type: Flagger makes the Service, and always as ClusterIP, not as %s: lead to it by a gateway" .Values.service.type) }}
-{{- end }}
-{{- if .Values.route.pin.tracks }}
-{{- fail "route.pin.tracks has no effect with progressive: flagger, whose route knows no pins" }}
-{{- end }}
-{{- end }}
-{{- end }}
-
 {{- define "model-manager.validateIstio" -}}
 {{- $routing := .Values.routing }}
 {{- with .Values.istio }}
@@ -267,10 +222,14 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- if and .endpoint (not .enabled) }}
 {{- fail "tracing.endpoint has no effect: set tracing.enabled" }}
 {{- end }}
-{{- with $.Values.networkPolicy }}
-{{- if and $.Values.tracing.enabled .enabled .egress.restrict (not .egress.cidrs) }}
+{{- end }}
+{{- $caged := and .Values.networkPolicy.enabled .Values.networkPolicy.egress.restrict (not .Values.networkPolicy.egress.cidrs) }}
+{{- if and $caged .Values.tracing.enabled }}
 {{- fail "tracing.endpoint cannot be reached past networkPolicy.egress.restrict: name its block in networkPolicy.egress.cidrs" }}
 {{- end }}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
+{{- if and $caged (regexMatch "^https?://" ((include "model-manager.settings" (list $ $config) | fromJson).records)) }}
+{{- fail (printf "settings.records of track %s cannot be reached past networkPolicy.egress.restrict: name its block in networkPolicy.egress.cidrs" $track) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -92,6 +92,16 @@ class Helm:
             return Render(self.run(*arguments, values=text))
         return Render(_rendered(self, tuple(arguments), text))
 
+    def refuses(
+        self, sets: Mapping[str, str], values: Mapping[str, Any] | None = None, *, kubernetes: str = "1.37"
+    ) -> str:
+        """What Helm says to values that must be refused."""
+        try:
+            self.template(values, sets=sets, kubernetes=kubernetes)
+        except Refused as refused:
+            return str(refused)
+        raise AssertionError(f"accepted: {dict(sets)}")
+
 
 @functools.cache
 def _rendered(helm: Helm, arguments: tuple[str | Path, ...], values: str | None) -> str:

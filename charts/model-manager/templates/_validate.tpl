@@ -235,6 +235,11 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 
 {{- define "model-manager.validateOthers" -}}
+{{- range list "app" "version" "track" "app.kubernetes.io/name" "app.kubernetes.io/instance" "sidecar.istio.io/inject" }}
+{{- if hasKey $.Values.podLabels . }}
+{{- fail (printf "podLabels: %s is a label by which pods are selected and told apart: choose another" .) }}
+{{- end }}
+{{- end }}
 {{- if eq (int .Values.settings.port) (int .Values.settings.adminPort) }}
 {{- fail (printf "settings.adminPort: %d is the API's port too" (int .Values.settings.port)) }}
 {{- end }}

@@ -12,19 +12,22 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import msgspec
-from prometheus_client import CollectorRegistry
 
 from server.app import create_admin_app
 from server.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
 from server.serving.index import IndexRow, merge_indexes
 from server.serving.system import System
 from server.settings import Settings
+from server.telemetry.instruments import Family
 from server.telemetry.logs import configure_logging
-from server.telemetry.merge import Family, MergedCollector, merge, take
+from server.telemetry.merge import merge
+from server.telemetry.records import RecordStream
+from server.telemetry.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,7 @@ def run(settings: Settings) -> int:
     Raises StartRefused like a single process does.
     """
     check_folder(settings)
+    _check_telemetry(settings)
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.host, settings.admin_port, "admin_port") as admin,
@@ -54,6 +58,14 @@ def run(settings: Settings) -> int:
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
         return runner.run(Supervisor(settings, api, Path(folder)).run(admin))
+
+
+def _check_telemetry(settings: Settings) -> None:
+    """Refuse once, before any worker starts, what each of them would refuse. Raises StartRefused."""
+    RecordStream.from_settings(settings)
+    tracing = start_tracing()
+    if tracing is not None:
+        tracing.shutdown(0)
 
 
 class Supervisor:
@@ -127,11 +139,9 @@ class Supervisor:
         """One view of every version: ready when it is ready in all workers."""
         return merge_indexes([report.index for report in await self._ask()])
 
-    async def current_metrics(self) -> CollectorRegistry:
+    async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics."""
-        registry = CollectorRegistry()
-        registry.register(MergedCollector(merge(report.families for report in await self._ask())))
-        return registry
+        return merge(report.families for report in await self._ask())
 
 
 async def _ended(worker: SpawnProcess) -> None:
@@ -165,7 +175,7 @@ def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
 
 async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
     async def report(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = Report(await system.waiting_for(), take(system.metrics_registry), await system.index())
+        said = Report(await system.waiting_for(), list(await system.current_metrics()), await system.index())
         writer.write(msgspec.msgpack.encode(said))
         await writer.drain()
         writer.close()

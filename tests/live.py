@@ -119,4 +119,4 @@ def live_server(folder: Path, *, wait: bool = True, **settings: object) -> Itera
 
 def without_server_settings() -> dict[str, str]:
     """The environment less what configures a server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MODEL_MANAGER_", "OTEL_"))}

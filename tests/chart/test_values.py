@@ -172,7 +172,8 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
     assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
     assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
-    assert (settings.server_timing, settings.records_sample, settings.records_redact) == (True, 0.1, "name,address")
+    assert (settings.server_timing, settings.records_sample) == (True, 0.5)
+    assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert settings.models == Path("/models")
     assert environment(render.one("Deployment", "volume"))["MODEL_MANAGER_MODELS"] == "/artifacts/shared"
 

@@ -149,10 +149,3 @@ def test_the_table_of_settings_is_complete() -> None:
         flag, variable = f"--{name.replace('_', '-')}", f"MODEL_MANAGER_{name.upper()}"
         row = f"| `{flag}` | `{variable}` | {shown_default(name)} | {field.description} |"
         assert row in README
-
-
-def test_every_metric_is_named(server: LiveServer) -> None:
-    exposed = re.findall(r"^# HELP (model_manager_\w+)", server.admin.get("/metrics").text, re.MULTILINE)
-    assert len(exposed) > 10
-    for name in exposed:
-        assert f"`{name}`" in README

@@ -1,11 +1,10 @@
 """The table of contents: every route, middleware and error handler of the server, as literal lists."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -19,6 +18,7 @@ from server import __version__
 from server.api import problems
 from server.api.dispatch import Dispatch, KnownPaths
 from server.api.health import Health
+from server.api.observation import Observer
 from server.api.predict import Predict
 from server.api.scrape import Scrape
 from server.api.v1 import V1
@@ -27,6 +27,7 @@ from server.errors import ModelManagerError
 from server.repository.wanted import NAME_PATTERN
 from server.serving.index import IndexRow
 from server.serving.system import System
+from server.telemetry.instruments import Family
 
 
 class NameConvertor(StringConvertor):
@@ -60,7 +61,9 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
 
     v1, v2, health, index = V1(system), V2(system), Health(system.waiting_for), Index(system.index)
     known = KnownPaths()
-    predict, infer = Predict(system, attrgetter("v1"), known), Predict(system, attrgetter("v2"), known)
+    observer = Observer.of(system)
+    predict = Predict(system, attrgetter("v1"), known, observer, "/v1/models/{model}:predict")
+    infer = Predict(system, attrgetter("v2"), known, observer, "/v2/models/{model}/infer")
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
@@ -95,7 +98,7 @@ class Pod(Protocol):
         """Why there should be no traffic; empty when there should."""
         ...
 
-    async def current_metrics(self) -> CollectorRegistry:
+    async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now."""
         ...
 
@@ -110,7 +113,7 @@ def create_admin_app(pod: Pod) -> Starlette:
     return Starlette(
         routes=[
             Route("/", _describe_admin),
-            Route("/metrics", Scrape(pod.current_metrics)),
+            Route("/metrics", Scrape(pod.current_metrics).metrics),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),

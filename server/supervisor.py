@@ -12,19 +12,20 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import msgspec
-from prometheus_client import CollectorRegistry
 
 from server.app import create_admin_app
 from server.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
 from server.serving.index import IndexRow, merge_indexes
 from server.serving.system import System
 from server.settings import Settings
+from server.telemetry.instruments import Family
 from server.telemetry.logs import configure_logging
-from server.telemetry.merge import Family, MergedCollector, merge, take
+from server.telemetry.merge import merge
 
 logger = logging.getLogger(__name__)
 
@@ -127,11 +128,9 @@ class Supervisor:
         """One view of every version: ready when it is ready in all workers."""
         return merge_indexes([report.index for report in await self._ask()])
 
-    async def current_metrics(self) -> CollectorRegistry:
+    async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics."""
-        registry = CollectorRegistry()
-        registry.register(MergedCollector(merge(report.families for report in await self._ask())))
-        return registry
+        return merge(report.families for report in await self._ask())
 
 
 async def _ended(worker: SpawnProcess) -> None:
@@ -165,7 +164,7 @@ def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
 
 async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
     async def report(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = Report(await system.waiting_for(), take(system.metrics_registry), await system.index())
+        said = Report(await system.waiting_for(), list(await system.current_metrics()), await system.index())
         writer.write(msgspec.msgpack.encode(said))
         await writer.drain()
         writer.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from prometheus_client import CollectorRegistry
 
 from server.telemetry.metrics import Metrics
 
@@ -33,8 +32,8 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """All metrics, on a registry of the test's own."""
-    return Metrics(CollectorRegistry())
+    """All metrics, the test's own."""
+    return Metrics()
 
 
 @pytest.fixture(scope="session")

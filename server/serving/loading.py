@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
+from time import perf_counter
 from typing import Any, BinaryIO, Literal
 
 from server.codecs.rows import rows_from_instances
@@ -26,7 +28,8 @@ from server.repository.wanted import WantedVersion
 from server.serving.batcher import Batcher
 from server.serving.servable import Provenance, Servable
 from server.signature import Rows, Signature
-from server.telemetry.metrics import Metrics, ServableMetrics
+from server.telemetry.metrics import Metrics
+from server.telemetry.predictions import COUNTED_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +61,25 @@ class Loader:
     compile: bool
     stopped: Callable[[], bool]
 
-    async def load(self, wanted: WantedVersion, *, entered: Callable[[State], None]) -> Loaded:
-        """Bring a wanted version to a servable, calling `entered` with each state on the way.
+    async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
+        """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
 
         Raises LoadFailed with the reason. Cancellation abandons the step that runs; its thread finishes on its own.
         """
         loop = asyncio.get_running_loop()
-        entered(State.FETCHING)
+        times = [perf_counter()]
+        entered(State.FETCHING, f"from {wanted.location}")
         artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
-        entered(State.LOADING)
+        times.append(perf_counter())
+        entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         loaded, metadata = await loop.run_in_executor(self.loading, self._read, artifact, wanted.metadata)
-        entered(State.PROVING)
+        times.append(perf_counter())
+        entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
         predictor, example, inline_rows = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
+        times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, predictor, inline_rows)
+        for phase, (started, ended) in zip(("fetch", "load", "prove"), pairwise(times), strict=True):
+            servable.load_seconds[phase] = ended - started
         compilable = wanted.compile if wanted.compile is not None else self.compile
         return Loaded(servable, loaded.estimator if compilable else None, predictor, example)
 
@@ -82,7 +91,9 @@ class Loader:
         if loaded.estimator is None:
             return
         loop = asyncio.get_running_loop()
+        started = perf_counter()
         compilation, inline_rows = await loop.run_in_executor(self.compiling, self._compile, loaded)
+        loaded.servable.load_seconds["compile"] = perf_counter() - started
         loaded.servable.use(compilation.predictor, compilation.report, inline_rows=inline_rows)
 
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
@@ -107,18 +118,20 @@ class Loader:
         predictor: SklearnPredictor,
         inline_rows: int,
     ) -> Servable:
-        metrics = ServableMetrics(self.metrics, *wanted.id)
+        signature, baseline = predictor.signature, metadata.baseline
+        predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
+        metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
         batcher = Batcher(
             predictor.predict,
             batching=wanted.batching,
             inline_rows=inline_rows,
             executor=self.predicting,
             metrics=metrics,
-            shapes_vary=predictor.signature.columns is None,
+            shapes_vary=signature.columns is None,
         )
         return Servable(
             wanted.id,
-            signature=predictor.signature,
+            signature=signature,
             predictor=predictor,
             batcher=batcher,
             provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, loaded.library_warning),

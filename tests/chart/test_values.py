@@ -161,6 +161,8 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
     assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
     assert (settings.threads, settings.workers, settings.access_log, settings.compile) == (2, 2, True, "off")
+    assert (settings.records, settings.records_sample) == ("https://records.example.com/events", 0.5)
+    assert settings.records_redact == "age,region"
     assert settings.models == Path("/models")
     assert environment(render.one("Deployment", "volume"))["MODEL_MANAGER_MODELS"] == "/artifacts/shared"
 

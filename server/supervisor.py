@@ -26,6 +26,8 @@ from server.settings import Settings
 from server.telemetry.instruments import Family
 from server.telemetry.logs import configure_logging
 from server.telemetry.merge import merge
+from server.telemetry.records import RecordStream
+from server.telemetry.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ def run(settings: Settings) -> int:
     Raises StartRefused like a single process does.
     """
     check_folder(settings)
+    _check_telemetry(settings)
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.host, settings.admin_port, "admin_port") as admin,
@@ -55,6 +58,14 @@ def run(settings: Settings) -> int:
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
         return runner.run(Supervisor(settings, api, Path(folder)).run(admin))
+
+
+def _check_telemetry(settings: Settings) -> None:
+    """Refuse once, before any worker starts, what each of them would refuse. Raises StartRefused."""
+    RecordStream.from_settings(settings)
+    tracing = start_tracing()
+    if tracing is not None:
+        tracing.shutdown(0)
 
 
 class Supervisor:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ class EventReceiver:
     While `gate` is shut a request waits for its answer; `status` is what it gets. `answered` counts all of them.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.status = 204
@@ -27,11 +28,13 @@ class EventReceiver:
         self.connections = self.waiting = self.answered = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = False  # closing waits for them
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._open: list[Any] = []
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/events"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}/events"
 
     def events(self) -> list[dict[str, Any]]:
         """Every event that arrived, in order."""
@@ -92,9 +95,9 @@ def _handler(receiver: EventReceiver) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def event_receiver(port: int = 0) -> Iterator[EventReceiver]:
+def event_receiver(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[EventReceiver]:
     """A receiver while the body runs, on any free port or on one that was used before."""
-    receiver = EventReceiver(port)
+    receiver = EventReceiver(port, tls)
     try:
         yield receiver
     finally:

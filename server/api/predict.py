@@ -52,6 +52,7 @@ class Predict:
         self._codec = codec
         self._observer = observer
         self._route = route
+        self._version_route = route.replace("{model}", "{model}/versions/{version}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that Starlette routed here, and remember its path if it names a model that exists."""
@@ -65,7 +66,9 @@ class Predict:
         """Serve one request; a client that leaves takes its rows out of the queue."""
         began = perf_counter()
         servable: Servable | None = None
-        seen = self._observer.begin(scope, self._route, began) if self._observer is not None else None
+        seen = None
+        if self._observer is not None:
+            seen = self._observer.begin(scope, self._route if version is None else self._version_route, began)
         try:
             check_content(scope["headers"], limit=self._limit)
             servable = self._registry.lease(model, version)
@@ -75,26 +78,26 @@ class Predict:
             request = codec.decode(body)
             decoded = perf_counter()
             if seen is not None:
-                seen.decoding, seen.decoded, seen.rows = decoding, decoded, len(request.rows)
+                seen.decoding, seen.decoded, seen.request = decoding, decoded, request
             answer = servable.predict(request, seen)
             results = await (_unless_gone(answer, receive) if servable.batcher.busy else answer)
             encoding = perf_counter()
             body = codec.encode(request, results)
             encoded = perf_counter()
         except (ClientGone, asyncio.CancelledError) as error:
-            self._failed(servable, CLIENT_GONE, began, seen)
+            self._failed(servable, CLIENT_GONE, began, seen, error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         except Exception as error:
-            response = problem(error, scope)
+            response = problem(error, scope, seen.trace if seen is not None else None)
             if servable is not None:
                 response.raw_headers.extend(servable.headers[1:])
-            self._failed(servable, response.status_code, began, seen)
+            self._failed(servable, response.status_code, began, seen, error)
             await response(scope, receive, send)
         else:
             headers = [*servable.headers, (b"content-length", b"%d" % len(body))]
             if seen is not None:
-                seen.encoding, seen.encoded = encoding, encoded
+                seen.encoding, seen.encoded, seen.results = encoding, encoded, results
                 headers += seen.headers()
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
@@ -106,14 +109,16 @@ class Predict:
             if servable is not None:
                 servable.release()
 
-    def _failed(self, servable: Servable | None, code: int, began: float, seen: Observation | None) -> None:
+    def _failed(
+        self, servable: Servable | None, code: int, began: float, seen: Observation | None, error: BaseException
+    ) -> None:
         now = perf_counter()
         if servable is None:
             self._unrouted.labels(str(code)).inc()
         else:
             servable.metrics.failed(code, now - began)
         if seen is not None:
-            seen.ended(servable, code, now)
+            seen.ended(servable, code, now, error)
 
 
 async def _unless_gone(answer: asyncio.Future[Results], receive: Receive) -> Results:

@@ -7,10 +7,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from server.errors import PredictionFailed
 from server.signature import Array, Rows
+
+if TYPE_CHECKING:
+    from server.telemetry.spans import RequestTrace
 
 Results: TypeAlias = Mapping[str, Array]
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
@@ -19,9 +22,10 @@ Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
 class Watch:
     """What one request wants to know of its batch: filled in, in perf_counter seconds, before it is answered."""
 
-    __slots__ = ("batch_ended", "batch_started")
+    __slots__ = ("batch_ended", "batch_started", "trace")
 
-    def __init__(self) -> None:
+    def __init__(self, trace: "RequestTrace | None" = None) -> None:
+        self.trace = trace
         self.batch_started = 0.0
         self.batch_ended = 0.0
 

@@ -18,15 +18,18 @@ from server.serving.servable import Servable
 from server.settings import Settings
 from server.telemetry import catalogue
 from server.telemetry.instruments import Family, gauge
-from server.telemetry.live import LiveFamilies, LiveServable, LiveVersion, convergence_families
+from server.telemetry.live import LiveFamilies, LiveServable, LiveVersion, convergence_families, counted
 from server.telemetry.loop_lag import measure_loop_lag
 from server.telemetry.metrics import Metrics
 from server.telemetry.process_metrics import ProcessMetrics
+from server.telemetry.records import RecordStream
+from server.telemetry.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
 _LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
 
+_FLUSH_S = 2.0
 _VERSIONS_AT_ONCE = 50  # half a millisecond of a scrape
 
 
@@ -39,6 +42,8 @@ class System:
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.settings = settings
         self.metrics = metrics if metrics is not None else Metrics()
+        self.tracing = start_tracing()
+        self.records = RecordStream.from_settings(settings)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
         limit_native_threads()  # cheap batches run on this thread
@@ -55,6 +60,7 @@ class System:
             timeout_s=settings.timeout_ms / 1000,
             compile=settings.compile == "auto",
             stopped=lambda: self.registry.stopping,
+            tracing=self.tracing,
         )
         self.manager = Manager(
             Source(settings.models),
@@ -69,12 +75,14 @@ class System:
 
     @asynccontextmanager
     async def running(self, *, crashed: Callable[[BaseException], None] | None = None) -> AsyncIterator[None]:
-        """Converge while the body runs; on leaving stop converging, drain leases, close batchers, end the threads.
+        """Converge while the body runs; on leaving stop converging, drain leases, close batchers, flush telemetry.
 
         `crashed` is told when converging ended by itself, which only our own bug can cause: the process should go down,
         so that its probe fails, rather than serve a state nobody updates.
         """
         converging = asyncio.create_task(self.manager.run(), name="manager")
+        if self.records is not None:
+            self.records.start()
         lag = self.metrics.event_loop_lag.labels()
         measuring = asyncio.create_task(measure_loop_lag(lag), name="loop lag")
 
@@ -96,6 +104,16 @@ class System:
             await self.manager.drain()
             for executor in (self._predicting, self._compiling, self._loading):
                 executor.shutdown(wait=False, cancel_futures=True)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Hand over the records and spans that wait, for at most _FLUSH_S seconds each; the rest is dropped."""
+        closing = []
+        if self.records is not None:
+            closing.append(self.records.close)
+        if self.tracing is not None:
+            closing.append(self.tracing.shutdown)
+        await asyncio.gather(*(asyncio.to_thread(close, _FLUSH_S) for close in closing))
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""
@@ -122,12 +140,23 @@ class System:
             *convergence_families(self.manager.convergence),
             gauge(catalogue.READY, [((), float(not self.registry.waiting_for()))]),
             gauge(catalogue.BUILD_INFO, [((__version__,), 1)]),
+            *self._telemetry_families(),
             *await asyncio.to_thread(self._process_metrics.families),
         ]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
         return index_of(self.registry.snapshot)
+
+    def _telemetry_families(self) -> list[Family]:
+        families = []
+        if self.tracing is not None:
+            families.append(gauge(catalogue.SPANS_EXPORTED, [((), self.tracing.spans_exported)]))
+            families.append(counted(catalogue.SPANS_DROPPED, self.tracing.spans_dropped))
+        if self.records is not None:
+            outcomes = {name: getattr(self.records, name) for name in ("sent", "sampled_out", "dropped")}
+            families.append(counted(catalogue.PREDICTION_RECORDS, outcomes))
+        return families
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
         models = self.registry.snapshot.models

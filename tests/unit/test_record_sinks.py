@@ -4,7 +4,9 @@ import json
 import os
 import resource
 import socket
+import ssl
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -249,7 +251,22 @@ def test_a_receiver_that_is_down_or_speaks_no_http_is_said_to_be() -> None:
         thread.join()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_sent_anything(receiver: EventReceiver) -> None:
-    with pytest.raises(NotDelivered, match=r"(?i)ssl"):
-        HttpSink(receiver.url.replace("http:", "https:")).deliver([FIRST], 5)
-    assert receiver.bodies == []
+def test_tls_keeps_its_connection_and_sends_nothing_to_a_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=receiver"
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    subprocess.run([*make.split(), *files], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with event_receiver(tls=tls) as receiver:
+        with pytest.raises(NotDelivered, match=r"self.signed certificate"):
+            HttpSink(receiver.url).deliver([FIRST], 5)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        sink = HttpSink(receiver.url)
+        for event in (FIRST, SECOND, THIRD):
+            sink.deliver([event], 5)
+        sink.close()
+        assert [event["n"] for event in receiver.events()] == [1, 2, 3]
+        assert receiver.connections == 1

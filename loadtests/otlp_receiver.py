@@ -79,7 +79,8 @@ class OtlpReceiver:
         with self._arrived:
             while not predicate(list(self._spans)):
                 if not self._arrived.wait(deadline - time.monotonic()):
-                    raise AssertionError(f"not what was waited for after {timeout_s:g} s: {self._spans}")
+                    names = [span["name"] for span in self._spans]
+                    raise AssertionError(f"not what was waited for after {timeout_s:g} s: {names}")
             return list(self._spans)
 
     def receive(self, request: ExportTraceServiceRequest) -> None:
@@ -110,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take an export request at /v1/traces."""
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = self._body()
         if self.path != "/v1/traces":
             self._answer(404, "text/plain", b"spans are received at /v1/traces\n")
             return
@@ -125,6 +126,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", json.dumps(self.server.receiver.spans()).encode())
         else:
             self._answer(404, "text/plain", b"spans are shown at /spans\n")
+
+    def _body(self) -> bytes:
+        """The request's body; Envoy sends it in chunks."""
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", 0)))
+        chunks: list[bytes] = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)

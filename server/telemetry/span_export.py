@@ -141,7 +141,7 @@ class _CountingExporter(SpanExporter):
     def shutdown(self) -> None:
         """End the real exporter."""
         self._exporter.shutdown()
-        self._said.release()
+        self._said.restore()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is kept here."""
@@ -161,7 +161,7 @@ class _ExporterLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.first = self.first or record.getMessage()
 
-    def release(self) -> None:
+    def restore(self) -> None:
         """Let the exporters log as they would."""
         self._logger.removeHandler(self)
         self._logger.propagate = True

@@ -74,6 +74,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_dead_collector_costs_the_count_and_one_line(
     environ: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, protocol: str
 ) -> None:
+    environ.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")  # time for one more try, of which the exporter says why
     tracing = start(environ, free_port(), protocol)
     for lost in (8, 16, 24):
         record(tracing, 8)

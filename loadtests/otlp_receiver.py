@@ -5,9 +5,9 @@ listens in one JSON line on standard error.
 """
 
 import argparse
-import contextlib
 import gzip
 import json
+import signal
 import sys
 import threading
 import time
@@ -199,8 +199,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with OtlpReceiver(arguments.port, arguments.grpc_port) as receiver:
         print(json.dumps({"api": receiver.http_endpoint, "grpc": receiver.grpc_endpoint}), file=sys.stderr, flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        stopped = threading.Event()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, lambda signum, frame: stopped.set())
+        stopped.wait()
 
 
 if __name__ == "__main__":

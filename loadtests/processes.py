@@ -106,11 +106,20 @@ def stop_when_told() -> None:
 
 
 @contextmanager
-def server(name: str, command: Sequence[str], *, core: int | None, folder: Path) -> Iterator[Server]:
+def server(
+    name: str,
+    command: Sequence[str],
+    *,
+    core: int | None,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Run a server while the body runs; its log is `<folder>/<name>.log`. Raises ProcessFailed."""
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as stderr:
-        process = subprocess.Popen(pinned(command, core), stderr=stderr, cwd=ROOT, env=clean_environment())
+        process = subprocess.Popen(
+            pinned(command, core), stderr=stderr, cwd=ROOT, env=clean_environment() | dict(environment)
+        )
     try:
         running = Server(name, process, log)
         yield running
@@ -123,15 +132,22 @@ def server(name: str, command: Sequence[str], *, core: int | None, folder: Path)
 
 @contextmanager
 def model_manager(
-    name: str, models: Path, *, core: int | None, folder: Path, flags: Sequence[str] = ()
+    name: str,
+    models: Path,
+    *,
+    core: int | None,
+    folder: Path,
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("server", "serve"),
 ) -> Iterator[Server]:
     """Serve a folder of models on free ports of the loopback, with default settings but for `flags`.
 
     Waits until it is ready, and every version is as fast as it will be. Raises ProcessFailed.
     """
     where = ["--models", str(models), "--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"]
-    command = [sys.executable, "-m", "server", "serve", *where, *flags]
-    with server(name, command, core=core, folder=folder) as running:
+    command = [sys.executable, "-m", *program, *where, *flags]
+    with server(name, command, core=core, folder=folder, environment=environment) as running:
         running.wait_for(lambda: _is_ready(running.addresses["admin"]), "to be ready")
         if "off" not in flags:  # --compile off
             running.wait_for(lambda: _is_settled(running.api), "to end its search for faster forms")
@@ -140,7 +156,7 @@ def model_manager(
 
 def clean_environment() -> dict[str, str]:
     """The environment less what configures a server: defaults are what is measured."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MODEL_MANAGER_", "OTEL_"))}
 
 
 def ask(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:

@@ -21,6 +21,7 @@ from server.errors import StartRefused
 from server.repository.mounts import subpath_warning
 from server.serving.system import System
 from server.settings import Settings
+from server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, metrics: Metrics | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after a graceful stop, 1 when the manager crashed.
 
-    Raises StartRefused when the folder cannot be read or a port cannot be bound.
+    `metrics`: what counts and times, if it is to be another than the usual. Raises StartRefused when the folder cannot be
+    read or a port cannot be bound.
     """
     check_folder(settings)
     with (
@@ -46,7 +48,7 @@ def run(settings: Settings) -> int:
         bind(settings.host, settings.admin_port, "admin_port") as admin,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(serve(System(settings), api, admin))
+        return runner.run(serve(System(settings, metrics), api, admin))
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:

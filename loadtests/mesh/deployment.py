@@ -33,8 +33,8 @@ class Release:
         self.sets: dict[str, str] = {}
         self.documents = render(self.sets)
         self.pods: dict[str, list[Server]] = {track: [] for track in read_subsets(self.documents)}
+        self.artifacts = artifacts
         self._render = render
-        self._artifacts = artifacts
         self._folder = folder
         self._stack = stack
         self._started = 0
@@ -55,13 +55,17 @@ class Release:
         self.documents = self._render(self.sets)
         self.proxy.route(route_configuration(read_routing(self.documents)))
 
+    def mount(self, pod: str) -> Path:
+        """The folder of models that a pod of this name has."""
+        return self._folder / pod
+
     def start(self, track: str) -> Server:
         """Start a pod; it gets traffic once it is ready and published. Raises ProcessFailed."""
         self._started += 1
         name = f"{track}-{self._started}"
-        mount = self._folder / name
-        shutil.copytree(self._artifacts, mount)
-        (mount / "models.yaml").write_text(self._of_track("ConfigMap", track)["data"]["models.yaml"])
+        mount = self.mount(name)
+        shutil.copytree(self.artifacts, mount)
+        (mount / "models.yaml").write_text(_of_track(self.documents, "ConfigMap", track)["data"]["models.yaml"])
         flags = ["--models", str(mount), "--host", "127.0.0.1", "--port", "0", "--admin-port", "0"]
         pod = self._stack.enter_context(
             server(
@@ -69,7 +73,7 @@ class Release:
                 [sys.executable, "-m", "server", "serve", *flags],
                 core=None,
                 folder=self._folder,
-                environment=_environment(self._of_track("Deployment", track)),
+                environment=environment(self.documents, track),
             )
         )
         self.pods[track].append(pod)
@@ -98,15 +102,6 @@ class Release:
             self.scale(track, len(self.pods[track]) + 1)
             self.stop(track, pod)
 
-    def _of_track(self, kind: str, track: str) -> Mapping[str, Any]:
-        labels = read_subsets(self.documents)[track]
-        (found,) = [
-            each
-            for each in self.documents
-            if each["kind"] == kind and labels.items() <= each["metadata"]["labels"].items()
-        ]
-        return found
-
 
 @contextmanager
 def release(render: Render, folder: Path, *, replicas: int = 1) -> Iterator[Release]:
@@ -129,6 +124,18 @@ def release(render: Render, folder: Path, *, replicas: int = 1) -> Iterator[Rele
         yield deployed
 
 
-def _environment(deployment: Mapping[str, Any]) -> dict[str, str]:
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+def weights(canary: int) -> dict[str, str]:
+    """The values of one step: so many percent for the canary, the rest for stable."""
+    return {"tracks.canary.weight": str(canary), "tracks.stable.weight": str(100 - canary)}
+
+
+def environment(documents: Documents, track: str) -> dict[str, str]:
+    """The variables of a track's server."""
+    (container,) = _of_track(documents, "Deployment", track)["spec"]["template"]["spec"]["containers"]
     return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def _of_track(documents: Documents, kind: str, track: str) -> Mapping[str, Any]:
+    labels = read_subsets(documents)[track].items()
+    (found,) = [each for each in documents if each["kind"] == kind and labels <= each["metadata"]["labels"].items()]
+    return found

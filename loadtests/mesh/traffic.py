@@ -13,10 +13,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import uvloop
+from scipy.stats import binom
 
 from loadtests.processes import ProcessFailed
 
 CONNECTIONS: Final = 16
+CONFIDENCE: Final = 0.999
 _ANSWER_S: Final = 10.0
 _PATIENCE_S: Final = 60.0
 _PAUSE_S: Final = 0.005
@@ -42,7 +44,12 @@ class Question:
 
     def request(self, headers: Mapping[str, str]) -> bytes:
         """The bytes of one request."""
-        every = {"host": self.host, "content-type": "application/json", "content-length": str(len(self.body)), **headers}
+        every = {
+            "host": self.host,
+            "content-type": "application/json",
+            "content-length": str(len(self.body)),
+            **headers,
+        }
         lines = [f"POST {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in every.items()), "", ""]
         return "\r\n".join(lines).encode() + self.body
 
@@ -116,8 +123,16 @@ class Traffic:
             return False
         version = headers.get("x-model-version", "")
         right = status == 200 and self._question.answers.get(version) == body
-        self.asked.append(Asked(sent, version, "" if right else f"{status} of version {version or '?'}: {body[:200]!r}"))
+        self.asked.append(
+            Asked(sent, version, "" if right else f"{status} of version {version or '?'}: {body[:200]!r}")
+        )
         return headers.get("connection") != "close"
+
+
+def bounds(requests: int, share: float) -> tuple[int, int]:
+    """The fewest and the most of so many requests that a track of this share gets, but for one run in a thousand."""
+    low, high = binom.interval(CONFIDENCE, requests, share)
+    return int(low), int(high)
 
 
 def _head(text: bytes) -> tuple[int, dict[str, str]]:

@@ -21,3 +21,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     with release(render, tmp_path_factory.mktemp("release"), replicas=2) as running:
         yield running
 
+
+@pytest.fixture
+def helm4() -> Helm:
+    """The newest Helm."""
+    return Helm(parts.helm(4))

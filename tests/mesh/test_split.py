@@ -1,19 +1,25 @@
 """The split is measured: what the rendered VirtualService says is what ten thousand requests get."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
+import httpx
 import pytest
-from scipy.stats import binom
 
-from loadtests.mesh.deployment import TRACKS, Release
-from loadtests.mesh.traffic import Asked, traffic
+from loadtests.mesh.deployment import TRACKS, VALUES, Release, environment, weights
+from loadtests.mesh.envoy import envoy
+from loadtests.mesh.traffic import Asked, bounds, traffic
+from loadtests.mesh.virtual_service import read_routing, route_configuration
+from loadtests.processes import ask
+from tests.chart.chart import Helm
+from tests.live import live_server, wait_until
+from tests.models import dump, put
+from tests.slow_model import SlowRegressor
 
 REQUESTS = 10_000
-
-
-def weights(canary: int) -> dict[str, str]:
-    return {"tracks.canary.weight": str(canary), "tracks.stable.weight": str(100 - canary)}
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
 
 def tracks(asked: Sequence[Asked]) -> Counter[str]:
@@ -30,7 +36,7 @@ def test_ninety_to_ten_is_ninety_to_ten(deployed: Release) -> None:
     deployed.upgrade(weights(10))
     with traffic(deployed.proxy.api, deployed.question) as load:
         answered = tracks(load.take(REQUESTS))
-    low, high = binom.interval(0.999, REQUESTS, 0.10)
+    low, high = bounds(REQUESTS, 0.10)
     assert answered.keys() == {"stable", "canary"}
     assert low <= answered["canary"] <= high
     assert answered.total() == REQUESTS
@@ -61,7 +67,7 @@ def test_weights_change_under_load_without_a_failed_request(deployed: Release) -
         for canary in (0, 50, 100, 5, 0):
             deployed.upgrade(weights(canary))
             answered = tracks(load.take(1000))
-            low, high = binom.interval(0.999, 1000, canary / 100)
+            low, high = bounds(1000, canary / 100)
             assert low <= answered["canary"] <= high
     assert tracks(load.asked).keys() == {"stable", "canary"}
 
@@ -121,19 +127,21 @@ def test_a_mirror_gets_copies_whose_answers_nobody_sees(deployed: Release) -> No
 
 def test_a_pod_gets_no_request_before_it_is_ready(deployed: Release) -> None:
     deployed.upgrade(weights(50))
-    artifact = deployed.artifacts / "iris-2.joblib"
+    artifacts = {path.name: path.read_bytes() for path in deployed.artifacts.glob("*.joblib")}
     with traffic(deployed.proxy.api, deployed.question) as load:
-        content = artifact.read_bytes()
-        artifact.unlink()
+        for name in artifacts:
+            (deployed.artifacts / name).unlink()
         try:
             late = deployed.start("canary")
         finally:
-            artifact.write_bytes(content)
+            for name, content in artifacts.items():
+                (deployed.artifacts / name).write_bytes(content)
         deployed.publish("canary")
         load.take(500)
         assert not late.is_ready()
         assert ask(f"{late.api}{deployed.question.path}", deployed.question.body).status == 503
-        (deployed.mount(late) / artifact.name).write_bytes(content)
+        for name, content in artifacts.items():
+            (deployed.mount(late.name) / name).write_bytes(content)
         late.wait_for(late.is_ready, "to be ready")
         deployed.publish("canary")
         load.take(500)
@@ -141,8 +149,27 @@ def test_a_pod_gets_no_request_before_it_is_ready(deployed: Release) -> None:
     assert tracks(load.asked).keys() == {"stable", "canary"}
 
 
-def test_the_server_gives_up_before_the_route_does(deployed: Release) -> None:
+def test_the_server_gives_up_before_the_route_does(helm4: Helm, tmp_path: Path) -> None:
     """So that the caller reads why, and nobody asks another pod for what is merely slow."""
-    for route in read_routing(deployed.documents).http:
-        for deployment in (each for each in deployed.documents if each["kind"] == "Deployment"):
-            assert route.timeout > int(environment(dict(deployment))["MODEL_MANAGER_TIMEOUT_MS"]) / 1000
+    sets = {"settings.timeoutMs": "300", "route.timeout": "1s"}
+    documents = helm4.template(file=VALUES, sets=sets).documents
+    routing = read_routing(documents)
+    held = SlowRegressor(str(tmp_path / "gate"), str(tmp_path / "announcement")).fit([[0.0], [1.0]], [0.0, 1.0])
+    held.open()
+    put(tmp_path / "models", "held", "1", dump(held))
+    with (
+        live_server(
+            tmp_path / "models", timeout_ms=environment(documents, "stable")["MODEL_MANAGER_TIMEOUT_MS"]
+        ) as server,
+        envoy(["stable", "canary"], route_configuration(routing), folder=tmp_path) as proxy,
+    ):
+        held.shut()
+        proxy.endpoints("stable", [str(server.api.base_url)])
+        answer = httpx.post(
+            f"{proxy.api}/v1/models/held:predict", json={"instances": [[1.0]]}, headers={"host": routing.hosts[0]}
+        )
+        assert answer.status_code == 504
+        assert answer.json()["error"]
+        assert answer.headers["x-model-version"] == "1"
+        assert server.metric("model_manager_requests_total", code="504") == 1
+        held.open()

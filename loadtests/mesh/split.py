@@ -24,7 +24,14 @@ from tests.chart.chart import Helm, Refused
 from tests.parts import Unobtainable, fetch_helm
 
 RESULTS: Final = ROOT / "loadtests" / "results"
-WALK: Final = (("added", 0), ("first step", 5), ("second step", 25), ("half", 50), ("promoted", 100), ("rolled back", 0))
+WALK: Final = (
+    ("added", 0),
+    ("first step", 5),
+    ("second step", 25),
+    ("half", 50),
+    ("promoted", 100),
+    ("rolled back", 0),
+)
 SLICE_S: Final = 0.25
 
 

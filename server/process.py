@@ -106,7 +106,7 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
         crash.append(error)
         stop()
 
-    api = _Server(_config(create_app(system, crashed=crashed), system.settings, access_log=system.settings.access_log))
+    api = _Server(_config(create_app(system, crashed=crashed), system.settings))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, interrupt)
@@ -128,7 +128,7 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
 
 def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """The server of the admin port; its lifecycle is the caller's."""
-    return _Server(_config(app, settings, access_log=False))
+    return _Server(_config(app, settings))
 
 
 def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
@@ -136,7 +136,7 @@ def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> No
     logger.info("serving %s", settings.models, extra={"api": _address(api), "admin": _address(admin)})
 
 
-def _config(app: ASGIApp, settings: Settings, *, access_log: bool) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
@@ -144,7 +144,7 @@ def _config(app: ASGIApp, settings: Settings, *, access_log: bool) -> uvicorn.Co
         ws="none",
         lifespan="auto",
         log_config=None,
-        access_log=access_log,
+        access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_s,

@@ -39,8 +39,8 @@ class _Server(uvicorn.Server):
 def run(settings: Settings, metrics: Metrics | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after a graceful stop, 1 when the manager crashed.
 
-    `metrics`: what counts and times, if it is to be another than the usual. Raises StartRefused when the folder cannot be
-    read or a port cannot be bound.
+    `metrics`: what counts and times, if it is to be another than the usual. Raises StartRefused when the folder cannot
+    be read or a port cannot be bound.
     """
     check_folder(settings)
     with (

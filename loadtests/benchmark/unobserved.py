@@ -45,10 +45,8 @@ class Uncounted(Metrics):
 
 def main() -> int:
     """Serve until SIGTERM."""
-    flags = {
-        flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(*[iter(sys.argv[1:])] * 2, strict=True)
-    }
-    settings = Settings(**flags)  # type: ignore[arg-type]
+    names, values = sys.argv[1::2], sys.argv[2::2]
+    settings = Settings(**dict(zip((name[2:].replace("-", "_") for name in names), values, strict=True)))
     configure_logging(form=settings.log_format, level=settings.log_level)
     return process.run(settings, Uncounted())
 

@@ -6,6 +6,7 @@ blind for a few percent.
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from server import process
 from server.settings import Settings
@@ -46,7 +47,8 @@ class Uncounted(Metrics):
 def main() -> int:
     """Serve until SIGTERM."""
     names, values = sys.argv[1::2], sys.argv[2::2]
-    settings = Settings(**dict(zip((name[2:].replace("-", "_") for name in names), values, strict=True)))
+    given: dict[str, Any] = dict(zip((name[2:].replace("-", "_") for name in names), values, strict=True))
+    settings = Settings(**given)
     configure_logging(form=settings.log_format, level=settings.log_level)
     return process.run(settings, Uncounted())
 

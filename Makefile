@@ -11,7 +11,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test e2e check format bench budget loadtest image sbom lock clean
+.PHONY: help serve samples test e2e check docs format bench budget loadtest image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the c
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
+
+docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made from the code
+	$(BIN)/python docs/metrics_page.py
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .

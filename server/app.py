@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server import __version__
 from server.api import problems
+from server.api.debug import Debug
 from server.api.dispatch import Dispatch, KnownPaths
 from server.api.health import Health
 from server.api.observation import Observer
@@ -26,6 +27,7 @@ from server.api.v2 import V2, Index
 from server.errors import ModelManagerError
 from server.repository.wanted import NAME_PATTERN
 from server.serving.index import IndexRow
+from server.serving.inspection import Inspection, Topic
 from server.serving.system import System
 from server.telemetry.instruments import Family
 
@@ -106,10 +108,14 @@ class Pod(Protocol):
         """Every known version and its state."""
         ...
 
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What each process is doing now."""
+        ...
+
 
 def create_admin_app(pod: Pod) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
-    health, index = Health(pod.waiting_for), Index(pod.index)
+    health, index, debug = Health(pod.waiting_for), Index(pod.index), Debug(pod.inspect)
     return Starlette(
         routes=[
             Route("/", _describe_admin),
@@ -117,6 +123,10 @@ def create_admin_app(pod: Pod) -> Starlette:
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/debug/tasks", debug.tasks),
+            Route("/debug/queues", debug.queues),
+            Route("/debug/batches", debug.batches),
+            Route("/debug/profile", debug.profile),
         ],
         middleware=[Middleware(AcceptTrailingSlash)],
         exception_handlers=_ERROR_HANDLERS,
@@ -153,6 +163,7 @@ class Root:
 
 async def _describe_admin(request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
     return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
 
 

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from server import __version__, process, supervisor
 from server.errors import ConfigurationError
+from server.rollout.command import canary
 from server.settings import Settings, shown_default
 from server.telemetry.logs import configure_logging
 
@@ -20,6 +21,8 @@ from server.telemetry.logs import configure_logging
 def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
 
+
+cli.add_command(canary)
 
 _METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
 """What an option's value is called in the help, by type or by name; otherwise it is a number."""

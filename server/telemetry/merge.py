@@ -4,10 +4,11 @@ In the flow: each worker hands over its families as plain values → **merge** i
 """
 
 from collections.abc import Callable, Iterable
+from operator import add
 
 from server.telemetry.instruments import Exemplar, Family, Series
 
-_COMBINE: dict[str, Callable[[float, float], float]] = {"sum": float.__add__, "max": max, "min": min}
+_COMBINE: dict[str, Callable[[float, float], float]] = {"sum": add, "max": max, "min": min}
 
 
 def merge(processes: Iterable[Iterable[Family]]) -> list[Family]:
@@ -28,7 +29,7 @@ def merge(processes: Iterable[Iterable[Family]]) -> list[Family]:
                     known[key] = series
                     whole.series.append(series)
                 else:
-                    total.value = combine(float(total.value), float(series.value))
+                    total.value = combine(total.value, series.value)
                     _add_buckets(total, series)
     return list(merged.values())
 

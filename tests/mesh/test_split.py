@@ -1,6 +1,9 @@
 """The split is measured: what the rendered VirtualService says is what ten thousand requests get."""
 
+import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +16,9 @@ from loadtests.mesh.envoy import envoy
 from loadtests.mesh.traffic import Asked, bounds, traffic
 from loadtests.mesh.virtual_service import read_routing, route_configuration
 from loadtests.processes import ask
+from tests import parts
 from tests.chart.chart import Helm
+from tests.conftest import ROOT
 from tests.live import live_server, wait_until
 from tests.models import dump, put
 from tests.slow_model import SlowRegressor
@@ -112,17 +117,19 @@ def test_a_pod_that_refuses_connections_costs_no_request(deployed: Release) -> N
 def test_a_mirror_gets_copies_whose_answers_nobody_sees(deployed: Release) -> None:
     def predicted() -> float:
         said = (ask(f"{pod.addresses['admin']}/metrics").body.decode() for pod in deployed.pods["canary"])
-        counts = re.findall(r'^model_manager_requests_total\{code="200".*\} (.*)$', "\n".join(said), re.MULTILINE)
+        counts = re.findall(r'^model_manager_requests_total\{.*code="200".*\} (.*)$', "\n".join(said), re.MULTILINE)
         return sum(map(float, counts))
 
     deployed.upgrade(weights(0))
     before = predicted()
     deployed.upgrade({"route.mirror.track": "canary"})
-    with traffic(deployed.proxy.api, deployed.question) as load:
-        load.take(500)
-    assert tracks(load.asked).keys() == {"stable"}
-    wait_until(lambda: predicted() == before + len(load.asked), "a copy of every request")
-    deployed.upgrade({"route.mirror.track": ""})
+    try:
+        with traffic(deployed.proxy.api, deployed.question) as load:
+            load.take(500)
+        assert tracks(load.asked).keys() == {"stable"}
+        wait_until(lambda: predicted() == before + len(load.asked), "a copy of every request")
+    finally:
+        deployed.upgrade({"route.mirror.track": ""})
 
 
 def test_a_pod_gets_no_request_before_it_is_ready(deployed: Release) -> None:
@@ -173,3 +180,17 @@ def test_the_server_gives_up_before_the_route_does(helm4: Helm, tmp_path: Path) 
         assert answer.headers["x-model-version"] == "1"
         assert server.metric("model_manager_requests_total", code="504") == 1
         held.open()
+
+
+def test_the_command_walks_the_whole_way_and_draws_it(tmp_path: Path) -> None:
+    parts.module("matplotlib")
+    figures, picture = tmp_path / "split.json", tmp_path / "split.png"
+    command = ["loadtests/split", "--requests", "500", "--json", str(figures), "--plot", str(picture)]
+    ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(figures.read_text())
+    assert [step["weight"] for step in document["steps"]] == [0, 5, 25, 50, 100, 0]
+    assert sum(each["failed"] for each in document["slices"]) == 0
+    assert sum(each["requests"] for each in document["slices"]) > 6 * 500
+    assert "promoted" in ran.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -110,13 +110,17 @@ def main(requests: int, json_path: str | None, plot_path: Path | None) -> None:
     stop_when_told()
     try:
         document, steps = _run(requests, console)
-    except (ProcessFailed, PackageRefused, NotUnderstood, Refused, Unobtainable, ImportError) as error:
+    except (ProcessFailed, PackageRefused, NotUnderstood, Refused, Unobtainable) as error:
         raise click.ClickException(str(error)) from None
     console.print(_table(steps))
     _write(document, json_path or str(RESULTS / "split.json"), console)
     picture = plot_path or RESULTS / "split.png"
-    plot.draw(document, _caption(document), picture)
-    console.print(f"picture: {picture}", highlight=False)
+    try:
+        plot.draw(document, _caption(document), picture)
+    except ImportError:
+        console.print("no picture: matplotlib is not installed; `make split` installs it", highlight=False)
+    else:
+        console.print(f"picture: {picture}", highlight=False)
     sys.exit(not all(step.held for step in steps))
 
 

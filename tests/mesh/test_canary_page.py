@@ -46,6 +46,11 @@ def rendered(helm: Helm, steps: list[list[str]]) -> list[Render]:
     return renders
 
 
+def is_shift(step: list[str]) -> bool:
+    """Whether a step sets the weights of both tracks, and nothing else."""
+    return [word.partition("=")[0] for word in step[1::2]] == ["tracks.canary.weight", "tracks.stable.weight"]
+
+
 def weights(render: Render) -> dict[str, int]:
     return read_routing(render.documents).http[-1].weights
 
@@ -69,14 +74,18 @@ def test_the_way_is_the_one_that_the_page_says(way: list[Render]) -> None:
     ]
 
 
-def test_a_step_that_changes_weights_changes_nothing_but_the_route(way: list[Render]) -> None:
-    shifted = 0
-    for before, after in pairwise(way):
-        if weights(before).keys() == weights(after).keys() and weights(before) != weights(after):
-            changed = [old["kind"] for old, new in zip(before.documents, after.documents, strict=True) if old != new]
-            assert changed == ["VirtualService"]
-            shifted += 1
-    assert shifted == 5
+@pytest.mark.parametrize(
+    ("routing", "route"),
+    [([], "VirtualService"), (["--set=routing=gatewayAPI,gatewayAPI.parentRefs[0].name=public"], "HTTPRoute")],
+)
+def test_a_step_that_changes_weights_changes_nothing_but_the_route(helm4: Helm, routing: list[str], route: str) -> None:
+    install, *upgrades = steps("A canary, step by step", "Add a track at weight 0", "Give it a share", "Promote")
+    way = rendered(helm4, [install + routing, *upgrades])
+    shifts = [pair for pair, step in zip(pairwise(way), upgrades, strict=True) if is_shift(step)]
+    assert len(shifts) == 5
+    for before, after in shifts:
+        documents = zip(before.documents, after.documents, strict=True)
+        assert [old["kind"] for old, new in documents if old != new] == [route]
 
 
 def test_pods_change_only_where_the_page_says_so(way: list[Render]) -> None:

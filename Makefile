@@ -11,7 +11,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test e2e check format bench budget loadtest image sbom lock clean
+.PHONY: help serve samples test e2e check docs format bench budget loadtest split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the c
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
 
+docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made from the code
+	$(BIN)/python docs/metrics_page.py
+
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -50,6 +53,9 @@ budget: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure where the microsecond
 
 loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
 	$(BIN)/python loadtests/run $(LOADTEST)
+
+split: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Measure a canary's share at every step, through a real Envoy
+	$(BIN)/python loadtests/split $(SPLIT)
 
 image: build/pip.conf  ## Build the container image; docs/image.md names the settings
 	$(CONTAINERS) build $(BUILD) --tag $(IMAGE) .

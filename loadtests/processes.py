@@ -41,19 +41,13 @@ class Answer:
     body: bytes
 
 
-class Server:
-    """A running server process. `addresses` is what it said of itself: "api", and "admin" if it has one."""
+class Process:
+    """A running process, and the file that it writes its log to."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.name = name
         self._process = process
         self._log = log
-        self.addresses: dict[str, str] = self.wait_for(self._announced, "to listen")
-
-    @property
-    def api(self) -> str:
-        """The address that requests are sent to."""
-        return self.addresses["api"]
 
     def wait_for(self, condition: Callable[[], T | None], what: str) -> T:
         """Return the first value of `condition` that is true. Raises ProcessFailed."""
@@ -87,6 +81,30 @@ class Server:
         self._process.kill()
         self._process.wait()
 
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        return "".join(f"\n  {line}" for line in lines)
+
+
+class Server(Process):
+    """A running server process. `addresses` is what it said of itself: "api", and "admin" if it has one."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        super().__init__(name, process, log)
+        self.addresses: dict[str, str] = self.wait_for(self._announced, "to listen")
+
+    @property
+    def api(self) -> str:
+        """The address that requests are sent to."""
+        return self.addresses["api"]
+
+    def is_ready(self) -> bool:
+        """Whether the readiness probe says yes; a server that does not answer it is not ready."""
+        try:
+            return ask(f"{self.addresses['admin']}/v2/health/ready").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
     def _announced(self) -> dict[str, str] | None:
         for line in self._log.read_text(errors="replace").splitlines():
             if line.startswith("{") and line.endswith("}"):
@@ -95,10 +113,6 @@ class Server:
                     return {key: said[key] for key in ("api", "admin") if key in said}
         return None
 
-    def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-        return "".join(f"\n  {line}" for line in lines)
-
 
 def stop_when_told() -> None:
     """Take SIGTERM for an exit, so that what was started is stopped on the way out."""
@@ -106,11 +120,19 @@ def stop_when_told() -> None:
 
 
 @contextmanager
-def server(name: str, command: Sequence[str], *, core: int | None, folder: Path) -> Iterator[Server]:
+def server(
+    name: str,
+    command: Sequence[str],
+    *,
+    core: int | None,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Run a server while the body runs; its log is `<folder>/<name>.log`. Raises ProcessFailed."""
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as stderr:
-        process = subprocess.Popen(pinned(command, core), stderr=stderr, cwd=ROOT, env=clean_environment())
+        variables = clean_environment() | dict(environment or {})
+        process = subprocess.Popen(pinned(command, core), stderr=stderr, cwd=ROOT, env=variables)
     try:
         running = Server(name, process, log)
         yield running
@@ -122,22 +144,32 @@ def server(name: str, command: Sequence[str], *, core: int | None, folder: Path)
 
 
 @contextmanager
-def model_manager(name: str, models: Path, *, core: int | None, folder: Path) -> Iterator[Server]:
-    """Serve a folder of models with default settings, on free ports of the loopback.
+def model_manager(
+    name: str,
+    models: Path,
+    *,
+    core: int | None,
+    folder: Path,
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("server", "serve"),
+) -> Iterator[Server]:
+    """Serve a folder of models on free ports of the loopback, with default settings but for `flags`.
 
     Waits until it is ready, and every version is as fast as it will be. Raises ProcessFailed.
     """
-    flags = ["--models", str(models), "--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"]
-    command = [sys.executable, "-m", "server", "serve", *flags]
-    with server(name, command, core=core, folder=folder) as running:
-        running.wait_for(lambda: _is_ready(running.addresses["admin"]), "to be ready")
-        running.wait_for(lambda: _is_settled(running.api), "to end its search for faster forms")
+    where = ["--models", str(models), "--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"]
+    command = [sys.executable, "-m", *program, *where, *flags]
+    with server(name, command, core=core, folder=folder, environment=environment) as running:
+        running.wait_for(running.is_ready, "to be ready")
+        if "off" not in flags:  # --compile off
+            running.wait_for(lambda: _is_settled(running.api), "to end its search for faster forms")
         yield running
 
 
 def clean_environment() -> dict[str, str]:
     """The environment less what configures a server: defaults are what is measured."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MODEL_MANAGER_", "OTEL_"))}
 
 
 def ask(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
@@ -145,7 +177,8 @@ def ask(url: str, body: bytes | None = None, headers: Mapping[str, str] | None =
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=_ANSWER_S)
     try:
-        connection.request("GET" if body is None else "POST", parts.path, body, dict(headers or {}))
+        target = parts._replace(scheme="", netloc="").geturl()
+        connection.request("GET" if body is None else "POST", target, body, dict(headers or {}))
         response = connection.getresponse()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
@@ -165,10 +198,3 @@ def _is_settled(api: str) -> bool:
     rows = json.loads(ask(f"{api}/v2/repository/index", b"").body)
     said = [row.get("parameters", {}) for row in rows]
     return all(one.get("form") != "sklearn" or "not_compiled_because" in one for one in said)
-
-
-def _is_ready(admin: str) -> bool:
-    try:
-        return ask(f"{admin}/v2/health/ready").status == 200
-    except (OSError, http.client.HTTPException):
-        return False

@@ -3,15 +3,18 @@
 import gc
 import os
 import signal
+import sys
 
 
 def main() -> None:
     """Run the command `model-manager`.
 
-    A SIGTERM that comes before there is anything to drain ends the process with 0: in a container it is process 1, to
-    which the kernel delivers only signals that it handles. The collector rests meanwhile: imports leave no garbage.
+    A SIGTERM that comes before a server has anything to drain ends it with 0: in a container it is process 1, to which
+    the kernel delivers only signals that it handles. Any other command that is stopped has not succeeded. The collector
+    rests meanwhile: imports leave no garbage.
     """
-    signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
+    if sys.argv[1:2] == ["serve"]:
+        signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
     gc.disable()
     from server.cli import cli
 

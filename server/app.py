@@ -1,11 +1,10 @@
 """The table of contents: every route, middleware and error handler of the server, as literal lists."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -17,8 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server import __version__
 from server.api import problems
+from server.api.debug import Debug
 from server.api.dispatch import Dispatch, KnownPaths
 from server.api.health import Health
+from server.api.observation import Observer
 from server.api.predict import Predict
 from server.api.scrape import Scrape
 from server.api.v1 import V1
@@ -26,7 +27,9 @@ from server.api.v2 import V2, Index
 from server.errors import ModelManagerError
 from server.repository.wanted import NAME_PATTERN
 from server.serving.index import IndexRow
+from server.serving.inspection import Inspection, Topic
 from server.serving.system import System
+from server.telemetry.instruments import Family
 
 
 class NameConvertor(StringConvertor):
@@ -60,7 +63,9 @@ def create_app(system: System, *, crashed: Callable[[BaseException], None] | Non
 
     v1, v2, health, index = V1(system), V2(system), Health(system.waiting_for), Index(system.index)
     known = KnownPaths()
-    predict, infer = Predict(system, attrgetter("v1"), known), Predict(system, attrgetter("v2"), known)
+    observer = Observer.of(system)
+    predict = Predict(system, attrgetter("v1"), known, observer, "/v1/models/{model}:predict")
+    infer = Predict(system, attrgetter("v2"), known, observer, "/v2/models/{model}/infer")
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
@@ -95,7 +100,7 @@ class Pod(Protocol):
         """Why there should be no traffic; empty when there should."""
         ...
 
-    async def current_metrics(self) -> CollectorRegistry:
+    async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now."""
         ...
 
@@ -103,17 +108,25 @@ class Pod(Protocol):
         """Every known version and its state."""
         ...
 
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What each process is doing now."""
+        ...
+
 
 def create_admin_app(pod: Pod) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
-    health, index = Health(pod.waiting_for), Index(pod.index)
+    health, index, debug = Health(pod.waiting_for), Index(pod.index), Debug(pod.inspect)
     return Starlette(
         routes=[
             Route("/", _describe_admin),
-            Route("/metrics", Scrape(pod.current_metrics)),
+            Route("/metrics", Scrape(pod.current_metrics).metrics),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/debug/tasks", debug.tasks),
+            Route("/debug/queues", debug.queues),
+            Route("/debug/batches", debug.batches),
+            Route("/debug/profile", debug.profile),
         ],
         middleware=[Middleware(AcceptTrailingSlash)],
         exception_handlers=_ERROR_HANDLERS,
@@ -150,6 +163,7 @@ class Root:
 
 async def _describe_admin(request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
     return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
 
 

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from server import __version__, process, supervisor
 from server.errors import ConfigurationError
+from server.rollout.command import canary
 from server.settings import Settings, shown_default
 from server.telemetry.logs import configure_logging
 
@@ -21,7 +22,10 @@ def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
 
 
-_METAVARS: dict[object, str] = {Path: "FOLDER", str: "ADDRESS"}
+cli.add_command(canary)
+
+_METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
+"""What an option's value is called in the help, by type or by name; otherwise it is a number."""
 
 
 def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,7 +54,7 @@ def _option_details(name: str, field: FieldInfo) -> dict[str, Any]:
     if get_origin(field.annotation) is Literal:
         details["type"] = click.Choice(get_args(field.annotation))
     elif field.annotation is not bool:
-        details["metavar"] = _METAVARS.get(field.annotation, "N")
+        details["metavar"] = _METAVARS.get(name, _METAVARS.get(field.annotation, "N"))
     return details
 
 

@@ -13,6 +13,7 @@ ModelManagerError
 ├── DeadlineExceeded            the time allowed for the request has passed
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
+├── QueryFailed                 Prometheus cannot be asked, or refuses a query
 └── ConfigurationError          what the operator declared cannot be used
     ├── SourceUnreadable        the models folder is missing or cannot be read
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
@@ -94,6 +95,10 @@ class LoadFailed(ModelManagerError):
     def __init__(self, reason: LoadFailureReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class QueryFailed(ModelManagerError):
+    """Prometheus cannot be reached, does not answer as Prometheus does, or refuses a query."""
 
 
 class ConfigurationError(ModelManagerError):

@@ -21,6 +21,7 @@ from server.errors import StartRefused
 from server.repository.mounts import subpath_warning
 from server.serving.system import System
 from server.settings import Settings
+from server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, metrics: Metrics | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after a graceful stop, 1 when the manager crashed.
 
-    Raises StartRefused when the folder cannot be read or a port cannot be bound.
+    `metrics`: what counts and times, if it is to be another than the usual. Raises StartRefused when the folder cannot
+    be read or a port cannot be bound.
     """
     check_folder(settings)
     with (
@@ -46,7 +48,7 @@ def run(settings: Settings) -> int:
         bind(settings.host, settings.admin_port, "admin_port") as admin,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(serve(System(settings), api, admin))
+        return runner.run(serve(System(settings, metrics), api, admin))
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -106,7 +108,7 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
         crash.append(error)
         stop()
 
-    api = _Server(_config(create_app(system, crashed=crashed), system.settings, access_log=system.settings.access_log))
+    api = _Server(_config(create_app(system, crashed=crashed), system.settings))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, interrupt)
@@ -128,7 +130,7 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
 
 def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """The server of the admin port; its lifecycle is the caller's."""
-    return _Server(_config(app, settings, access_log=False))
+    return _Server(_config(app, settings))
 
 
 def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
@@ -136,7 +138,7 @@ def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> No
     logger.info("serving %s", settings.models, extra={"api": _address(api), "admin": _address(admin)})
 
 
-def _config(app: ASGIApp, settings: Settings, *, access_log: bool) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
@@ -144,7 +146,7 @@ def _config(app: ASGIApp, settings: Settings, *, access_log: bool) -> uvicorn.Co
         ws="none",
         lifespan="auto",
         log_config=None,
-        access_log=access_log,
+        access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_s,

@@ -1,5 +1,6 @@
 """Every setting of the server: the only reader of the environment. A flag, a variable and a documented line each."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.cpus import allowed_cpus
 
-DEFAULTS_SHOWN = {"threads": "the CPUs allowed"}
-"""Defaults that are found out at start, as help and documentation word them."""
+DEFAULTS_SHOWN = {"threads": "the CPUs allowed", "records": "none", "records_redact": "none"}
+"""Defaults that are found out at start or are empty, as help and documentation word them."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -32,7 +33,12 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field(default="console", description="Log for people or machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
-    access_log: bool = Field(default=False, description="Log a line for every request.")
+    log_requests: float = Field(
+        default=0, ge=0, le=1, description="Share of the prediction requests that get a line in the log; 1: all."
+    )
+    server_timing: bool = Field(
+        default=False, description="Say in the response header server-timing where the time of a prediction went."
+    )
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="Largest body; a larger one gets 413.")
     max_rows_per_request: int = Field(default=10_000, ge=1, description="Most rows in one request; more get 400.")
     timeout_ms: float = Field(default=5000, gt=0, description="Time allowed where the manifest sets none.")
@@ -48,6 +54,12 @@ class Settings(BaseSettings):
     )
     drain_timeout_s: float = Field(
         default=20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
+    )
+
+    records: str = Field(default="", description="URL (http, https) or file that prediction records go to.")
+    records_sample: float = Field(default=1, ge=0, le=1, description="Share of predictions that are recorded.")
+    records_redact: str = Field(
+        default="", description="Columns and outputs whose values are left out of records, separated by commas."
     )
 
     @field_validator("port", mode="before")
@@ -66,3 +78,16 @@ def shown_default(name: str) -> str:
         return "required"
     shown = DEFAULTS_SHOWN.get(name, str(field.default))
     return shown.lower() if isinstance(field.default, bool) else shown
+
+
+def tracing_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's standard variables ask for traces; what they say beyond that, its SDK reads itself.
+
+    An endpoint or an exporter turns tracing on; OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none turn it off.
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()
+    if exporter:
+        return exporter != "none"
+    return any(environ.get(name) for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))

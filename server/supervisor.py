@@ -12,25 +12,39 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
-from prometheus_client import CollectorRegistry
 
 from server.app import create_admin_app
 from server.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
 from server.serving.index import IndexRow, merge_indexes
+from server.serving.inspection import Inspection, Topic
 from server.serving.system import System
 from server.settings import Settings
+from server.telemetry.instruments import Family
 from server.telemetry.logs import configure_logging
-from server.telemetry.merge import Family, MergedCollector, merge, take
+from server.telemetry.merge import merge
+from server.telemetry.records import RecordStream
+from server.telemetry.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
 _REPORT_TIMEOUT_S = 5.0
 _RESTART_DELAY_S = 1.0
+
+
+class Question(msgspec.Struct):
+    """What the supervisor asks a worker: for a report, or to inspect a topic."""
+
+    topic: Topic | None = None
+    seconds: float = 0.0
 
 
 class Report(msgspec.Struct):
@@ -47,6 +61,7 @@ def run(settings: Settings) -> int:
     Raises StartRefused like a single process does.
     """
     check_folder(settings)
+    _check_telemetry(settings)
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.host, settings.admin_port, "admin_port") as admin,
@@ -54,6 +69,14 @@ def run(settings: Settings) -> int:
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
         return runner.run(Supervisor(settings, api, Path(folder)).run(admin))
+
+
+def _check_telemetry(settings: Settings) -> None:
+    """Refuse once, before any worker starts, what each of them would refuse. Raises StartRefused."""
+    RecordStream.from_settings(settings)
+    tracing = start_tracing()
+    if tracing is not None:
+        tracing.shutdown(0)
 
 
 class Supervisor:
@@ -109,29 +132,36 @@ class Supervisor:
             except TimeoutError:
                 pass
 
-    async def _ask(self) -> list[Report]:
-        """The reports of all workers that answer in time."""
-        answers = await asyncio.gather(*(_fetch(path) for path in self._reports), return_exceptions=True)
-        return [answer for answer in answers if isinstance(answer, Report)]
+    async def _ask(self, question: Question, kind: type[T]) -> list[T]:
+        """The answers of all workers that answer in time."""
+        asked = (_fetch(path, question, kind) for path in self._reports)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    async def _reported(self) -> list[Report]:
+        return await self._ask(Question(), Report)
 
     async def waiting_for(self) -> str:
         """Why there should be no traffic: the reasons of all workers; empty when all of them are ready."""
         if self._stopping.is_set():
             return "the server is stopping"
-        reports = await self._ask()
+        reports = await self._reported()
         if len(reports) < self._settings.workers:
             return f"{len(reports)} of {self._settings.workers} workers answer"
         return "; ".join(dict.fromkeys(report.waiting_for for report in reports if report.waiting_for))
 
     async def index(self) -> list[IndexRow]:
         """One view of every version: ready when it is ready in all workers."""
-        return merge_indexes([report.index for report in await self._ask()])
+        return merge_indexes([report.index for report in await self._reported()])
 
-    async def current_metrics(self) -> CollectorRegistry:
+    async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics."""
-        registry = CollectorRegistry()
-        registry.register(MergedCollector(merge(report.families for report in await self._ask())))
-        return registry
+        return merge(report.families for report in await self._reported())
+
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What each worker is doing now."""
+        found = await self._ask(Question(topic, seconds), list[Inspection])
+        return [inspection for inspections in found for inspection in inspections]
 
 
 async def _ended(worker: SpawnProcess) -> None:
@@ -146,11 +176,12 @@ async def _ended(worker: SpawnProcess) -> None:
     worker.join()
 
 
-async def _fetch(path: Path) -> Report:
-    async with asyncio.timeout(_REPORT_TIMEOUT_S):
+async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
+    async with asyncio.timeout(_REPORT_TIMEOUT_S + question.seconds):
         reader, writer = await asyncio.open_unix_connection(path)
         try:
-            return msgspec.msgpack.decode(await reader.read(), type=Report)
+            writer.write(msgspec.json.encode(question) + b"\n")
+            return msgspec.msgpack.decode(await reader.read(), type=kind)
         finally:
             writer.close()
 
@@ -165,7 +196,12 @@ def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
 
 async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
     async def report(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = Report(await system.waiting_for(), take(system.metrics_registry), await system.index())
+        question = msgspec.json.decode(await reader.readline(), type=Question)
+        said: Report | list[Inspection]
+        if question.topic is None:
+            said = Report(await system.waiting_for(), list(await system.current_metrics()), await system.index())
+        else:
+            said = await system.inspect(question.topic, question.seconds)
         writer.write(msgspec.msgpack.encode(said))
         await writer.drain()
         writer.close()

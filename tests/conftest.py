@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from prometheus_client import CollectorRegistry
 
 from server.telemetry.metrics import Metrics
 
@@ -18,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings come from the test alone."""
-    for name in [name for name in os.environ if name.startswith("MODEL_MANAGER_")]:
+    for name in [name for name in os.environ if name.startswith(("MODEL_MANAGER_", "OTEL_"))]:
         monkeypatch.delenv(name)
 
 
@@ -33,8 +32,8 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """All metrics, on a registry of the test's own."""
-    return Metrics(CollectorRegistry())
+    """All metrics, the test's own."""
+    return Metrics()
 
 
 @pytest.fixture(scope="session")

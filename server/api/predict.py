@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.api.body import ClientGone, check_content, read_body
 from server.api.dispatch import KnownPaths
+from server.api.observation import Observation, Observer
 from server.api.problems import problem
 from server.serving.batch import Results
 from server.serving.servable import Servable
@@ -36,12 +37,22 @@ class Codec(Protocol):
 class Predict:
     """Answers POST …:predict or …/infer; `codec` picks the protocol's codec of a servable."""
 
-    def __init__(self, system: System, codec: Callable[[Servable], Codec], known: KnownPaths) -> None:
+    def __init__(
+        self,
+        system: System,
+        codec: Callable[[Servable], Codec],
+        known: KnownPaths,
+        observer: Observer | None,
+        route: str,
+    ) -> None:
         self._registry = system.registry
         self._known = known
         self._unrouted = system.metrics.unrouted_requests
         self._limit = system.settings.max_body_bytes
         self._codec = codec
+        self._observer = observer
+        self._route = route
+        self._version_route = route.replace("{model}", "{model}/versions/{version}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that Starlette routed here, and remember its path if it names a model that exists."""
@@ -55,39 +66,59 @@ class Predict:
         """Serve one request; a client that leaves takes its rows out of the queue."""
         began = perf_counter()
         servable: Servable | None = None
+        seen = None
+        if self._observer is not None:
+            seen = self._observer.begin(scope, self._route if version is None else self._version_route, began)
         try:
             check_content(scope["headers"], limit=self._limit)
             servable = self._registry.lease(model, version)
             codec = self._codec(servable)
-            request = codec.decode(await read_body(receive, limit=self._limit))
-            answer = servable.predict(request)
+            body = await read_body(receive, limit=self._limit)
+            decoding = perf_counter()
+            request = codec.decode(body)
+            decoded = perf_counter()
+            if seen is not None:
+                seen.decoding, seen.decoded, seen.request = decoding, decoded, request
+            answer = servable.predict(request, seen)
             results = await (_unless_gone(answer, receive) if servable.batcher.busy else answer)
+            encoding = perf_counter()
             body = codec.encode(request, results)
+            encoded = perf_counter()
         except (ClientGone, asyncio.CancelledError) as error:
-            self._count(servable, CLIENT_GONE, began)
+            self._failed(servable, CLIENT_GONE, began, seen, error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         except Exception as error:
-            response = problem(error, scope)
+            response = problem(error, scope, seen.trace if seen is not None else None)
             if servable is not None:
                 response.raw_headers.extend(servable.headers[1:])
-            self._count(servable, response.status_code, began)
+            self._failed(servable, response.status_code, began, seen, error)
             await response(scope, receive, send)
         else:
             headers = [*servable.headers, (b"content-length", b"%d" % len(body))]
+            if seen is not None:
+                seen.encoding, seen.encoded, seen.results = encoding, encoded, results
+                headers += seen.headers()
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
-            self._count(servable, 200, began)
+            now = perf_counter()
+            servable.metrics.answered(now - began, decoded - decoding, encoded - encoding)
+            if seen is not None:
+                seen.ended(servable, 200, now)
         finally:
             if servable is not None:
                 servable.release()
 
-    def _count(self, servable: Servable | None, code: int, began: float) -> None:
+    def _failed(
+        self, servable: Servable | None, code: int, began: float, seen: Observation | None, error: BaseException
+    ) -> None:
+        now = perf_counter()
         if servable is None:
             self._unrouted.labels(str(code)).inc()
         else:
-            servable.metrics.requests(code).inc()
-            servable.metrics.request_seconds.observe(perf_counter() - began)
+            servable.metrics.failed(code, now - began)
+        if seen is not None:
+            seen.ended(servable, code, now, error)
 
 
 async def _unless_gone(answer: asyncio.Future[Results], receive: Receive) -> Results:

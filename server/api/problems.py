@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -23,6 +24,9 @@ from server.errors import (
     UnsupportedContent,
     VersionNotFound,
 )
+
+if TYPE_CHECKING:
+    from server.telemetry.spans import RequestTrace
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +54,30 @@ def status_of(error: Exception) -> int:
     return 500
 
 
-def request_id(scope: Scope) -> str:
-    """The caller's x-request-id (a mesh sets one), or a new one."""
+def sent_request_id(scope: Scope) -> str | None:
+    """The caller's x-request-id, which a mesh sets."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return str(value.decode("latin-1"))
-    return uuid.uuid4().hex
+    return None
 
 
-def problem(error: Exception, scope: Scope) -> Response:
+def request_id(scope: Scope) -> str:
+    """The caller's x-request-id, or a new one."""
+    return sent_request_id(scope) or uuid.uuid4().hex
+
+
+def trace_fields(scope: Scope, trace: "RequestTrace | None") -> dict[str, str]:
+    """The trace and span of a request, for its log lines: its own where it is recorded, else its caller's if any."""
+    if trace is not None:
+        return {"trace_id": trace.trace_id, "span_id": trace.span_id}
+    headers = dict(scope["headers"])
+    parts = headers.get(b"traceparent", b"").split(b"-")
+    ids = parts[1:3] if len(parts) == 4 else [headers.get(b"x-b3-traceid", b""), headers.get(b"x-b3-spanid", b"")]
+    return dict(zip(("trace_id", "span_id"), (id.decode("latin-1") for id in ids), strict=True)) if all(ids) else {}
+
+
+def problem(error: Exception, scope: Scope, trace: "RequestTrace | None" = None) -> Response:
     """The response for an error. What is our fault or the estimator's is logged with the request's id, never shown."""
     status = status_of(error)
     headers = {"x-request-id": request_id(scope)}
@@ -68,7 +87,7 @@ def problem(error: Exception, scope: Scope) -> Response:
     if isinstance(error, BodyTooLarge):
         headers["connection"] = "close"  # the rest of the body is not worth reading
     if status == 500:
-        fields = {"request_id": headers["x-request-id"], "path": scope["path"]}
+        fields = {"request_id": headers["x-request-id"], **trace_fields(scope, trace), "path": scope["path"]}
         logger.error("%s", message or type(error).__name__, exc_info=error.__cause__ or error, extra=fields)
         shown = message if isinstance(error, PredictionFailed) else "internal error"
         message = f"{shown} (request id {headers['x-request-id']})"

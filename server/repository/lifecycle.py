@@ -19,7 +19,7 @@ Rules of `next_action`, for one model. Models are converged apart from each othe
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -97,17 +97,25 @@ class Incarnation:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Start loading this version beside whatever serves, in place of its failed incarnation if there is one."""
+    """Start loading this version beside whatever serves, in place of its failed incarnation if there is one.
+
+    `why` is for people.
+    """
 
     version: WantedVersion
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Drain this incarnation if it is READY, cancel it if it is in progress, forget it if it FAILED."""
+    """Drain this incarnation if it is READY, cancel it if it is in progress, forget it if it FAILED.
+
+    `why` is for people.
+    """
 
     id: ServableId
     fingerprint: str
+    why: str = field(default="", compare=False)
 
 
 def backoff_s(attempts: int) -> float:
@@ -124,13 +132,14 @@ def next_action(wanted: WantedModel | None, incarnations: Sequence[Incarnation],
     superseded = [each for each in alive if not _is_wanted(wanted, each)]
     for each in superseded:
         if each.state is not State.READY:
-            return Unload(each.id, each.fingerprint)
+            return Unload(each.id, each.fingerprint, "it is no longer wanted like this")
     for version in _in_load_order(wanted):
         if _should_load(version, alive, now):
-            return Load(version)
+            return Load(version, _why_load(version, alive))
     for each in superseded:
-        if _is_replaced(wanted, each, alive):
-            return Unload(each.id, each.fingerprint)
+        why = _why_replaced(wanted, each, alive)
+        if why is not None:
+            return Unload(each.id, each.fingerprint, why)
     return None
 
 
@@ -160,15 +169,28 @@ def _in_load_order(wanted: WantedModel | None) -> Iterator[WantedVersion]:
 
 
 def _should_load(version: WantedVersion, alive: Sequence[Incarnation], now: float) -> bool:
-    same = [each for each in alive if each.id == version.id and each.fingerprint == version.fingerprint]
-    return all(each.state is State.FAILED and now >= each.retry_at for each in same)
+    return all(each.state is State.FAILED and now >= each.retry_at for each in _same(version, alive))
 
 
-def _is_replaced(wanted: WantedModel | None, incarnation: Incarnation, alive: Sequence[Incarnation]) -> bool:
-    """Whether a superseded READY incarnation may go (rule 7)."""
+def _why_load(version: WantedVersion, alive: Sequence[Incarnation]) -> str:
+    failures = max((each.attempts for each in _same(version, alive)), default=0)
+    if failures:
+        return f"it failed {failures} times so far" if failures > 1 else "it failed once so far"
+    replaced = any(each.id == version.id for each in alive)
+    return "the models folder has it with other bytes or options" if replaced else "the models folder has it"
+
+
+def _same(version: WantedVersion, alive: Sequence[Incarnation]) -> list[Incarnation]:
+    return [each for each in alive if each.id == version.id and each.fingerprint == version.fingerprint]
+
+
+def _why_replaced(wanted: WantedModel | None, incarnation: Incarnation, alive: Sequence[Incarnation]) -> str | None:
+    """Why a superseded READY incarnation may go (rule 7), or None when it must go on serving."""
     if wanted is None:
-        return True
+        return "its model is no longer wanted"
     ready = [each for each in alive if each.state is State.READY]
     if incarnation.id.version in wanted.versions:
-        return any(each.id == incarnation.id and _is_wanted(wanted, each) for each in ready)
-    return any(each.id.version in wanted.versions for each in ready)
+        replaced = any(each.id == incarnation.id and _is_wanted(wanted, each) for each in ready)
+        return "its replacement is ready" if replaced else None
+    successors = [each.id.version for each in ready if each.id.version in wanted.versions]
+    return f"it is no longer wanted, and {successors[0]} is ready" if successors else None

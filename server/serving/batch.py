@@ -7,22 +7,42 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from server.errors import PredictionFailed
 from server.signature import Array, Rows
+
+if TYPE_CHECKING:
+    from server.telemetry.spans import RequestTrace
 
 Results: TypeAlias = Mapping[str, Array]
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
 
 
+class Watch:
+    """What one request wants to know of its batch: filled in, in perf_counter seconds, before it is answered."""
+
+    __slots__ = ("batch_ended", "batch_started", "trace")
+
+    def __init__(self, trace: "RequestTrace | None" = None) -> None:
+        self.trace = trace
+        self.batch_started = 0.0
+        self.batch_ended = 0.0
+
+
 class Item:
     """One waiting request: it carries its own future, so nothing has to be looked up to answer it."""
 
-    __slots__ = ("deadline", "future", "order", "outputs", "queued_at", "rows", "size")
+    __slots__ = ("deadline", "future", "order", "outputs", "queued_at", "rows", "size", "watch")
 
     def __init__(
-        self, rows: Rows, outputs: tuple[str, ...], deadline: float, future: asyncio.Future[Results], order: int
+        self,
+        rows: Rows,
+        outputs: tuple[str, ...],
+        deadline: float,
+        future: asyncio.Future[Results],
+        order: int,
+        watch: Watch | None,
     ) -> None:
         self.rows = rows
         self.size = len(rows)
@@ -30,16 +50,29 @@ class Item:
         self.deadline = deadline
         self.future = future
         self.order = order
+        self.watch = watch
         self.queued_at = perf_counter()
 
 
 @dataclass(slots=True)
 class Ran:
-    """What came of a batch: an answer or a failure for each item, the time it took, and the rows of each call."""
+    """What came of a batch: an answer or a failure for each item, the time it took, and what each call got and gave."""
 
     answers: list[Results | PredictionFailed]
     seconds: float = 0.0
-    calls: list[int] = field(default_factory=list)
+    calls: list[tuple[int, Results]] = field(default_factory=list)
+
+
+class Finished(NamedTuple):
+    """A batch that ended, for people: when (Unix time), its rows and requests, how long, and where it was computed."""
+
+    ended: float
+    rows: int
+    requests: int
+    batch_ms: float
+    predict_ms: float
+    on: Literal["loop", "thread"]
+    failed: int
 
 
 def run(predict: Predict, items: Sequence[Item]) -> Ran:
@@ -64,7 +97,7 @@ def _together(predict: Predict, items: Sequence[Item], ran: Ran) -> list[Results
     for name, values in results.items():
         if len(values) != count:
             raise PredictionFailed(f"the model returned {len(values)} rows of {name} for {count} rows of input")
-    ran.calls.append(count)
+    ran.calls.append((count, results))
     if len(items) == 1:
         return [results]
     parts: list[Results | PredictionFailed] = []

@@ -14,18 +14,23 @@ The contract, which is also its tests:
 """
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from time import perf_counter
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
 from server.repository.wanted import Batching
-from server.serving.batch import Item, Predict, Ran, Results, run
+from server.serving.batch import Finished, Item, Predict, Ran, Results, Watch, run
 from server.signature import Rows
 from server.telemetry.metrics import ServableMetrics
 
 _Key: TypeAlias = tuple[object, ...]
+Watched: TypeAlias = Callable[[Sequence[Watch], int, int], None]
+
+_REMEMBERED: Final = 32
 
 
 class Batcher:
@@ -33,7 +38,8 @@ class Batcher:
 
     `inline_rows`: batches of at most this many rows are computed on the event loop, because they were measured to cost
     less than handing them to a thread; larger ones run on `executor`, one at a time. `shapes_vary`: rows come in
-    different widths or dtypes, because the version's signature does not say which it takes.
+    different widths or dtypes, because the version's signature does not say which it takes. `watched` is told of every
+    batch that holds requests with a watch: these, and the rows and requests of the whole batch.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Batcher:
         executor: Executor,
         metrics: ServableMetrics,
         shapes_vary: bool = True,
+        watched: Watched | None = None,
     ) -> None:
         self._predict = predict
         self._batching = batching
@@ -52,15 +59,33 @@ class Batcher:
         self._executor = executor
         self._metrics = metrics
         self._shapes_vary = shapes_vary
+        self._watched = watched
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._queues: dict[_Key, deque[Item]] = {}
         self._arrivals = 0
         self._running: list[Item] = []
+        self._started = 0.0
         self._wakeup: asyncio.Handle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self.closed = False
         self.queued_rows = 0
+        self.recent: deque[Finished] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def limit_rows(self) -> int:
+        """The rows that may wait before requests are refused."""
+        return self._batching.max_queue_rows
+
+    @property
+    def running_rows(self) -> int:
+        """The rows of the batch that runs on a thread."""
+        return sum(item.size for item in self._running)
+
+    @property
+    def queued_requests(self) -> int:
+        """The requests that wait."""
+        return sum(map(len, self._queues.values()))
 
     @property
     def busy(self) -> bool:
@@ -72,17 +97,22 @@ class Batcher:
         self._predict = predict
         self._inline_rows = inline_rows
 
-    def submit(self, rows: Rows, outputs: tuple[str, ...], deadline: float) -> asyncio.Future[Results]:
+    def submit(
+        self, rows: Rows, outputs: tuple[str, ...], deadline: float, watch: Watch | None = None
+    ) -> asyncio.Future[Results]:
         """Queue rows and return the future of their results, one array per output with as many rows.
 
-        `deadline` is in loop time. Raises Overloaded when the queue is full. The future raises DeadlineExceeded or
-        PredictionFailed; cancelling it takes the rows out of the queue, or drops the answer if they already run.
+        `deadline` is in loop time. `watch` is told when the batch left and ended. Raises Overloaded when the queue is
+        full. The future raises DeadlineExceeded or PredictionFailed; cancelling it takes the rows out of the queue, or
+        drops the answer if they already run.
         """
         if self.closed:
+            self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
         self._arrivals += 1
-        item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals)
+        item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals, watch)
         if self.queued_rows and self.queued_rows + item.size > self._batching.max_queue_rows:
+            self._metrics.dropped("queue_full")
             raise Overloaded(
                 f"the queue is full: {self.queued_rows} rows are waiting (max_queue_rows is "
                 f"{self._batching.max_queue_rows}); try again later"
@@ -103,6 +133,7 @@ class Batcher:
         self.closed = True
         for item in self._queued():
             if not item.future.done():
+                self._metrics.dropped("unloaded")
                 item.future.set_exception(VersionNotReady("this version was unloaded; ask again"))
         self._queues.clear()
         self.queued_rows = 0
@@ -132,13 +163,13 @@ class Batcher:
         batch = self._take()
         if not batch:
             return
-        started = perf_counter()
+        self._started = started = perf_counter()
         rows = 0
         for item in batch:
-            self._metrics.queue_seconds.observe(started - item.queued_at)
+            self._metrics.waited(started - item.queued_at)
             rows += item.size
         if rows <= self._inline_rows:
-            self._settle(batch, run(self._predict, batch))
+            self._settle(batch, run(self._predict, batch), rows, "loop")
             if self._queues:
                 self._wakeup = self._loop.call_soon(self._dispatch)
         else:
@@ -147,12 +178,14 @@ class Batcher:
             running.add_done_callback(self._thread_done)
 
     def _thread_done(self, running: asyncio.Future[Ran]) -> None:
+        rows = self.running_rows
         batch, self._running = self._running, []
         error = running.exception()
         if error is not None:  # not an Exception subclass, or the executor is gone: run contains everything else
-            self._settle(batch, Ran([PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch)))
+            ran = Ran([PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch))
         else:
-            self._settle(batch, running.result())
+            ran = running.result()
+        self._settle(batch, ran, rows, "thread")
         if self._queues and not self.closed:
             self._dispatch()
 
@@ -168,8 +201,11 @@ class Batcher:
                 item = queue.popleft()
                 self.queued_rows -= item.size
                 if item.future.done():
+                    if item.future.cancelled():
+                        self._metrics.dropped("cancelled_in_queue")
                     continue
                 if item.deadline <= now:
+                    self._metrics.dropped("expired_in_queue")
                     item.future.set_exception(_expired())
                     continue
                 batch.append(item)
@@ -178,21 +214,30 @@ class Batcher:
                 del self._queues[key]
         return batch
 
-    def _settle(self, batch: list[Item], ran: Ran) -> None:
+    def _settle(self, batch: list[Item], ran: Ran, rows: int, on: Literal["loop", "thread"]) -> None:
         """Answer every item that still waits, each from its own outcome, and count what was done."""
-        metrics = self._metrics
-        metrics.predict_seconds.observe(ran.seconds)
-        for rows in ran.calls:
-            metrics.batch_rows.observe(rows)
-            metrics.rows.inc(rows)
+        started, ended = self._started, perf_counter()
+        self._metrics.ran(ended - started, ran.seconds, ran.calls)
+        watches = [item.watch for item in batch if item.watch is not None]
+        if watches:
+            for watch in watches:
+                watch.batch_started, watch.batch_ended = started, ended
+            if self._watched is not None:
+                self._watched(watches, rows, len(batch))
+        failed = 0
         for item, answer in zip(batch, ran.answers, strict=True):
             future = item.future
             if future.done():
-                continue
-            if isinstance(answer, PredictionFailed):
+                if future.cancelled():
+                    self._metrics.dropped("cancelled_in_batch")
+            elif isinstance(answer, PredictionFailed):
+                failed += 1
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+        self.recent.append(
+            Finished(time.time(), rows, len(batch), (ended - started) * 1e3, ran.seconds * 1e3, on, failed)
+        )
 
     def _watch(self, deadline: float) -> None:
         """Keep one timer for the earliest deadline: a request that waits is told in time, whatever the model does."""
@@ -204,11 +249,16 @@ class Batcher:
     def _expire(self) -> None:
         self._alarm = None
         now = self._loop.time()
-        waiting = [item for item in (*self._running, *self._queued()) if not item.future.done()]
-        for item in waiting:
-            if item.deadline <= now:
+        later = []
+        running = len(self._running)
+        for position, item in enumerate((*self._running, *self._queued())):
+            if item.future.done():
+                continue
+            if item.deadline > now:
+                later.append(item.deadline)
+            else:
+                self._metrics.dropped("expired_in_batch" if position < running else "expired_in_queue")
                 item.future.set_exception(_expired())
-        later = [item.deadline for item in waiting if item.deadline > now]
         if later:
             self._watch(min(later))
 

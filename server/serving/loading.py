@@ -5,10 +5,13 @@ serves, the loader looks for faster forms of it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from functools import partial
+from itertools import pairwise
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from server.codecs.rows import rows_from_instances
 from server.errors import InvalidInput, LoadFailed
@@ -22,11 +25,17 @@ from server.inference.signature_inference import infer_signature
 from server.repository.artifact import open_artifact
 from server.repository.lifecycle import State
 from server.repository.metadata import Golden, Metadata, declared_from, parse_metadata
-from server.repository.wanted import WantedVersion
+from server.repository.wanted import ServableId, WantedVersion
+from server.serving.batch import Watch
 from server.serving.batcher import Batcher
 from server.serving.servable import Provenance, Servable
 from server.signature import Rows, Signature
-from server.telemetry.metrics import Metrics, ServableMetrics
+from server.telemetry.metrics import Metrics
+from server.telemetry.predictions import COUNTED_OUTPUT
+from server.telemetry.tracing import batch_span
+
+if TYPE_CHECKING:
+    from server.telemetry.spans import LoadTrace, Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class Loaded:
     estimator: Any
     predictor: SklearnPredictor
     example: Rows | None
+    trace: "LoadTrace | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class Loader:
 
     `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
     `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms.
+    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where
+    loads and batches are recorded, if anywhere.
     """
 
     metrics: Metrics
@@ -57,22 +68,50 @@ class Loader:
     timeout_s: float
     compile: bool
     stopped: Callable[[], bool]
+    tracing: "Tracing | None" = None
 
-    async def load(self, wanted: WantedVersion, *, entered: Callable[[State], None]) -> Loaded:
-        """Bring a wanted version to a servable, calling `entered` with each state on the way.
+    async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
+        """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
 
         Raises LoadFailed with the reason. Cancellation abandons the step that runs; its thread finishes on its own.
         """
+        times = [perf_counter()]
+        trace = self.tracing.load(*wanted.id, times[0]) if self.tracing is not None else None
+        try:
+            loaded = await self._load(wanted, entered, times, trace)
+        except BaseException as error:
+            if trace is not None:
+                trace.finish(error=error, ended=perf_counter())
+            raise
+        for phase, (started, ended) in zip(("fetch", "load", "prove"), pairwise(times), strict=True):
+            loaded.servable.load_seconds[phase] = ended - started
+            if trace is not None:
+                trace.stage(phase, started, ended)
+        if trace is not None:
+            trace.finish(error=None, ended=times[-1])
+        return loaded
+
+    async def _load(
+        self,
+        wanted: WantedVersion,
+        entered: Callable[[State, str], None],
+        times: list[float],
+        trace: "LoadTrace | None",
+    ) -> Loaded:
+        """The phases of a load; `times` gets the moment at which each one ended."""
         loop = asyncio.get_running_loop()
-        entered(State.FETCHING)
+        entered(State.FETCHING, f"from {wanted.location}")
         artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
-        entered(State.LOADING)
+        times.append(perf_counter())
+        entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         loaded, metadata = await loop.run_in_executor(self.loading, self._read, artifact, wanted.metadata)
-        entered(State.PROVING)
+        times.append(perf_counter())
+        entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
         predictor, example, inline_rows = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
+        times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, predictor, inline_rows)
         compilable = wanted.compile if wanted.compile is not None else self.compile
-        return Loaded(servable, loaded.estimator if compilable else None, predictor, example)
+        return Loaded(servable, loaded.estimator if compilable else None, predictor, example, trace)
 
     async def improve(self, loaded: Loaded) -> None:
         """Look for faster forms of a version that serves already, and let it use those that proved equal.
@@ -82,7 +121,12 @@ class Loader:
         if loaded.estimator is None:
             return
         loop = asyncio.get_running_loop()
+        started = perf_counter()
         compilation, inline_rows = await loop.run_in_executor(self.compiling, self._compile, loaded)
+        ended = perf_counter()
+        loaded.servable.load_seconds["compile"] = ended - started
+        if loaded.trace is not None:
+            loaded.trace.stage("compile", started, ended)
         loaded.servable.use(compilation.predictor, compilation.report, inline_rows=inline_rows)
 
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
@@ -107,18 +151,21 @@ class Loader:
         predictor: SklearnPredictor,
         inline_rows: int,
     ) -> Servable:
-        metrics = ServableMetrics(self.metrics, *wanted.id)
+        signature, baseline = predictor.signature, metadata.baseline
+        predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
+        metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
         batcher = Batcher(
             predictor.predict,
             batching=wanted.batching,
             inline_rows=inline_rows,
             executor=self.predicting,
             metrics=metrics,
-            shapes_vary=predictor.signature.columns is None,
+            shapes_vary=signature.columns is None,
+            watched=partial(_record_batch, wanted.id) if self.tracing is not None else None,
         )
         return Servable(
             wanted.id,
-            signature=predictor.signature,
+            signature=signature,
             predictor=predictor,
             batcher=batcher,
             provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, loaded.library_warning),
@@ -126,6 +173,13 @@ class Loader:
             timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
             max_rows=self.max_rows,
         )
+
+
+def _record_batch(id: ServableId, watches: Sequence[Watch], rows: int, requests: int) -> None:
+    """Record a batch in the traces of the requests that are recorded."""
+    traces = [watch.trace for watch in watches if watch.trace is not None]
+    started, ended = watches[0].batch_started, watches[0].batch_ended
+    batch_span(traces, started, ended, model=id.model, version=id.version, rows=rows, requests=requests)
 
 
 def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, Rows | None, int]:

@@ -8,9 +8,10 @@ drains and goes. Whatever goes wrong is contained to the one version; the last g
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
 
 from server.errors import ConfigurationError, LoadFailed, ManifestInvalid
 from server.repository.lifecycle import (
@@ -24,11 +25,12 @@ from server.repository.lifecycle import (
     next_action,
 )
 from server.repository.source import Source
-from server.repository.wanted import WantedState, WantedVersion
+from server.repository.wanted import ServableId, WantedModel, WantedState, WantedVersion
 from server.serving.loading import Loaded, Loader
 from server.serving.registry import ModelView, Registry, Snapshot, VersionStatus
 from server.serving.servable import Servable
 from server.serving.watch import changes
+from server.telemetry.live import Convergence
 from server.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -51,15 +53,18 @@ class _Version:
     def snapshot(self) -> Incarnation:
         return Incarnation(self.wanted.id, self.wanted.fingerprint, self.state, self.attempts, self.retry_at)
 
-    def move(self, to: State, reason: str = "") -> None:
-        """Change state along the arrows of the lifecycle, and say so in the log."""
+    def move(self, to: State, why: str) -> None:
+        """Change state along the arrows of the lifecycle; see `tell`. Only a failure keeps its reason for the index."""
         check_move(self.state, to)
-        self.state, self.reason = to, reason
-        level = logging.WARNING if to is State.FAILED else logging.DEBUG
-        if to in (State.READY, State.DRAINING, State.GONE):
-            level = logging.INFO
-        fields = {"model_name": self.wanted.id.model, "model_version": self.wanted.id.version}
-        logger.log(level, "%s is %s%s", self.wanted.id, to.value, f": {reason}" if reason else "", extra=fields)
+        self.state, self.reason = to, why if to is State.FAILED else ""
+        self.tell(why)
+
+    def tell(self, why: str) -> None:
+        """Log the state and why: one line for each change."""
+        id, state = self.wanted.id, self.state
+        level = logging.WARNING if state is State.FAILED else logging.INFO
+        fields = {"model_name": id.model, "model_version": id.version, "state": state.value}
+        logger.log(level, "%s is %s: %s", id, state.value, why, extra=fields)
 
 
 class Manager:
@@ -91,9 +96,22 @@ class Manager:
         self._reached = reached
         self._clock = clock
         self._wanted: WantedState | None = None
-        self._versions: list[_Version] = []
+        self._versions: dict[str, list[_Version]] = {}  # by model
+        self._due: set[str] = set()  # models for which there may be something to do
         self._wake = asyncio.Event()
         self._problem = ""
+        self._generation = 0
+        self._generation_in_force = 0
+        self._out_of_force_since: float | None = None
+        self._last_in_force = 0.0
+
+    @property
+    def convergence(self) -> Convergence:
+        """How far what is served is from what is wanted, now."""
+        since = self._out_of_force_since
+        lag = 0.0 if since is None else self._clock() - since
+        last = time.time() if self._generation and since is None else self._last_in_force
+        return Convergence(self._generation, self._generation_in_force, lag, last)
 
     async def run(self) -> None:
         """Converge until cancelled. Cancellation stops loading and leaves what is served as it is."""
@@ -101,18 +119,22 @@ class Manager:
             tasks.create_task(self._follow())
             while True:
                 self._converge(tasks)
-                retries = [version.retry_at for version in self._versions if version.state is State.FAILED]
-                delay = max(0.0, min(retries) - self._clock()) if retries else None
+                failed = [version for version in self._all() if version.state is State.FAILED]
+                delay = max(0.0, min(version.retry_at for version in failed) - self._clock()) if failed else None
                 try:
                     async with asyncio.timeout(delay):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
                 self._wake.clear()
+                self._due.update(version.wanted.id.model for version in failed)
 
     async def drain(self) -> None:
         """Wait for every lease, then close every batcher: the end of a graceful stop, after `run` was cancelled."""
-        await asyncio.gather(*(self._retire(version) for version in self._versions if version.servable is not None))
+        await asyncio.gather(*(self._retire(version) for version in self._all() if version.servable is not None))
+
+    def _all(self) -> Iterator[_Version]:
+        return chain.from_iterable(self._versions.values())
 
     # wanted state
 
@@ -132,11 +154,13 @@ class Manager:
         self._report("")
         changed, self._wanted = wanted != self._wanted, wanted
         if changed:
+            self._generation += 1
             names = ", ".join(
                 str(version.id) for model in wanted.models.values() for version in model.versions.values()
             )
             logger.info("wanted: %s", names or "nothing")
-        self._wake.set()
+        if changed:
+            self._look_at(*wanted.models, *self._versions)
 
     def _report(self, problem: str) -> None:
         """Log a problem of the source once, and its end."""
@@ -149,16 +173,22 @@ class Manager:
             logger.info("the models folder can be used again")
         self._publish()
 
+    def _look_at(self, *models: str) -> None:
+        """See that converging goes on with these models: something happened to them."""
+        self._due.update(models)
+        self._wake.set()
+
     # convergence
 
     def _converge(self, tasks: asyncio.TaskGroup) -> None:
         """Take every action that is due now, model by model, so that none waits for another."""
-        if self._wanted is None:
+        if self._wanted is None or not self._due:
             return
-        for name in {*self._wanted.models, *(version.wanted.id.model for version in self._versions)}:
+        due, self._due = self._due, set()
+        for name in due:
             wanted = self._wanted.models.get(name)
             while True:
-                incarnations = [version.snapshot() for version in self._versions if version.wanted.id.model == name]
+                incarnations = [version.snapshot() for version in self._versions.get(name, ())]
                 action = next_action(wanted, incarnations, self._clock())
                 if action is None:
                     break
@@ -166,29 +196,31 @@ class Manager:
                     self._start_loading(action, tasks)
                 else:
                     self._start_unloading(action, tasks)
-        self._publish()
+        self._publish(*due)
 
     def _start_loading(self, action: Load, tasks: asyncio.TaskGroup) -> None:
         failed = self._find(action.version.id, action.version.fingerprint)
         if failed is not None:
-            self._versions.remove(failed)
+            self._versions[action.version.id.model].remove(failed)
         version = _Version(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
-        self._versions.append(version)
+        self._versions.setdefault(action.version.id.model, []).append(version)
+        version.tell(action.why)
         version.task = tasks.create_task(self._load_and_improve(version))
 
     def _start_unloading(self, action: Unload, tasks: asyncio.TaskGroup) -> None:
         version = self._find(action.id, action.fingerprint)
         assert version is not None, "next_action only unloads what it was shown"
         if version.state is State.READY:
-            version.move(State.DRAINING)
+            version.move(State.DRAINING, action.why)
             tasks.create_task(self._retire(version))
         else:
             if version.task is not None:
                 version.task.cancel()
+            version.move(State.GONE, action.why)
             self._forget(version)
 
-    def _find(self, id: object, fingerprint: str) -> _Version | None:
-        for version in self._versions:
+    def _find(self, id: ServableId, fingerprint: str) -> _Version | None:
+        for version in self._versions.get(id.model, ()):
             alive = version.state not in (State.DRAINING, State.GONE)
             if alive and version.wanted.id == id and version.wanted.fingerprint == fingerprint:
                 return version
@@ -214,10 +246,13 @@ class Manager:
 
     async def _load(self, version: _Version) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
-        started = self._clock()
-        labels = version.wanted.id
+
+        def entered(state: State, why: str) -> None:
+            version.move(state, why)
+            self._publish(version.wanted.id.model)
+
         try:
-            loaded = await self._loader.load(version.wanted, entered=version.move)
+            loaded = await self._loader.load(version.wanted, entered=entered)
         except LoadFailed as error:
             self._failed(version, error)
         except Exception as error:  # our own bug must not take down the versions that serve
@@ -225,13 +260,13 @@ class Manager:
             self._failed(version, LoadFailed("internal", f"{type(error).__name__}: {error}"))
         else:
             version.servable = loaded.servable
-            self._metrics.load_seconds.labels(*labels).observe(self._clock() - started)
-            self._publish(arriving=version)  # ready is said after it can be leased
-            version.move(State.READY)
-            self._publish()
-            self._wake.set()
+            self._publish(version.wanted.id.model, arriving=version)  # ready is said after it can be leased
+            rows = loaded.servable.provenance.golden_rows
+            version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
+            self._publish(version.wanted.id.model)
+            self._look_at(version.wanted.id.model)
             return loaded
-        self._wake.set()
+        self._look_at(version.wanted.id.model)
         return None
 
     def _failed(self, version: _Version, error: LoadFailed) -> None:
@@ -239,60 +274,77 @@ class Manager:
         moved = error.reason == "missing" and version.wanted.digest is not None and version.attempts == 1
         version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
         version.move(State.FAILED, f"{error.reason}: {error}")
-        self._publish()
+        self._publish(version.wanted.id.model)
 
     async def _retire(self, version: _Version) -> None:
         """Wait for the leases of a version that is no longer given out, close its batcher, and forget it."""
         servable = version.servable
         assert servable is not None, "only what was ready is retired"
-        self._publish()
+        self._publish(version.wanted.id.model)
+        why = "no request holds it any more"
         try:
             async with asyncio.timeout(self._drain_timeout_s):
                 await servable.drained()
         except TimeoutError:
-            logger.warning("%s still had requests after %s s of draining", version.wanted.id, self._drain_timeout_s)
+            why = f"it still had requests after {self._drain_timeout_s:g} s of draining"
+            logger.warning("%s: %s", version.wanted.id, why)
         servable.batcher.close()
         if version.state is State.DRAINING:
-            version.move(State.GONE)
+            version.move(State.GONE, why)
         self._forget(version)
-        self._wake.set()
+        self._look_at(version.wanted.id.model)
 
     def _forget(self, version: _Version) -> None:
         """Drop a version, and its series unless another incarnation of the same version goes on counting."""
-        self._versions.remove(version)
-        if not any(other.wanted.id == version.wanted.id for other in self._versions):
+        others = self._versions[version.wanted.id.model]
+        others.remove(version)
+        if not others:
+            del self._versions[version.wanted.id.model]
+        if not any(other.wanted.id == version.wanted.id for other in others):
             self._metrics.forget(*version.wanted.id)
 
     # what requests see
 
-    def _publish(self, *, arriving: _Version | None = None) -> None:
-        """Replace the registry's snapshot whole, in one assignment."""
+    def _publish(self, *changed: str, arriving: _Version | None = None) -> None:
+        """Replace the registry's snapshot whole, in one assignment, with new views of the models that changed."""
         wanted = self._wanted.models if self._wanted is not None else {}
-        models: dict[str, ModelView] = {}
-        for name in {*wanted, *(version.wanted.id.model for version in self._versions)}:
-            models[name] = self._view(name, arriving)
-        settled = all(
+        models = dict(self._registry.snapshot.models)
+        for name in changed:
+            if name in wanted or name in self._versions:
+                models[name] = self._view(name, arriving)
+            else:
+                models.pop(name, None)
+        reached = self._registry.snapshot.reached or self._is_settled(wanted, models)
+        if reached and not self._registry.snapshot.reached:
+            self._reached()
+        self._registry.snapshot = Snapshot(models, reached, self._problem)
+        if self._wanted is not None:
+            self._note_convergence()
+
+    def _is_settled(self, wanted: Mapping[str, WantedModel], models: Mapping[str, ModelView]) -> bool:
+        """Whether every wanted version is ready or has failed, and every wanted model has one that answers."""
+        return self._wanted is not None and all(
             models[name].default is not None
             and all(
                 models[name].statuses[version].state in (State.READY, State.FAILED) for version in wanted[name].versions
             )
             for name in wanted
         )
-        reached = self._registry.snapshot.reached
-        if not reached and settled and self._wanted is not None:
-            reached = True
-            self._reached()
-        self._registry.snapshot = Snapshot(models, reached, self._problem)
-        if self._wanted is not None and self._in_force():
-            self._metrics.last_convergence.set_to_current_time()
+
+    def _note_convergence(self) -> None:
+        if self._in_force():
+            self._generation_in_force = self._generation
+            self._out_of_force_since = None
+        elif self._out_of_force_since is None:
+            self._out_of_force_since = self._clock()
+            self._last_in_force = time.time() if self._generation_in_force else 0.0
 
     def _in_force(self) -> bool:
         """Whether exactly what is wanted is ready, and nothing else is left."""
         assert self._wanted is not None
-        wanted = {v.fingerprint for model in self._wanted.models.values() for v in model.versions.values()}
-        return wanted == {v.wanted.fingerprint for v in self._versions} and all(
-            v.state is State.READY for v in self._versions
-        )
+        wanted = {(v.id, v.fingerprint) for model in self._wanted.models.values() for v in model.versions.values()}
+        there = [(v.wanted.id, v.wanted.fingerprint) for v in self._all() if v.state is State.READY]
+        return wanted == set(there) and len(there) == sum(map(len, self._versions.values()))
 
     def _view(self, name: str, arriving: _Version | None) -> ModelView:
         wanted = self._wanted.models.get(name) if self._wanted is not None else None
@@ -300,7 +352,7 @@ class Manager:
         statuses: dict[str, VersionStatus] = {}
         for version in wanted.versions if wanted is not None else ():
             statuses[version] = VersionStatus(version, State.WANTED)
-        for incarnation in (v for v in self._versions if v.wanted.id.model == name):
+        for incarnation in self._versions.get(name, ()):
             version = incarnation.wanted.id.version
             status = VersionStatus(version, incarnation.state, incarnation.reason)
             if incarnation.servable is not None and (incarnation.state is State.READY or incarnation is arriving):

@@ -11,7 +11,7 @@ from server.inference.compiled.compilation import CompileReport
 from server.inference.predictor import Predictor
 from server.repository.metadata import Metadata
 from server.repository.wanted import ServableId
-from server.serving.batch import Results
+from server.serving.batch import Results, Watch
 from server.serving.batcher import Batcher
 from server.signature import PredictRequest, Signature
 from server.telemetry.metrics import ServableMetrics
@@ -29,6 +29,11 @@ class Provenance:
     sha256: str
     metadata: Metadata
     library_warning: str | None
+
+    @property
+    def golden_rows(self) -> int:
+        """The golden rows it was proven on."""
+        return len(self.metadata.golden.instances) if self.metadata.golden is not None else 0
 
     @property
     def info_labels(self) -> tuple[str, str, str]:
@@ -109,6 +114,7 @@ class Servable:
         self.timeout_s = timeout_s
         self.v1 = V1Codec(signature, max_rows=max_rows)
         self.v2 = V2Codec(signature, max_rows=max_rows, model=id.model, version=id.version)
+        self.load_seconds: dict[str, float] = {}
         self.headers = [
             (b"content-type", b"application/json"),
             (b"x-model-name", id.model.encode()),
@@ -122,6 +128,11 @@ class Servable:
         self.report = report
         self.predictor = predictor
         self.batcher.use(predictor.predict, inline_rows=inline_rows)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold a lease."""
+        return self._leases
 
     @property
     def form(self) -> Form:
@@ -138,13 +149,13 @@ class Servable:
         if self._idle is not None and not self._leases:
             self._idle.set()
 
-    def predict(self, request: PredictRequest) -> asyncio.Future[Results]:
-        """Submit a decoded request; its timeout counts from now.
+    def predict(self, request: PredictRequest, watch: Watch | None = None) -> asyncio.Future[Results]:
+        """Submit a decoded request; its timeout counts from now. `watch` is told of its batch.
 
         Raises Overloaded. Cancelling the future takes the request out of the queue.
         """
         batcher = self.batcher
-        return batcher.submit(request.rows, request.outputs, batcher.now() + self.timeout_s)
+        return batcher.submit(request.rows, request.outputs, batcher.now() + self.timeout_s, watch)
 
     async def drained(self) -> None:
         """Wait until no request holds a lease; no new one may be given out meanwhile."""

@@ -3,37 +3,49 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-
+from server import __version__
 from server.inference.threads import limit_native_threads
 from server.repository.source import Source
 from server.serving.index import IndexRow, index_of
+from server.serving.inspection import Inspection, Topic, inspect
 from server.serving.loading import Loader
 from server.serving.manager import Manager
-from server.serving.registry import Registry
+from server.serving.registry import ModelView, Registry, VersionStatus
 from server.serving.servable import Servable
 from server.settings import Settings
-from server.telemetry.metrics import LiveCollector, LiveServable, LiveVersion, Metrics
+from server.telemetry import catalogue
+from server.telemetry.instruments import Family, gauge
+from server.telemetry.live import LiveFamilies, LiveServable, LiveVersion, convergence_families, counted
+from server.telemetry.loop_lag import measure_loop_lag
+from server.telemetry.metrics import Metrics
+from server.telemetry.process_metrics import ProcessMetrics
+from server.telemetry.records import RecordStream
+from server.telemetry.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
 _LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
 
+_FLUSH_S = 2.0
+_VERSIONS_AT_ONCE = 50  # half a millisecond of a scrape
+
 
 class System:
-    """Everything one server process runs, wired by hand. `metrics_registry` is what /metrics shows.
+    """Everything one server process runs, wired by hand.
 
     Made on the thread that will run the event loop, before it runs.
     """
 
-    def __init__(self, settings: Settings, metrics_registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.settings = settings
-        self.metrics_registry = metrics_registry or _process_registry()
-        self.metrics = Metrics(self.metrics_registry)
+        self.metrics = metrics if metrics is not None else Metrics()
+        self.tracing = start_tracing()
+        self.records = RecordStream.from_settings(settings)
+        self._process_metrics = ProcessMetrics()
         self.registry = Registry()
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
@@ -49,6 +61,7 @@ class System:
             timeout_s=settings.timeout_ms / 1000,
             compile=settings.compile == "auto",
             stopped=lambda: self.registry.stopping,
+            tracing=self.tracing,
         )
         self.manager = Manager(
             Source(settings.models),
@@ -60,16 +73,19 @@ class System:
             drain_timeout_s=settings.drain_timeout_s,
             reached=_settle_heap,
         )
-        self.metrics_registry.register(LiveCollector(self._live_versions))
 
     @asynccontextmanager
     async def running(self, *, crashed: Callable[[BaseException], None] | None = None) -> AsyncIterator[None]:
-        """Converge while the body runs; on leaving stop converging, drain leases, close batchers, end the threads.
+        """Converge while the body runs; on leaving stop converging, drain leases, close batchers, flush telemetry.
 
         `crashed` is told when converging ended by itself, which only our own bug can cause: the process should go down,
         so that its probe fails, rather than serve a state nobody updates.
         """
         converging = asyncio.create_task(self.manager.run(), name="manager")
+        if self.records is not None:
+            self.records.start()
+        lag = self.metrics.event_loop_lag.labels()
+        measuring = asyncio.create_task(measure_loop_lag(lag), name="loop lag")
 
         def ended(task: asyncio.Task[None]) -> None:
             error = None if task.cancelled() else task.exception()
@@ -83,36 +99,86 @@ class System:
             yield
         finally:
             self.registry.stopping = True
-            converging.cancel()
-            await asyncio.wait([converging])
+            for task in (converging, measuring):
+                task.cancel()
+            await asyncio.wait([converging, measuring])
             await self.manager.drain()
             for executor in (self._predicting, self._compiling, self._loading):
                 executor.shutdown(wait=False, cancel_futures=True)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Hand over the records and spans that wait, for at most _FLUSH_S seconds each; the rest is dropped."""
+        closing = []
+        if self.records is not None:
+            closing.append(self.records.close)
+        if self.tracing is not None:
+            closing.append(self.tracing.shutdown)
+        await asyncio.gather(*(asyncio.to_thread(close, _FLUSH_S) for close in closing))
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""
         return self.registry.waiting_for()
 
-    async def current_metrics(self) -> CollectorRegistry:
-        """What a scrape shows now."""
-        return self.metrics_registry
+    async def current_metrics(self) -> Sequence[Family]:
+        """What a scrape shows now. Read in steps, so that many versions hold no request up."""
+        live = LiveFamilies()
+        for number, (model, status, view) in enumerate(self._known_versions()):
+            servable = view.ready.get(status.version)
+            live.add(
+                LiveVersion(
+                    model,
+                    status.version,
+                    status.state,
+                    None if servable is None else _live(servable, default=servable is view.default),
+                )
+            )
+            if number % _VERSIONS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return [
+            *self.metrics.families(),
+            *live.families(),
+            *convergence_families(self.manager.convergence),
+            gauge(catalogue.READY, [((), float(not self.registry.waiting_for()))]),
+            gauge(catalogue.BUILD_INFO, [((__version__,), 1)]),
+            *self._telemetry_families(),
+            *await asyncio.to_thread(self._process_metrics.families),
+        ]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
         return index_of(self.registry.snapshot)
 
-    def _live_versions(self) -> Iterable[LiveVersion]:
-        for name, view in self.registry.snapshot.models.items():
-            for version, status in view.statuses.items():
-                servable = view.ready.get(version)
-                yield LiveVersion(name, version, status.state, None if servable is None else _live(servable))
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What this process is doing now."""
+        return [await inspect(self.registry, topic, seconds)]
+
+    def _telemetry_families(self) -> list[Family]:
+        families = []
+        if self.tracing is not None:
+            families.append(gauge(catalogue.SPANS_EXPORTED, [((), self.tracing.spans_exported)]))
+            families.append(counted(catalogue.SPANS_DROPPED, self.tracing.spans_dropped))
+        if self.records is not None:
+            outcomes = {name: getattr(self.records, name) for name in ("sent", "sampled_out", "dropped")}
+            families.append(counted(catalogue.PREDICTION_RECORDS, outcomes))
+        return families
+
+    def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
+        models = self.registry.snapshot.models
+        return [(name, status, view) for name, view in models.items() for status in view.statuses.values()]
 
 
-def _live(servable: Servable) -> LiveServable:
+def _live(servable: Servable, *, default: bool) -> LiveServable:
     form = servable.form
     return LiveServable(
+        default=default,
+        in_flight=servable.in_flight,
         queue_rows=servable.batcher.queued_rows,
+        queue_limit_rows=servable.batcher.limit_rows,
+        timeout_s=servable.timeout_s,
         info=servable.provenance.info_labels,
+        load_seconds=servable.load_seconds,
+        golden_rows=servable.provenance.golden_rows,
         form=form.name,
         speedup=form.speedup,
         largest_difference=form.largest_difference,
@@ -128,12 +194,3 @@ def _settle_heap() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _process_registry() -> CollectorRegistry:
-    """A registry with what Prometheus users expect of any process: CPU, memory, file descriptors, GC."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry

@@ -37,7 +37,7 @@ def configure_logging(*, form: Literal["console", "json"], level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
-    for name in ("uvicorn", "uvicorn.access", "uvicorn.asgi"):
+    for name in ("uvicorn", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

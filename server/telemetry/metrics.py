@@ -1,182 +1,129 @@
-"""Every Prometheus metric: names, labels, buckets and help in one place, on a registry that is passed in.
+"""What is counted and timed: the instruments of one server process, and one version's view with its labels bound.
 
-`model_version` is always the version that really served. Nothing is labelled with a name that a client made up.
+In the flow: request path, batcher and manager call these; a scrape reads `families`. Loop only.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from server.signature import Array, Signature
+from server.telemetry import catalogue
+from server.telemetry.instruments import Family, Instrument, Series
+from server.telemetry.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 
-from server.telemetry.histogram import LoopHistogram
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter and histogram, which nothing reads
-
-_SERVABLE = ("model_name", "model_version")
-SECONDS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
-LOAD_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+DropReason = Literal[
+    "queue_full", "unloaded", "expired_in_queue", "expired_in_batch", "cancelled_in_queue", "cancelled_in_batch"
+]
 
 
 class Metrics:
-    """All metrics of one server process, registered on `registry`."""
+    """All counters and histograms of one server process. Not thread-safe: use them on the event loop only."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self.requests = Counter(
-            "model_manager_requests",
-            "Prediction requests answered, by the version that served and HTTP status code.",
-            (*_SERVABLE, "code"),
-            registry=registry,
-        )
-        self.unrouted_requests = Counter(
-            "model_manager_unrouted_requests",
-            "Prediction requests that reached no version (unknown or not ready), by HTTP status code.",
-            ("code",),
-            registry=registry,
-        )
-        self.request_seconds = LoopHistogram(
-            "model_manager_request_duration_seconds",
-            "Time from the first byte read to the answer handed to the socket.",
-            _SERVABLE,
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.queue_seconds = LoopHistogram(
-            "model_manager_queue_wait_seconds",
-            "Time a request waited for its batch to start.",
-            _SERVABLE,
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.predict_seconds = LoopHistogram(
-            "model_manager_predict_duration_seconds",
-            "Time the predictor took for one batch.",
-            _SERVABLE,
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.batch_rows = LoopHistogram(
-            "model_manager_batch_rows", "Rows in one batch.", _SERVABLE, buckets=ROWS, registry=registry
-        )
-        self.rows = Counter("model_manager_rows", "Rows predicted.", _SERVABLE, registry=registry)
-        self.load_seconds = Histogram(
-            "model_manager_load_duration_seconds",
-            "Time from the first byte fetched to ready, for versions that became ready.",
-            _SERVABLE,
-            buckets=LOAD_SECONDS,
-            registry=registry,
-        )
-        self.load_failures = Counter(
-            "model_manager_load_failures", "Failed loads, by reason.", (*_SERVABLE, "reason"), registry=registry
-        )
-        self.source_failures = Counter(
-            "model_manager_source_failures",
-            "Reads of the models folder that failed (what serves stays), by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self.last_convergence = Gauge(
-            "model_manager_last_convergence_timestamp_seconds",
-            "When the server last reached its wanted state, in Unix time.",
-            registry=registry,
-        )
+    def __init__(self) -> None:
+        self.requests = Instrument(catalogue.REQUESTS)
+        self.unrouted_requests = Instrument(catalogue.UNROUTED_REQUESTS)
+        self.dropped_requests = Instrument(catalogue.DROPPED_REQUESTS)
+        self.request_seconds = Instrument(catalogue.REQUEST_SECONDS)
+        self.decode_seconds = Instrument(catalogue.DECODE_SECONDS)
+        self.queue_seconds = Instrument(catalogue.QUEUE_SECONDS)
+        self.batch_seconds = Instrument(catalogue.BATCH_SECONDS)
+        self.predict_seconds = Instrument(catalogue.PREDICT_SECONDS)
+        self.encode_seconds = Instrument(catalogue.ENCODE_SECONDS)
+        self.rows = Instrument(catalogue.ROWS_PREDICTED)
+        self.batch_rows = Instrument(catalogue.BATCH_ROWS)
+        self.predictions = Instrument(catalogue.PREDICTIONS)
+        self.prediction_value = Instrument(catalogue.PREDICTION_VALUE)
+        self.load_failures = Instrument(catalogue.LOAD_FAILURES)
+        self.source_failures = Instrument(catalogue.SOURCE_FAILURES)
+        self.event_loop_lag = Instrument(catalogue.EVENT_LOOP_LAG)
+        self._of_versions = (
+            self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
+            self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
+            self.prediction_value, self.load_failures,
+        )  # fmt: skip
+
+    def servable(
+        self, model: str, version: str, signature: Signature | None = None, edges: Sequence[float] | None = None
+    ) -> "ServableMetrics":
+        """The view of one version. Its predictions are counted if its signature says that they can be."""
+        return ServableMetrics(self, model, version, signature, edges)
 
     def forget(self, model: str, version: str) -> None:
         """Remove every series of a version that is gone."""
-        labels = {"model_name": model, "model_version": version}
-        for counter in (self.requests, self.rows, self.load_seconds, self.load_failures):
-            counter.remove_by_labels(labels)
-        for histogram in (self.request_seconds, self.queue_seconds, self.predict_seconds, self.batch_rows):
-            histogram.remove(model, version)
+        for instrument in self._of_versions:
+            instrument.remove(model, version)
+
+    def families(self) -> list[Family]:
+        """What was counted and timed so far."""
+        of_process = (self.unrouted_requests, self.source_failures, self.event_loop_lag)
+        return [instrument.family() for instrument in (*self._of_versions, *of_process)]
 
 
 class ServableMetrics:
     """The metrics of one version with their labels bound once, so that the request path looks nothing up."""
 
-    def __init__(self, metrics: Metrics, model: str, version: str) -> None:
-        self._requests = metrics.requests
-        self._labels = (model, version)
-        self._by_code: dict[int, Counter] = {}
-        self.request_seconds = metrics.request_seconds.labels(model, version)
-        self.queue_seconds = metrics.queue_seconds.labels(model, version)
-        self.predict_seconds = metrics.predict_seconds.labels(model, version)
-        self.batch_rows = metrics.batch_rows.labels(model, version)
-        self.rows = metrics.rows.labels(model, version)
+    def __init__(
+        self,
+        metrics: Metrics,
+        model: str,
+        version: str,
+        signature: Signature | None = None,
+        edges: Sequence[float] | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._labels = labels = (model, version)
+        self._by_code: dict[int, Series] = {}
+        self._ok = self._requests(200)
+        self._request = metrics.request_seconds.labels(*labels)
+        self._decode = metrics.decode_seconds.labels(*labels)
+        self._queue = metrics.queue_seconds.labels(*labels)
+        self._batch = metrics.batch_seconds.labels(*labels)
+        self._predict = metrics.predict_seconds.labels(*labels)
+        self._encode = metrics.encode_seconds.labels(*labels)
+        self._batch_rows = metrics.batch_rows.labels(*labels)
+        self._rows = metrics.rows.labels(*labels)
+        self._predictions: Distribution | None = None
+        if signature is not None:
+            self._predictions = distribution_of(
+                signature, edges, labels=metrics.predictions, values=metrics.prediction_value, version=labels
+            )
 
-    def requests(self, code: int) -> Counter:
-        """The request counter of one status code."""
-        counter = self._by_code.get(code)
-        if counter is None:
-            counter = self._by_code[code] = self._requests.labels(*self._labels, str(code))
-        return counter
+    def answered(self, request: float, decode: float, encode: float) -> None:
+        """Count a request that was answered with 200: how long all of it took, and the two steps beside the batch."""
+        self._ok.value += 1
+        self._request.observe(request)
+        self._decode.observe(decode)
+        self._encode.observe(encode)
 
+    def failed(self, code: int, request: float) -> None:
+        """Count a request that ended with another status."""
+        self._requests(code).inc()
+        self._request.observe(request)
 
-@dataclass(frozen=True, slots=True)
-class LiveVersion:
-    """What a scrape shows of one version; `serving` only once it is ready."""
+    def exemplify(self, request: float, trace_id: str) -> None:
+        """Let the time of a request that was counted point to its trace."""
+        self._request.exemplify(request, trace_id)
 
-    model: str
-    version: str
-    state: str
-    serving: "LiveServable | None" = None
+    def dropped(self, reason: DropReason) -> None:
+        """Count a request that was right and got no prediction."""
+        self._metrics.dropped_requests.labels(*self._labels, reason).inc()
 
+    def waited(self, queue: float) -> None:
+        """Count how long a request waited for its batch."""
+        self._queue.observe(queue)
 
-@dataclass(frozen=True, slots=True)
-class LiveServable:
-    """What a scrape shows of a version that serves. `info`: digest and library versions; `speedup`: by rows."""
+    def ran(self, batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]) -> None:
+        """Count a batch: how long it took from queue to answers, the predictor's part, and the rows of each call."""
+        self._batch.observe(batch)
+        self._predict.observe(predict)
+        for rows, results in calls:
+            self._batch_rows.observe(rows)
+            self._rows.value += rows
+            if self._predictions is not None and COUNTED_OUTPUT in results:
+                self._predictions.count(results[COUNTED_OUTPUT])
 
-    queue_rows: int
-    info: tuple[str, str, str]
-    form: str
-    speedup: Mapping[int, float]
-    largest_difference: float
-
-
-class LiveCollector(Collector):
-    """Values that already exist in the running system, read at scrape time instead of being mirrored into gauges."""
-
-    def __init__(self, versions: Callable[[], Iterable[LiveVersion]]) -> None:
-        self._versions = versions
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield one family for each live value, with a sample for every known version."""
-        queue = GaugeMetricFamily("model_manager_queue_rows", "Rows waiting for a batch.", labels=_SERVABLE)
-        states = GaugeMetricFamily(
-            "model_manager_version_state", "1 for the state each known version is in.", labels=(*_SERVABLE, "state")
-        )
-        info = GaugeMetricFamily(
-            "model_manager_version_info",
-            "1 for every version that is ready, with its artifact's digest and library versions.",
-            labels=(*_SERVABLE, "sha256", "sklearn_version", "numpy_version"),
-        )
-        form = GaugeMetricFamily(
-            "model_manager_predictor_form", "1 for the form that answers.", labels=(*_SERVABLE, "form")
-        )
-        speedup = GaugeMetricFamily(
-            "model_manager_predictor_speedup_ratio",
-            "How many times faster than scikit-learn the form was measured to be, by batch size.",
-            labels=(*_SERVABLE, "rows"),
-        )
-        difference = GaugeMetricFamily(
-            "model_manager_predictor_largest_difference",
-            "Largest difference to scikit-learn's answers seen while the form was proven.",
-            labels=_SERVABLE,
-        )
-        for row in self._versions():
-            labels = (row.model, row.version)
-            states.add_metric((*labels, row.state), 1)
-            serving = row.serving
-            if serving is None:
-                continue
-            queue.add_metric(labels, serving.queue_rows)
-            info.add_metric((*labels, *serving.info), 1)
-            form.add_metric((*labels, serving.form), 1)
-            for rows, gain in serving.speedup.items():
-                speedup.add_metric((*labels, str(rows)), gain)
-            difference.add_metric(labels, serving.largest_difference)
-        yield from (queue, states, info, form, speedup, difference)
+    def _requests(self, code: int) -> Series:
+        series = self._by_code.get(code)
+        if series is None:
+            series = self._by_code[code] = self._metrics.requests.labels(*self._labels, str(code))
+        return series

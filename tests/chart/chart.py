@@ -55,7 +55,8 @@ class Helm:
         home = str(self.program.with_suffix(".home"))
         done = subprocess.run(
             [self.program, *arguments, *(["--values", "-"] if values is not None else [])],
-            env={"PATH": os.environ["PATH"]} | {f"HELM_{part}_HOME": home for part in ("CACHE", "CONFIG", "DATA")},
+            env={"PATH": os.environ["PATH"], "HOME": home}  # without a home it would cache in the current folder
+            | {f"HELM_{part}_HOME": home for part in ("CACHE", "CONFIG", "DATA")},
             input=values,
             capture_output=True,
             text=True,
@@ -74,14 +75,32 @@ class Helm:
         kubernetes: str = "1.37",
         name: str = "shop",
         chart: Path = CHART,
+        cluster: Path | None = None,
     ) -> Render:
-        """Render the chart with values of a file, of a mapping and of --set, each over the one before."""
+        """Render the chart with values of a file, of a mapping and of --set, each over the one before.
+
+        With a kubeconfig, `lookup` finds what is in that cluster, as it does when Helm installs or upgrades.
+        """
         arguments: list[str | Path] = ["template", name, chart, "--namespace", "models", "--kube-version", kubernetes]
         if file is not None:
             arguments += ["--values", file]
         for key, value in (sets or {}).items():
             arguments += ["--set", f"{key}={value}"]
-        return Render(_rendered(self, tuple(arguments), None if values is None else yaml.safe_dump(dict(values))))
+        text = None if values is None else yaml.safe_dump(dict(values))
+        if cluster is not None:
+            arguments += ["--dry-run=server", "--disable-openapi-validation", "--kubeconfig", cluster]
+            return Render(self.run(*arguments, values=text))
+        return Render(_rendered(self, tuple(arguments), text))
+
+    def refuses(
+        self, sets: Mapping[str, str], values: Mapping[str, Any] | None = None, *, kubernetes: str = "1.37"
+    ) -> str:
+        """What Helm says to values that must be refused."""
+        try:
+            self.template(values, sets=sets, kubernetes=kubernetes)
+        except Refused as refused:
+            return str(refused)
+        raise AssertionError(f"accepted: {dict(sets)}")
 
 
 @functools.cache
@@ -91,9 +110,9 @@ def _rendered(helm: Helm, arguments: tuple[str | Path, ...], values: str | None)
 
 
 def environment(deployment: Document) -> dict[str, str]:
-    """The variables of a Deployment's server."""
+    """The settings that a Deployment's server reads from its variables."""
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return {entry["name"]: entry["value"] for entry in container["env"]}
+    return {each["name"]: each["value"] for each in container["env"] if each["name"].startswith("MODEL_MANAGER_")}
 
 
 def leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

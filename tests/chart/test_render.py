@@ -11,20 +11,29 @@ from tests.chart.chart import CHART, MATRIX, Helm, environment
 
 CORE = {"Deployment", "Service", "ServiceAccount", "ConfigMap"}
 ISTIO = {"VirtualService", "DestinationRule"}
+FLAGGER = {"Canary", "MetricTemplate"}
 ADDED = {
+    "argo": ISTIO | {"Rollout", "AnalysisTemplate", "PodDisruptionBudget", "ServiceMonitor"},
+    "argo-keda": ISTIO | {"Rollout", "AnalysisTemplate", "ScaledObject"},
     "autoscaling": {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor", "PrometheusRule"},
     "bluegreen": {"Ingress", "NetworkPolicy", "ServiceMonitor", "Pod"},
     "canary": ISTIO
     | {"Gateway", "PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy", "Telemetry", "Sidecar"}
     | {"NetworkPolicy", "ServiceMonitor", "Pod"},
     "default": set(),
+    "flagger": FLAGGER | {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor"},
+    "flagger-gateway-api": FLAGGER | {"ScaledObject"},
     "gateway-api": {"HTTPRoute"},
     "image-volume": set(),
     "istio-plain": ISTIO | {"PeerAuthentication", "AuthorizationPolicy", "Telemetry", "NetworkPolicy"},
     "keda": {"ScaledObject", "PodDisruptionBudget", "PrometheusRule"},
     "keda-query": {"ScaledObject"},
 }
-LEFT_OUT = {"image-volume": {"ConfigMap", "ServiceAccount"}}
+LEFT_OUT = {
+    "flagger": {"Service"},
+    "flagger-gateway-api": {"Service", "ConfigMap"},
+    "image-volume": {"ConfigMap", "ServiceAccount"},
+}
 
 
 @pytest.mark.parametrize("file", MATRIX, ids=lambda file: file.name)
@@ -54,7 +63,7 @@ def test_the_package_is_the_chart_without_its_matrix(helm: Helm, tmp_path: Path)
     (package,) = tmp_path.glob("model-manager-*.tgz")
     with tarfile.open(package) as archive:
         packed = {name.removeprefix("model-manager/") for name in archive.getnames()}
-    assert {"README.md", "values.schema.json", "files/alerts.yaml", "files/predict.py"} < packed
+    assert {"README.md", "values.schema.json", "files/alerts.yaml", "files/dashboard.json", "files/predict.py"} < packed
     assert not [name for name in packed if name.startswith("ci/")]
     assert helm.template(chart=package).documents == helm.template().documents
     assert package.stat().st_size < 60_000
@@ -80,10 +89,30 @@ def test_the_notes_name_the_next_command(helm4: Helm) -> None:
     assert "helm --namespace models test shop" in notes
 
 
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("flagger", "wait canary/shop-model-manager --for=condition=promoted"),
+        ("flagger", "get canary shop-model-manager --watch"),
+        ("flagger", "annotate configmap iris-artifacts flagger.app/config-tracking=disabled"),
+        ("argo", "wait rollout/shop-model-manager --for=condition=Healthy"),
+        ("argo", "kubectl argo rollouts --namespace models get rollout shop-model-manager --watch"),
+        ("argo", "-H 'x-model-track: canary'"),
+    ],
+)
+def test_the_notes_name_the_next_command_of_whoever_moves_the_weights(helm4: Helm, case: str, said: str) -> None:
+    file = CHART / "ci" / f"{case}-values.yaml"
+    notes = helm4.run("install", "shop", CHART, "--namespace", "models", "--dry-run=client", "--values", file)
+    assert said in notes.partition("NOTES:")[2]
+    assert "--set tracks" not in notes.partition("NOTES:")[2]
+
+
 def test_the_server_accepts_every_manifest_of_the_matrix(helm4: Helm) -> None:
     read = 0
     for file in MATRIX:
         for document in helm4.template(file=file).all("ConfigMap"):
+            if document["metadata"]["name"].endswith("-dashboard"):
+                continue
             assert document["data"].keys() == {"models.yaml"}
             parse_manifest(document["data"]["models.yaml"].encode())
             read += 1

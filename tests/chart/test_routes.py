@@ -56,9 +56,9 @@ def test_every_route_has_the_same_limits(routes: list[Document]) -> None:
         }
 
 
-def test_retries_by_default_never_ask_again_for_an_answer(helm4: Helm) -> None:
+def test_retries_are_only_for_requests_that_nobody_accepted(helm4: Helm) -> None:
     (*_, weighted) = helm4.template(sets={"routing": "istio"}).one("VirtualService")["spec"]["http"]
-    assert weighted["retries"] == {"attempts": 2, "retryOn": "connect-failure,refused-stream,reset"}
+    assert weighted["retries"] == {"attempts": 2, "retryOn": "connect-failure,refused-stream,reset-before-request"}
     plain = helm4.template(file=CHART / "ci" / "istio-plain-values.yaml").one("VirtualService")["spec"]["http"]
     assert [each["name"] for each in plain] == ["weighted"]
     assert plain[0]["retries"] == {"attempts": 0}

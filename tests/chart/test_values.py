@@ -106,13 +106,24 @@ def test_the_matrix_turns_every_switch() -> None:
         default = default_of(path)
         if isinstance(default, bool):
             turned = [file.name for file in MATRIX if _value(yaml.safe_load(file.read_text()), path) is (not default)]
-            assert turned or path == "settings.accessLog", path  # which a track turns
+            assert turned or path == "settings.serverTiming", path  # which a track turns
+
+
+@pytest.mark.parametrize(
+    "path", ["routing", "progressive", "keda.trigger", "tracing.protocol", "istio.peerAuthentication.adminMode"]
+)
+def test_the_matrix_takes_every_way_of_a_fork(path: str) -> None:
+    node: Any = {"properties": SCHEMA["properties"]}
+    for part in path.split("."):
+        node = node["properties"][part]
+    taken = {_value(yaml.safe_load(file.read_text()), path) for file in MATRIX} - {None}
+    assert taken | {default_of(path)} == set(node["enum"])
 
 
 def test_what_is_beyond_the_core_is_off() -> None:
     on = {path for path, _ in leaves(SCHEMA) if default_of(path) is True}
     assert on == ON_BY_DEFAULT
-    assert VALUES["routing"] == "none"
+    assert VALUES["routing"] == VALUES["progressive"] == "none"
 
 
 def test_the_chart_installs_the_version_it_is_released_with() -> None:
@@ -160,7 +171,9 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.max_body_bytes, settings.max_rows_per_request) == (134217728, 1000000)
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
     assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
-    assert (settings.threads, settings.workers, settings.access_log, settings.compile) == (2, 2, True, "off")
+    assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
+    assert (settings.server_timing, settings.records_sample) == (True, 0.5)
+    assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert settings.models == Path("/models")
     assert environment(render.one("Deployment", "volume"))["MODEL_MANAGER_MODELS"] == "/artifacts/shared"
 
@@ -171,6 +184,13 @@ def test_the_example_of_the_readme_renders(helm4: Helm) -> None:
     assert helm4.template(values).one("Pod")
     with pytest.raises(Refused):
         helm4.template({**values, "traks": {}})
+
+
+def test_the_example_of_progressive_delivery_renders(helm4: Helm) -> None:
+    (example,) = [block for block in README.split("```yaml\n")[1:] if block.startswith("progressive:")]
+    values = yaml.safe_load(example.partition("```")[0])
+    assert helm4.template(values).one("Rollout")
+    assert helm4.template({**values, "progressive": "flagger", "autoscaling": {"enabled": True}}).one("Canary")
 
 
 def _value(values: Any, path: str) -> Any:

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
-from prometheus_client import CollectorRegistry
 
 from server.app import create_admin_app, create_app
 from server.serving.system import System
 from server.settings import Settings
+from tests.scrape import value
 
 Client: TypeAlias = httpx.AsyncClient
 
@@ -25,7 +25,7 @@ JSON = {"content-type": "application/json"}
 @asynccontextmanager
 async def running_app(folder: Path, **settings: Any) -> AsyncIterator[tuple[Client, Client, System]]:
     """Clients of the API and the admin app, and the system behind them, once it is ready."""
-    system = await asyncio.to_thread(lambda: System(Settings(models=folder, **settings), CollectorRegistry()))
+    system = await asyncio.to_thread(lambda: System(Settings(models=folder, **settings)))
     async with LifespanManager(create_app(system)) as manager:
         admin = create_admin_app(system)
         async with (
@@ -58,10 +58,10 @@ def admin(app: tuple[Client, Client, System]) -> Client:
 def counted(app: tuple[Client, Client, System]) -> Callable[..., float]:
     """Read one metric: name and labels → value, 0 when there is no such series."""
 
-    def value(name: str, **labels: str) -> float:
-        return app[2].metrics_registry.get_sample_value(name, labels) or 0.0
+    def counted_value(name: str, **labels: str) -> float:
+        return value(app[2].metrics.families(), name, **labels) or 0.0
 
-    return value
+    return counted_value
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,22 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
 from server.repository.wanted import Batching
-from server.serving.batch import Results
-from server.serving.batcher import Batcher
+from server.serving.batch import Results, Watch
+from server.serving.batcher import Batcher, Watched
 from server.signature import Array, Rows
-from server.telemetry.metrics import Metrics, ServableMetrics
+from server.telemetry.metrics import DropReason, Metrics
+from tests.scrape import samples_of, value, written
 
 OUTPUT = ("predict",)
+LABELS = {"model_name": "m", "model_version": "1"}
 FOREVER = 1e9
 
 
@@ -70,13 +74,15 @@ def batcher(
     *,
     inline_rows: int = 0,
     batching: Batching | None = None,
+    watched: Watched | None = None,
 ) -> Batcher:
     return Batcher(
         model,
         batching=batching or Batching(max_rows=4, max_queue_rows=8),
         inline_rows=inline_rows,
         executor=executor,
-        metrics=ServableMetrics(metrics, "m", "1"),
+        metrics=metrics.servable("m", "1"),
+        watched=watched,
     )
 
 
@@ -288,9 +294,7 @@ async def test_an_exit_raised_by_the_model_fails_its_batch_and_not_the_server(
     def exits(rows: Rows, outputs: tuple[str, ...]) -> Results:
         raise SystemExit(3)
 
-    b = Batcher(
-        exits, batching=Batching(), inline_rows=0, executor=executor, metrics=ServableMetrics(metrics, "m", "1")
-    )
+    b = Batcher(exits, batching=Batching(), inline_rows=0, executor=executor, metrics=metrics.servable("m", "1"))
     with pytest.raises(PredictionFailed, match="SystemExit"):
         await b.submit(rows(1), OUTPUT, FOREVER)
 
@@ -298,10 +302,58 @@ async def test_an_exit_raised_by_the_model_fails_its_batch_and_not_the_server(
 async def test_batches_rows_and_waits_are_counted(model: Model, executor: ThreadPoolExecutor, metrics: Metrics) -> None:
     b = batcher(model, executor, metrics, inline_rows=100)
     await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER), b.submit(rows(3), OUTPUT, FOREVER))
-    labels = {"model_name": "m", "model_version": "1"}
-    value = metrics.registry.get_sample_value
-    assert value("model_manager_rows_total", labels) == 3
-    assert value("model_manager_batch_rows_sum", labels) == 3
-    assert value("model_manager_batch_rows_count", labels) == 1
-    assert value("model_manager_queue_wait_seconds_count", labels) == 2
-    assert value("model_manager_predict_duration_seconds_count", labels) == 1
+    families = metrics.families()
+    assert value(families, "model_manager_rows_total", **LABELS) == 3
+    assert value(families, "model_manager_batch_rows_sum", **LABELS) == 3
+    for name, count in (("batch_rows", 1), ("queue_duration_seconds", 2), ("predict_duration_seconds", 1)):
+        assert value(families, f"model_manager_{name}_count", **LABELS) == count
+    batch, predict = (
+        value(families, f"model_manager_{name}_duration_seconds_sum", **LABELS) or 0 for name in ("batch", "predict")
+    )
+    assert batch >= predict > 0
+
+
+async def test_requests_without_a_prediction_are_counted_by_reason(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics)
+
+    def dropped() -> dict[str, float]:
+        return {s.labels["reason"]: s.value for s in samples_of(written(metrics.families())) if "dropped" in s.name}
+
+    model.gate.clear()
+    running = [b.submit(rows(value), OUTPUT, deadline) for value, deadline in ((1, FOREVER), (2, b.now() + 0.05))]
+    await model.running()
+    queued = [b.submit(rows(3), OUTPUT, FOREVER), b.submit(rows(4), OUTPUT, b.now() + 0.05)]
+    for future in (running[1], queued[1]):
+        with pytest.raises(DeadlineExceeded):
+            await future
+    assert dropped() == {"expired_in_batch": 1, "expired_in_queue": 1}
+    running[0].cancel()
+    queued[0].cancel()
+    last = b.submit(rows(5), OUTPUT, FOREVER)
+    with pytest.raises(Overloaded):
+        b.submit(rows(*range(8)), OUTPUT, FOREVER)
+    model.gate.set()
+    await last
+    b.close()
+    with pytest.raises(VersionNotReady):
+        b.submit(rows(6), OUTPUT, FOREVER)
+    counted = dropped()
+    assert counted.keys() == set(get_args(DropReason))
+    assert set(counted.values()) == {1}
+
+
+async def test_a_watch_is_told_when_its_batch_left_and_ended(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    b = batcher(model, executor, metrics, watched=lambda *batch: told.append((len(batch[0]), *batch[1:])))
+    watch = Watch()
+    before = perf_counter()
+    await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER, watch), b.submit(rows(3), OUTPUT, FOREVER))
+    assert before < watch.batch_started < watch.batch_ended < perf_counter()
+    assert told == [(1, 3, 2)]
+    (seen,) = b.recent
+    assert (seen.rows, seen.requests, seen.on, seen.failed) == (3, 2, "thread", 0)
+    assert seen.batch_ms >= seen.predict_ms > 0

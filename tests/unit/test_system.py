@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from server.serving.system import System
 from server.settings import Settings
@@ -14,7 +13,7 @@ from tests.models import constant, dump, put
 
 async def test_a_manager_that_crashes_is_logged_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     put(tmp_path, "m", "1", dump(constant(1.0)))
-    system = await asyncio.to_thread(lambda: System(Settings(models=tmp_path), CollectorRegistry()))
+    system = await asyncio.to_thread(lambda: System(Settings(models=tmp_path)))
 
     def broken_clock() -> float:
         raise ZeroDivisionError("a bug of ours")
@@ -28,7 +27,7 @@ async def test_a_manager_that_crashes_is_logged_and_told(tmp_path: Path, caplog:
 
 
 async def test_stopping_ends_the_search_for_faster_forms(samples: Path) -> None:
-    system = await asyncio.to_thread(lambda: System(Settings(models=samples), CollectorRegistry()))
+    system = await asyncio.to_thread(lambda: System(Settings(models=samples)))
     async with system.running(), asyncio.timeout(30):
         while await system.waiting_for():
             await asyncio.sleep(0.005)

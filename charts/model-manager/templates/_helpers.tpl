@@ -69,14 +69,18 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* (list $ tag): the version of the server that a track runs, by the tag of its image. */}}
+{{- define "model-manager.tag" -}}
+{{- default (first .).Values.image.tag (last .) | default (first .).Chart.AppVersion }}
+{{- end }}
+
 {{/* (list $ tag): a digest wins over a tag, a tag over the chart's appVersion. */}}
 {{- define "model-manager.image" -}}
 {{- $root := first . }}
-{{- $tag := default $root.Values.image.tag (last .) | default $root.Chart.AppVersion }}
 {{- if and $root.Values.image.digest (not (last .)) }}
 {{- printf "%s@%s" $root.Values.image.repository $root.Values.image.digest }}
 {{- else }}
-{{- printf "%s:%s" $root.Values.image.repository $tag }}
+{{- printf "%s:%s" $root.Values.image.repository (include "model-manager.tag" .) }}
 {{- end }}
 {{- end }}
 
@@ -139,7 +143,7 @@ labels:
 
 {{/* The tracks a request may pin itself to, as JSON. */}}
 {{- define "model-manager.pinnable" -}}
-{{- .Values.route.pin.tracks | default (include "model-manager.tracks" . | fromJson | keys | sortAlpha) | toJson }}
+{{- .Values.route.pin.tracks | default (include "model-manager.subsets" . | fromJson | keys | sortAlpha) | toJson }}
 {{- end }}
 
 {{/* (list $ track): a Cookie header in which the pinning cookie names a track, wherever it stands. */}}
@@ -158,6 +162,46 @@ timeoutSeconds: {{ (last .).timeoutS }}
 {{- end }}
 
 {{/* Every series says which track it comes from. */}}
-{{- define "model-manager.trackRelabeling" -}}
-{sourceLabels: [__meta_kubernetes_pod_label_version], targetLabel: track}
+{{- define "model-manager.trackRelabelings" -}}
+{{- if eq .Values.progressive "flagger" -}}
+- {targetLabel: track, replacement: canary}
+- {sourceLabels: [__meta_kubernetes_pod_label_app], regex: .+-primary, targetLabel: track, replacement: stable}
+{{- else if eq .Values.progressive "argo" -}}
+- {sourceLabels: [__meta_kubernetes_pod_label_track], targetLabel: track}
+{{- else -}}
+- {sourceLabels: [__meta_kubernetes_pod_label_version], targetLabel: track}
+{{- end }}
+{{- end }}
+
+{{/* (list $ "env" or "mount"): the names of the Secrets given in that way, as JSON. */}}
+{{- define "model-manager.secretNames" -}}
+{{- $names := list }}
+{{- range $name, $how := (first .).Values.secrets }}
+{{- if get $how (last $) }}{{- $names = append $names $name }}{{- end }}
+{{- end }}
+{{- toJson $names }}
+{{- end }}
+
+{{/* (list $ track config): OpenTelemetry's own variables, which the server reads as every SDK does. */}}
+{{- define "model-manager.tracingEnv" -}}
+{{- $root := index . 0 }}
+{{- with $root.Values.tracing -}}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: OTEL_EXPORTER_OTLP_PROTOCOL
+  value: {{ .protocol }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ divf .samplingPercent 100 | toJson | quote }}
+- name: OTEL_SERVICE_NAME
+  value: {{ include "model-manager.fullname" $root }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+# after POD_NAME, which it names
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ $root.Release.Namespace }},k8s.pod.name=$(POD_NAME),service.version={{ include "model-manager.tag" (list $root (index $ 2).imageTag) }}{{ if eq $root.Values.progressive "none" }},track={{ index $ 1 }}{{ end }}
+{{- end }}
 {{- end }}

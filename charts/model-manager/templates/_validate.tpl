@@ -11,7 +11,9 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- include "model-manager.validateScaling" . }}
 {{- include "model-manager.validateRouting" . }}
+{{- include "model-manager.validateProgressive" . }}
 {{- include "model-manager.validateIstio" . }}
+{{- include "model-manager.validateTelemetry" . }}
 {{- include "model-manager.validateOthers" . }}
 {{- end }}
 
@@ -137,7 +139,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 
 {{- define "model-manager.validateRouting" -}}
-{{- $known := include "model-manager.tracks" . | fromJson | keys | sortAlpha }}
+{{- $known := include "model-manager.subsets" . | fromJson | keys | sortAlpha }}
 {{- with .Values.route.mirror.track }}
 {{- if eq $.Values.routing "none" }}
 {{- fail "route.mirror.track has no effect with routing: none: only a mesh or a gateway copies traffic" }}
@@ -212,7 +214,32 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- end }}
 
+{{- define "model-manager.validateTelemetry" -}}
+{{- with .Values.tracing }}
+{{- if and .enabled (not .endpoint) }}
+{{- fail "tracing.endpoint: say where the collector is, such as http://otel-collector.observability:4317" }}
+{{- end }}
+{{- if and .endpoint (not .enabled) }}
+{{- fail "tracing.endpoint has no effect: set tracing.enabled" }}
+{{- end }}
+{{- end }}
+{{- $caged := and .Values.networkPolicy.enabled .Values.networkPolicy.egress.restrict (not .Values.networkPolicy.egress.cidrs) }}
+{{- if and $caged .Values.tracing.enabled }}
+{{- fail "tracing.endpoint cannot be reached past networkPolicy.egress.restrict: name its block in networkPolicy.egress.cidrs" }}
+{{- end }}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
+{{- if and $caged (regexMatch "^https?://" ((include "model-manager.settings" (list $ $config) | fromJson).records)) }}
+{{- fail (printf "settings.records of track %s cannot be reached past networkPolicy.egress.restrict: name its block in networkPolicy.egress.cidrs" $track) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "model-manager.validateOthers" -}}
+{{- range list "app" "version" "track" "app.kubernetes.io/name" "app.kubernetes.io/instance" "sidecar.istio.io/inject" }}
+{{- if hasKey $.Values.podLabels . }}
+{{- fail (printf "podLabels: %s is a label by which pods are selected and told apart: choose another" .) }}
+{{- end }}
+{{- end }}
 {{- if eq (int .Values.settings.port) (int .Values.settings.adminPort) }}
 {{- fail (printf "settings.adminPort: %d is the API's port too" (int .Values.settings.port)) }}
 {{- end }}

@@ -1,0 +1,174 @@
+"""loadtests/scrape: how long a scrape takes, and how much it delays predictions, where there are many versions."""
+
+import http.client
+import json
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from urllib.parse import urlsplit
+
+import click
+import yaml
+from rich.console import Console
+
+from loadtests.benchmark.machine import describe_commit, describe_machine, now
+from loadtests.cores import choose_cores
+from loadtests.processes import ROOT, ProcessFailed, Server, model_manager, stop_when_told
+from models.samples import build_sample
+from server.errors import PackageRefused
+
+RESULT = ROOT / "loadtests" / "results" / "scrape.json"
+WHOLE_VERSIONS = 1000
+_SCRAPES = 15
+_ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+_JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What scrapes cost; times in milliseconds. `prediction_*`: predictions one after the other beside the scrapes."""
+
+    versions: int
+    samples: int
+    megabytes: float
+    idle_scrape_ms: float
+    scrape_ms: float
+    slowest_scrape_ms: float
+    prediction_alone_p99_ms: float
+    prediction_beside_p99_ms: float
+
+
+def write_manifest(versions: int, folder: Path) -> None:
+    """Ask for so many models of one version, all from one artifact, each of which is loaded and counted by itself."""
+    build_sample("iris", "1", folder / "packages", created=None)
+    artifact = str(folder / "packages" / "iris" / "1" / "model.joblib")
+    models = {f"iris-{number}": {"versions": {"1": {"artifact": artifact}}} for number in range(versions)}
+    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+
+
+class Client:
+    """One connection that is kept, for predictions."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+
+    def predict(self, model: str) -> float:
+        """Milliseconds of a prediction. Raises ProcessFailed for any status but 200."""
+        started = perf_counter()
+        self._connection.request("POST", f"/v1/models/{model}:predict", _ROW, _JSON)
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            raise ProcessFailed(f"{model}: {answer.status} {text[:200].decode(errors='replace')}")
+        return (perf_counter() - started) * 1e3
+
+
+def scrape(address: str) -> tuple[float, bytes]:
+    """Milliseconds and text of a scrape, read as fast as the kernel gives it: a Python client would time itself.
+
+    Raises ProcessFailed for any status but 200.
+    """
+    host, _, port = urlsplit(address).netloc.partition(":")
+    started = perf_counter()
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f"GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        parts = []
+        while part := connection.recv(1 << 20):
+            parts.append(part)
+    elapsed = (perf_counter() - started) * 1e3
+    text = b"".join(parts)
+    if not text.startswith(b"HTTP/1.1 200 "):
+        raise ProcessFailed(f"GET /metrics: {text[:200].decode(errors='replace')}")
+    return elapsed, text
+
+
+def measure(running: Server, versions: int) -> Cost:
+    """Ask every version twice, scrape, and predict beside the scrapes. Raises ProcessFailed."""
+    api, admin = Client(running.api), running.addresses["admin"]
+    for number in range(2 * versions):
+        api.predict(f"iris-{number % versions}")
+    alone = [api.predict("iris-0") for _ in range(500)]
+    text = scrape(admin)[1]  # the first one writes what later ones keep
+    done = threading.Event()
+    beside: list[float] = []
+
+    def predict() -> None:
+        client = Client(running.api)
+        while not done.is_set():
+            beside.append(client.predict("iris-0"))
+
+    idle = [scrape(admin)[0] for _ in range(_SCRAPES)]
+    scrapes = []
+    for _ in range(_SCRAPES):
+        for number in range(versions):
+            api.predict(f"iris-{number}")
+        scrapes.append(scrape(admin)[0])
+    predicting = threading.Thread(target=predict)
+    predicting.start()
+    for _ in range(_SCRAPES):
+        scrape(admin)
+    done.set()
+    predicting.join()
+    return Cost(
+        versions=versions,
+        samples=sum(1 for line in text.splitlines() if line.startswith((b"model_manager_", b"process_", b"python_"))),
+        megabytes=round(len(text) / 1e6, 1),
+        idle_scrape_ms=round(statistics.median(idle), 1),
+        scrape_ms=round(statistics.median(scrapes), 1),
+        slowest_scrape_ms=round(max(scrapes), 1),
+        prediction_alone_p99_ms=round(statistics.quantiles(alone, n=100)[98], 2),
+        prediction_beside_p99_ms=round(statistics.quantiles(beside, n=100)[98], 2),
+    )
+
+
+@click.command(epilog="Example: loadtests/scrape --versions 100")
+@click.option("--versions", type=click.IntRange(1, 10_000), default=WHOLE_VERSIONS, show_default=True)
+@click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
+def main(versions: int, json_path: str | None) -> None:
+    """Measure what a scrape of many versions costs, on this machine; takes a minute for a thousand.
+
+    Writes loadtests/results/scrape.json, or build/scrape.json for another number of versions.
+    """
+    console = Console(stderr=True)
+    stop_when_told()
+    cores = choose_cores()
+    try:
+        with tempfile.TemporaryDirectory(prefix="model-manager-scrape-") as temporary:
+            folder = Path(temporary)
+            write_manifest(versions, folder)
+            flags = ("--compile", "off")
+            with (
+                console.status(f"loading {versions} versions, and scraping them"),
+                model_manager("model-manager", folder, core=cores.server, folder=folder, flags=flags) as running,
+            ):
+                cost = measure(running, versions)
+    except (ProcessFailed, PackageRefused) as error:
+        raise click.ClickException(str(error)) from None
+    document = {"started": now(), **describe_commit(), "machine": describe_machine(), **asdict(cost)}
+    text = json.dumps(document, indent=1) + "\n"
+    if json_path == "-":
+        sys.stdout.write(text)
+    else:
+        whole = versions == WHOLE_VERSIONS
+        path = Path(json_path) if json_path else RESULT if whole else ROOT / "build" / "scrape.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        console.print(f"figures: {path}", highlight=False)
+    console.print(summary(document), highlight=False)
+
+
+def summary(document: dict[str, object]) -> str:
+    """The figures as a sentence, for people and for docs/metrics.md."""
+    said = document
+    return (
+        f"{said['versions']:,} versions: {said['samples']:,} samples, {said['megabytes']} MB. A scrape took "
+        f"{said['scrape_ms']} ms where each version had traffic since the last one (median over HTTP; the slowest of "
+        f"{_SCRAPES} took {said['slowest_scrape_ms']} ms), and {said['idle_scrape_ms']} ms where none had. "
+        f"The p99 of predictions asked one after the other was {said['prediction_beside_p99_ms']} ms beside scrapes "
+        f"without a pause between them, and {said['prediction_alone_p99_ms']} ms alone."
+    )

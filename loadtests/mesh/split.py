@@ -1,0 +1,185 @@
+"""loadtests/split: a canary's whole way, from no share to all of it and back, measured through a real Envoy."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
+from loadtests.mesh import plot
+from loadtests.mesh.deployment import VALUES, VERSIONS, Documents, Release, release, weights
+from loadtests.mesh.traffic import CONFIDENCE, CONNECTIONS, Asked, Traffic, bounds, traffic
+from loadtests.mesh.virtual_service import NotUnderstood
+from loadtests.processes import ROOT, ProcessFailed, stop_when_told
+from server.errors import PackageRefused
+from tests.chart.chart import Helm, Refused
+from tests.parts import Unobtainable, fetch_helm
+
+RESULTS: Final = ROOT / "loadtests" / "results"
+WALK: Final = (
+    ("added", 0),
+    ("first step", 5),
+    ("second step", 25),
+    ("half", 50),
+    ("promoted", 100),
+    ("rolled back", 0),
+)
+SLICE_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the walk: what it wanted, and what so many requests got. Seconds count from the walk's start."""
+
+    name: str
+    weight: int
+    requests: int
+    canary: int
+    least: int
+    most: int
+    failed: int
+    from_s: float
+    to_s: float
+
+    @property
+    def share(self) -> float:
+        """The measured share of the canary."""
+        return self.canary / self.requests
+
+    @property
+    def held(self) -> bool:
+        """Whether the share is within its bounds, and no request failed."""
+        return self.least <= self.canary <= self.most and not self.failed
+
+
+def walk(deployed: Release, load: Traffic, requests: int) -> list[Step]:
+    """Take every step under load; its failures are all since the step before, the change of weights included.
+
+    Raises ProcessFailed.
+    """
+    steps: list[Step] = []
+    start, counted = time.monotonic(), 0
+    for name, weight in WALK:
+        deployed.upgrade(weights(weight))
+        began = time.monotonic()
+        asked = load.take(requests)
+        canary = sum(each.version == VERSIONS["canary"] for each in asked)
+        least, most = bounds(requests, weight / 100)
+        until = len(load.asked)
+        failed = sum(bool(each.failure) for each in load.asked[counted:until])
+        counted = until
+        at = (round(began - start, 3), round(time.monotonic() - start, 3))
+        steps.append(Step(name, weight, requests, canary, least, most, failed, *at))
+    return steps
+
+
+def slices(asked: Sequence[Asked], start: float, end: float) -> list[dict[str, float]]:
+    """Requests, the canary's among them, and failed ones, of every slice of time that is whole."""
+    counts = [{"requests": 0, "canary": 0, "failed": 0} for _ in range(int((end - start) / SLICE_S))]
+    for each in asked:
+        number = int((each.sent - start) / SLICE_S)
+        if each.sent >= start and number < len(counts):
+            counts[number]["requests"] += 1
+            counts[number]["canary"] += each.version == VERSIONS["canary"]
+            counts[number]["failed"] += bool(each.failure)
+    return [{"at_s": (number + 0.5) * SLICE_S, **count} for number, count in enumerate(counts)]
+
+
+@click.command(epilog="Example: loadtests/split --requests 2000 --json -")
+@click.option(
+    "--requests", type=click.IntRange(100, 1_000_000), default=10_000, show_default=True, help="Requests of one step."
+)
+@click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
+@click.option("--plot", "plot_path", type=click.Path(dir_okay=False, path_type=Path), help="Where the picture goes.")
+def main(requests: int, json_path: str | None, plot_path: Path | None) -> None:
+    """Walk a canary from 0 to 100 percent and back, and measure the share that it gets at every step.
+
+    Weights are read from the chart as Helm renders it, by a real Envoy before two servers of different versions, under
+    load. Writes loadtests/results/split.json and .png. Exit code 1: a request failed, or a share is out of its bounds,
+    which chance alone does to one step in a thousand.
+    """
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    stop_when_told()
+    try:
+        document, steps = _run(requests, console)
+    except (ProcessFailed, PackageRefused, NotUnderstood, Refused, Unobtainable, ImportError) as error:
+        raise click.ClickException(str(error)) from None
+    console.print(_table(steps))
+    _write(document, json_path or str(RESULTS / "split.json"), console)
+    picture = plot_path or RESULTS / "split.png"
+    plot.draw(document, _caption(document), picture)
+    console.print(f"picture: {picture}", highlight=False)
+    sys.exit(not all(step.held for step in steps))
+
+
+def _run(requests: int, console: Console) -> tuple[dict[str, Any], list[Step]]:
+    helm = Helm(fetch_helm(4))
+
+    def render(sets: Mapping[str, str]) -> Documents:
+        return helm.template(file=VALUES, sets=sets).documents
+
+    circumstances = {
+        "started": now(),
+        **describe_commit(),
+        "machine": describe_machine(),
+        "versions": describe_versions(),
+    }
+    with tempfile.TemporaryDirectory(prefix="model-manager-split-") as folder:
+        console.print("starting Envoy and a server for each track; nothing but the loopback is used", highlight=False)
+        with release(render, Path(folder)) as deployed, traffic(deployed.proxy.api, deployed.question) as load:
+            load.take(requests // 10)  # nothing is done for the first time while it is measured
+            start = time.monotonic()
+            steps = walk(deployed, load, requests)
+            end = time.monotonic()
+    document = {
+        **circumstances,
+        "ended": now(),
+        "connections": CONNECTIONS,
+        "confidence": CONFIDENCE,
+        "steps": [{**asdict(step), "share": step.share, "held": step.held} for step in steps],
+        "slice_s": SLICE_S,
+        "slices": slices(load.asked, start, end),
+    }
+    return document, steps
+
+
+def _caption(document: Mapping[str, Any]) -> str:
+    commit = document["commit"][:12] + ("+" if document["changed_files"] else "")
+    return f"weights read from the rendered VirtualService by a real Envoy; {commit} {document['started']}"
+
+
+def _table(steps: Sequence[Step]) -> Table:
+    table = Table(title="canary, share of requests by step", title_justify="left")
+    table.add_column("step", no_wrap=True)
+    for heading in ("requests", "weight", "measured", "99.9% bounds", "failed", "held"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for step in steps:
+        low, high = step.least / step.requests, step.most / step.requests
+        table.add_row(
+            step.name,
+            f"{step.requests:,}",
+            f"{step.weight}%",
+            f"{step.share:.2%}",
+            f"{low:.2%} to {high:.2%}",
+            str(step.failed),
+            "[green]yes" if step.held else "[red]no",
+        )
+    return table
+
+
+def _write(document: Mapping[str, Any], path: str, console: Console) -> None:
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    if path == "-":
+        click.echo(text)
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text + "\n")
+    console.print(f"figures: {path}", highlight=False)

@@ -1,0 +1,55 @@
+"""What a sampler will decide, in closed form, so that a request which is not recorded costs next to nothing.
+
+Only for the SDK's own samplers, of which OTEL_TRACES_SAMPLER names one; any other is asked itself, request by request.
+"""
+
+import re
+from dataclasses import dataclass
+
+from opentelemetry.sdk.trace.sampling import (
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    StaticSampler,
+    TraceIdRatioBased,
+)
+
+_LOW_64_BITS = (1 << 64) - 1
+_ALWAYS = 1 << 64
+_BUILT_IN = (StaticSampler, TraceIdRatioBased, ParentBased, ParentBasedTraceIdRatio)
+_FOLLOWS_PARENT = re.compile(
+    r"ParentBased\{root:(.+),remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
+    r"localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler\}"
+)
+_RATIO = re.compile(r"TraceIdRatioBased\{(.+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedForm:
+    """A trace is recorded when the low half of its id is below `bound`; `follows_parent`: a parent decides instead."""
+
+    bound: int
+    follows_parent: bool
+
+    def samples(self, trace_id: int) -> bool:
+        """Whether a trace is recorded, where no parent decides."""
+        return trace_id & _LOW_64_BITS < self.bound
+
+
+def closed_form(sampler: Sampler) -> ClosedForm | None:
+    """The closed form of one of the SDK's samplers, read from its description; None when it is another."""
+    if type(sampler) not in _BUILT_IN:
+        return None
+    description = sampler.get_description()
+    parent_based = _FOLLOWS_PARENT.fullmatch(description)
+    bound = _bound(parent_based[1] if parent_based is not None else description)
+    return None if bound is None else ClosedForm(bound, follows_parent=parent_based is not None)
+
+
+def _bound(description: str) -> int | None:
+    if description == "AlwaysOnSampler":
+        return _ALWAYS
+    if description == "AlwaysOffSampler":
+        return 0
+    ratio = _RATIO.fullmatch(description)
+    return None if ratio is None else TraceIdRatioBased.get_bound_for_rate(float(ratio[1]))

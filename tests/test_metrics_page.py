@@ -1,0 +1,67 @@
+"""docs/metrics.md says of every metric what the server itself exposes, and each of its queries is one."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.metrics_page import PAGE, exposed_name, metrics_page
+from server.telemetry.catalogue import CATALOGUE
+from tests.live import LiveServer, live_server, wait_until
+from tests.parts import program_of_debian
+
+DESCRIPTIONS = [description for section in CATALOGUE.values() for description in section]
+ONLY_WITH = {
+    "model_manager_spans_exported": "tracing",
+    "model_manager_spans_dropped": "tracing",
+    "model_manager_prediction_records": "records",
+    "model_manager_load_failures": "a failed load",
+    "model_manager_source_failures": "a folder that cannot be read",
+    "model_manager_dropped_requests": "an overload",
+    "model_manager_unrouted_requests": "a request to no model",
+}
+"""Metrics that have no series before something happened, or without what they are about."""
+
+
+@pytest.fixture(scope="module")
+def server(samples: Path) -> Iterator[LiveServer]:
+    with live_server(samples) as server:
+        assert server.predict("iris", [[5.1, 3.5, 1.4, 0.2]]).status_code == 200
+        assert server.predict("diabetes", [[0.0] * 10]).status_code == 200
+        wait_until(lambda: server.metric("model_manager_predictor_speedup_ratio"), "faster forms to be found")
+        yield server
+
+
+def test_the_page_is_the_one_that_the_code_makes() -> None:
+    assert PAGE.read_text() == metrics_page(), "make docs"
+
+
+def test_the_catalogue_is_what_is_exposed(server: LiveServer) -> None:
+    text = server.admin.get("/metrics").text
+    exposed = {name for name in re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE) if name.startswith("model_manager_")}
+    described = {exposed_name(one) for one in DESCRIPTIONS}
+    assert exposed <= described
+    assert described - exposed <= {f"{name}_total" for name in ONLY_WITH}
+    for one in DESCRIPTIONS:
+        labels = re.findall(rf"^{exposed_name(one)}(?:_count)?(?:\{{(.*)\}})? \S+$", text, re.MULTILINE)
+        assert labels or one.name in ONLY_WITH, one.name
+        for found in labels:
+            assert tuple(re.findall(r'(\w+)="', found)) == one.labels
+
+
+def test_promtool_finds_nothing_to_complain_of(server: LiveServer) -> None:
+    promtool = program_of_debian("promtool", "prometheus")
+    text = server.admin.get("/metrics").content
+    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_every_query_of_the_page_is_promql_and_uses_its_metric(tmp_path: Path) -> None:
+    promtool = program_of_debian("promtool", "prometheus")
+    rules = [f"  - record: rule:{number}\n    expr: |\n      {one.query}" for number, one in enumerate(DESCRIPTIONS)]
+    (tmp_path / "rules.yaml").write_text("groups:\n- name: page\n  rules:\n" + "\n".join(rules) + "\n")
+    checked = subprocess.run([promtool, "check", "rules", tmp_path / "rules.yaml"], capture_output=True, timeout=30)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert [one.name for one in DESCRIPTIONS if one.name not in one.query] == []

@@ -1,0 +1,184 @@
+"""The closed form of a sampler decides as the sampler does; a glance at headers sees what the SDK reads in them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    get_current_span,
+    set_span_in_context,
+)
+
+from server.telemetry.propagation import DENIED, UNCLEAR, Propagation
+from server.telemetry.sampling import closed_form
+
+BUILT_IN: list[Sampler] = [
+    ALWAYS_ON,
+    ALWAYS_OFF,
+    DEFAULT_ON,
+    DEFAULT_OFF,
+    *(TraceIdRatioBased(ratio) for ratio in (0.0, 1e-9, 0.01, 0.5, 1.0)),
+    *(ParentBasedTraceIdRatio(ratio) for ratio in (0.0, 0.01, 0.5, 1.0)),
+    ParentBased(TraceIdRatioBased(1 / 3)),
+]
+
+trace_ids = st.integers(1, (1 << 128) - 1)
+span_ids = st.integers(1, (1 << 64) - 1)
+
+
+def describe(sampler: Sampler) -> str:
+    return sampler.get_description()[:60]
+
+
+def recorded(sampler: Sampler, context: Context, trace_id: int) -> bool:
+    return sampler.should_sample(context, trace_id, "POST /").decision is Decision.RECORD_AND_SAMPLE
+
+
+@pytest.mark.parametrize("sampler", BUILT_IN, ids=describe)
+@given(trace_id=trace_ids, parent=st.none() | st.booleans())
+def test_a_closed_form_decides_as_its_sampler(sampler: Sampler, trace_id: int, parent: bool | None) -> None:
+    form = closed_form(sampler)
+    assert form is not None
+    context = Context()
+    if parent is not None:
+        span = SpanContext(trace_id, 1, is_remote=True, trace_flags=TraceFlags(int(parent)))
+        context = set_span_in_context(NonRecordingSpan(span), context)
+    ours = parent if form.follows_parent and parent is not None else form.samples(trace_id)
+    assert ours == recorded(sampler, context, trace_id)
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.5])
+def test_the_bound_of_a_ratio_is_exact(ratio: float) -> None:
+    sampler = TraceIdRatioBased(ratio)
+    form = closed_form(sampler)
+    assert form is not None
+    for trace_id in (sampler.bound - 1, sampler.bound, sampler.bound + (1 << 64)):
+        assert form.samples(trace_id) == recorded(sampler, Context(), trace_id)
+
+
+class EveryOther(Sampler):
+    """Somebody's own sampler, which describes itself as one of the SDK's."""
+
+    def should_sample(self, parent_context: Context | None, trace_id: int, *_: object, **__: object) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if trace_id % 2 else Decision.DROP)
+
+    def get_description(self) -> str:
+        return "AlwaysOnSampler"
+
+
+class Stricter(TraceIdRatioBased):
+    """A subclass may decide otherwise."""
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        EveryOther(),
+        Stricter(0.5),
+        ParentBased(ALWAYS_ON, remote_parent_sampled=ALWAYS_OFF),
+        ParentBased(ALWAYS_ON, remote_parent_not_sampled=TraceIdRatioBased(0.1)),
+        ParentBased(ParentBased(ALWAYS_ON)),
+    ],
+    ids=describe,
+)
+def test_any_other_sampler_has_no_closed_form(sampler: Sampler) -> None:
+    assert closed_form(sampler) is None
+
+
+def hexadecimal(number: int, digits: int) -> bytes:
+    return b"%0*x" % (digits, number)
+
+
+@st.composite
+def w3c(draw: st.DrawFn) -> list[tuple[bytes, bytes]]:
+    version = draw(st.sampled_from([b"00", b"00", b"00", b"01", b"ff", b"0"]))
+    trace_id = hexadecimal(draw(trace_ids | st.just(0)), 32)
+    span_id = hexadecimal(draw(span_ids | st.just(0)), 16)
+    flags = draw(st.sampled_from([b"00", b"01", b"02", b"03", b"ff", b"0g", b"1"]))
+    tail = draw(st.sampled_from([b"", b"", b"", b" ", b"-more"]))
+    value = b"-".join([version, trace_id, span_id, flags]) + tail
+    return [(b"traceparent", draw(st.sampled_from([value, value, value.upper(), b"", b"garbage", b"\xff\xfe"])))]
+
+
+@st.composite
+def b3_single(draw: st.DrawFn) -> list[tuple[bytes, bytes]]:
+    digits = draw(st.sampled_from([16, 32, 20]))
+    trace_id = hexadecimal(draw(trace_ids | st.just(0)) % (1 << 4 * digits), digits)
+    span_id = hexadecimal(draw(span_ids | st.just(0)), 16)
+    sampled = draw(st.sampled_from([b"-0", b"-1", b"-d", b"-true", b"", b"-x", b"-0-" + span_id, b"-1-a-b-c"]))
+    value = trace_id + b"-" + span_id + sampled
+    return [(b"b3", draw(st.sampled_from([value, value, value.upper(), b"", b"1", b"d", b"---", b"\xff"])))]
+
+
+@st.composite
+def b3_multi(draw: st.DrawFn) -> list[tuple[bytes, bytes]]:
+    digits = draw(st.sampled_from([16, 32, 20]))
+    headers = {
+        b"x-b3-traceid": hexadecimal(draw(trace_ids | st.just(0)) % (1 << 4 * digits), digits),
+        b"x-b3-spanid": hexadecimal(draw(span_ids | st.just(0)), 16),
+        b"x-b3-sampled": draw(st.sampled_from([b"0", b"1", b"true", b"false", b"", b"d"])),
+        b"x-b3-flags": draw(st.sampled_from([b"0", b"1", b""])),
+    }
+    kept = draw(st.sets(st.sampled_from(sorted(headers))) | st.just(set(headers) - {b"x-b3-flags"}))
+    return [(name, value) for name, value in headers.items() if name in kept]
+
+
+ANY_HEADERS = st.tuples(
+    st.just([(b"host", b"iris"), (b"content-type", b"application/json")]),
+    *([w3c() | st.just([])] * 2),
+    *([b3_single() | st.just([])] * 2),
+    *([b3_multi() | st.just([])] * 2),
+).flatmap(lambda parts: st.permutations([header for part in parts for header in part]))
+
+
+@pytest.mark.parametrize(
+    "names", [["b3", "tracecontext"], ["tracecontext", "b3"], ["tracecontext"], ["b3multi"], ["baggage"]], ids=str
+)
+@given(headers=ANY_HEADERS)
+def test_a_glance_at_headers_agrees_with_the_sdks_reading(names: list[str], headers: list[tuple[bytes, bytes]]) -> None:
+    propagation = Propagation(names)
+    seen = propagation.glance(headers)
+    parent = get_current_span(propagation.extract(headers)).get_span_context()
+    if seen is UNCLEAR or seen is DENIED:
+        return
+    if seen is None:
+        assert not parent.is_valid
+    else:
+        assert (int(seen[0], 16), seen[1]) == (parent.trace_id, parent.trace_flags.sampled)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")],
+        [(b"b3", b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0-00f067aa0ba902b7")],
+        [(b"b3", b"8448eb211c80319c-b7ad6b7169203331-0")],
+        [(b"x-b3-traceid", b"8448eb211c80319c"), (b"x-b3-spanid", b"b7ad6b7169203331"), (b"x-b3-sampled", b"0")],
+    ],
+    ids=["W3C", "B3", "B3 short", "B3 multi"],
+)
+def test_what_proxies_send_is_clear_at_a_glance(headers: list[tuple[bytes, bytes]]) -> None:
+    seen = Propagation(["b3", "tracecontext"]).glance(headers)
+    assert seen is not UNCLEAR
+    assert seen is not None
+    assert not seen[1]
+
+
+@pytest.mark.parametrize("header", [(b"b3", b"0"), (b"x-b3-sampled", b"0")], ids=["b3", "x-b3-sampled"])
+def test_b3_may_deny_a_trace_without_naming_one(header: tuple[bytes, bytes]) -> None:
+    assert Propagation(["b3", "tracecontext"]).glance([header]) is DENIED

@@ -40,6 +40,7 @@ check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the c
 
 docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made from the code
 	$(BIN)/python docs/metrics_page.py
+	$(BIN)/python docs/dashboard_json.py
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -185,8 +185,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "percentunit",
             (
                 (
-                    "max by (model_name, model_version, pod)"
-                    " (model_manager_queue_rows{V} / model_manager_queue_limit_rows{V})",
+                    (
+                        "max by (model_name, model_version, pod)"
+                        " (model_manager_queue_rows{V} / model_manager_queue_limit_rows{V})"
+                    ),
                     f"{_OF_VERSION} {{{{pod}}}}",
                 ),
             ),
@@ -246,8 +248,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    "sum by (model_name, model_version, reason)"
-                    " (increase(model_manager_load_failures_total{V}[$__rate_interval]))",
+                    (
+                        "sum by (model_name, model_version, reason)"
+                        " (increase(model_manager_load_failures_total{V}[$__rate_interval]))"
+                    ),
                     f"{_OF_VERSION} {{{{reason}}}}",
                 ),
             ),

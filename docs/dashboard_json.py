@@ -42,6 +42,10 @@ def _rate(metric: str, by: str, labels: str = "V") -> str:
     return f"sum by ({by}) (rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
+def _increase(metric: str, by: str, labels: str = "V") -> str:
+    return f"sum by ({by}) (increase({metric}{{{labels}}}[$__rate_interval]))"
+
+
 _OF_VERSION = "{{model_name}} {{model_version}}"
 
 ROWS: dict[str, tuple[Panel, ...]] = {
@@ -185,8 +189,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "percentunit",
             (
                 (
-                    "max by (model_name, model_version, pod)"
-                    " (model_manager_queue_rows{V} / model_manager_queue_limit_rows{V})",
+                    "max by (model_name, model_version, pod) (model_manager_queue_rows{V} / model_manager_queue_limit_rows)",
                     f"{_OF_VERSION} {{{{pod}}}}",
                 ),
             ),
@@ -246,8 +249,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    "sum by (model_name, model_version, reason)"
-                    " (increase(model_manager_load_failures_total{V}[$__rate_interval]))",
+                    _increase("model_manager_load_failures_total", "model_name, model_version, reason"),
                     f"{_OF_VERSION} {{{{reason}}}}",
                 ),
             ),
@@ -302,7 +304,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    "sum by (pod, reason) (increase(model_manager_source_failures_total{P}[$__rate_interval]))",
+                    _increase("model_manager_source_failures_total", "pod, reason", "P"),
                     "{{pod}} {{reason}}",
                 ),
             ),

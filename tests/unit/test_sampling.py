@@ -179,6 +179,16 @@ def test_what_proxies_send_is_clear_at_a_glance(headers: list[tuple[bytes, bytes
     assert not seen[1]
 
 
+def test_only_the_lowest_flag_of_traceparent_says_recorded() -> None:
+    propagation = Propagation(["tracecontext"])
+    for flags in range(256):
+        headers = [(b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-%02x" % flags)]
+        parent = get_current_span(propagation.extract(headers)).get_span_context()
+        seen = propagation.glance(headers)
+        assert seen == (b"0af7651916cd43dd8448eb211c80319c", bool(flags & 1))
+        assert seen[1] == parent.trace_flags.sampled
+
+
 @pytest.mark.parametrize("header", [(b"b3", b"0"), (b"x-b3-sampled", b"0")], ids=["b3", "x-b3-sampled"])
 def test_b3_may_deny_a_trace_without_naming_one(header: tuple[bytes, bytes]) -> None:
     assert Propagation(["b3", "tracecontext"]).glance([header]) is DENIED

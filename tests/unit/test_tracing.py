@@ -176,7 +176,7 @@ def test_a_trace_that_the_caller_does_not_record_is_not_recorded(
         [(b"traceparent", f"ff-{TRACE}-{PARENT}-01".encode())],
         [(b"traceparent", b"0" * 4096)],
         [(b"tracestate", b"=,=,=")],
-        [*FROM_W3C[:0], (b"b3", b"-"), (b"x-b3-traceid", b"x")],
+        [(b"b3", b"-"), (b"x-b3-traceid", b"x")],
         [(b"b3", f"{'0' * 32}-{PARENT}-1".encode())],
         [(b"x-b3-spanid", PARENT.encode())],
     ],
@@ -189,6 +189,15 @@ def test_malformed_headers_begin_a_trace_of_their_own_and_fill_no_log(
     assert span["parent_span_id"] == ""
     assert span["trace_id"] != TRACE
     assert caplog.records == []
+
+
+def test_every_trace_of_its_own_has_an_id_of_its_own(tracing: Tracing) -> None:
+    load = tracing.load("iris", "2", perf_counter())
+    assert load is not None
+    traces = [recorded(tracing, headers) for headers in ([], [(b"traceparent", b"?")], [], [(b"b3", b"?")])]
+    later = tracing.load("iris", "3", perf_counter())
+    assert later is not None
+    assert len({trace.trace_id for trace in (load, *traces, later)}) == 6
 
 
 def test_a_malformed_tracestate_costs_only_itself(

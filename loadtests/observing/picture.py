@@ -74,7 +74,7 @@ def _draw_course(axes: Any, queries: Sequence[Query], prometheus: Prometheus, st
         more = f"and {drawn - _LEGEND_LINES} more" if drawn > _LEGEND_LINES else None
         axes.legend(loc="upper left", fontsize=6, ncols=2, title=more, title_fontsize=6, framealpha=0.7)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(0.0, low), high * 1.05 if high > 0 else 1)
+        axes.set_ylim(min(0.0, low), high * 1.4 if high > 0 else 1)
     else:
         _note(axes, "no data")
 
@@ -84,8 +84,8 @@ def _draw_table(axes: Any, query: Query, result: Sequence[Mapping[str, Any]]) ->
     if not result:
         _note(axes, "no data")
         return
-    cells = sorted((named(query.legend, series["metric"]), series["value"][1]) for series in result)
-    text = "\n".join(f"{name:<32} {value}" for name, value in cells)
+    cells = sorted((named(query.legend, series["metric"]), float(series["value"][1])) for series in result)
+    text = "\n".join(f"{name:<32} {value:.3g}" for name, value in cells)
     axes.text(0, 1, text, transform=axes.transAxes, va="top", fontsize=7, family="monospace")
 
 

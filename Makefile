@@ -11,7 +11,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test e2e check docs format bench budget loadtest split image sbom lock clean
+.PHONY: help serve samples test e2e check docs format bench budget loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a s
 
 split: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Measure a canary's share at every step, through a real Envoy
 	$(BIN)/python loadtests/split $(SPLIT)
+
+observe: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Watch servers under traffic: Prometheus, alerts, traces; needs prometheus, until Ctrl-C
+	$(BIN)/python loadtests/observe $(OBSERVE)
 
 image: build/pip.conf  ## Build the container image; docs/image.md names the settings
 	$(CONTAINERS) build $(BUILD) --tag $(IMAGE) .

@@ -33,13 +33,17 @@ def _quantile(share: float, metric: str, by: str, labels: str = "V") -> str:
 
 def _stages(share: float) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (_quantile(share, f"model_manager_{stage}_duration_seconds", "model_name"), f"{{{{model_name}}}} {stage}")
+        (f"histogram_quantile({share}, {_rate(f'model_manager_{stage}_duration_seconds_bucket', 'le')})", stage)
         for stage in _STAGES
     )
 
 
 def _rate(metric: str, by: str, labels: str = "V") -> str:
     return f"sum by ({by}) (rate({metric}{{{labels}}}[$__rate_interval]))"
+
+
+def _increase(metric: str, by: str, labels: str = "V") -> str:
+    return f"sum by ({by}) (increase({metric}{{{labels}}}[$__rate_interval]))"
 
 
 _OF_VERSION = "{{model_name}} {{model_version}}"
@@ -119,13 +123,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "p50 by stage",
-            "Where the time of a usual request goes; batch and predict are per batch.",
+            "Where the time of a usual request goes, over the chosen models; batch and predict are per batch.",
             "s",
             _stages(0.5),
         ),
         Panel(
             "p99 by stage",
-            "Where the time of a slow request goes; batch and predict are per batch.",
+            "Where the time of a slow request goes, over the chosen models; batch and predict are per batch.",
             "s",
             _stages(0.99),
         ),
@@ -181,15 +185,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Queue",
-            "Rows that wait, as a share of those that may. At 1 requests are turned away.",
+            "Rows that wait, as a share of those that may, in the fullest pod. At 1 requests are turned away.",
             "percentunit",
             (
                 (
-                    (
-                        "max by (model_name, model_version, pod)"
-                        " (model_manager_queue_rows{V} / model_manager_queue_limit_rows{V})"
-                    ),
-                    f"{_OF_VERSION} {{{{pod}}}}",
+                    "max by (model_name, model_version) (model_manager_queue_rows{V} / model_manager_queue_limit_rows)",
+                    _OF_VERSION,
                 ),
             ),
         ),
@@ -241,6 +242,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                     f"{_OF_VERSION} {{{{phase}}}}",
                 ),
             ),
+            kind="table",
         ),
         Panel(
             "Failed loads",
@@ -248,10 +250,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    (
-                        "sum by (model_name, model_version, reason)"
-                        " (increase(model_manager_load_failures_total{V}[$__rate_interval]))"
-                    ),
+                    _increase("model_manager_load_failures_total", "model_name, model_version, reason"),
                     f"{_OF_VERSION} {{{{reason}}}}",
                 ),
             ),
@@ -306,7 +305,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    "sum by (pod, reason) (increase(model_manager_source_failures_total{P}[$__rate_interval]))",
+                    _increase("model_manager_source_failures_total", "pod, reason", "P"),
                     "{{pod}} {{reason}}",
                 ),
             ),

@@ -1,0 +1,82 @@
+"""loadtests/observe: servers, Prometheus with the chart's rules, an OTLP receiver and traffic, to be looked at."""
+
+import contextlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.observing.picture import draw
+from loadtests.observing.prometheus import QueryFailed, require_prometheus
+from loadtests.observing.stage import Stage, stage
+from loadtests.observing.traffic import Traffic, traffic
+from loadtests.processes import ProcessFailed, stop_when_told
+from server.errors import PackageRefused
+
+_LOOK_S = 0.5
+
+
+@click.command(epilog="Example: loadtests/observe --seconds 120 --picture docs/dashboard.png")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Stop by itself after so long; default: at Ctrl-C.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dashboard at the end.")
+@click.option("--prometheus-port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free.")
+def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> None:
+    """Run a stable server and a canary under traffic, watched by Prometheus and an OTLP receiver.
+
+    Says where to look. Starts and stops everything itself, on the loopback. Exit code 1: something did not start, or
+    ended by itself.
+    """
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    stop_when_told()
+    try:
+        require_prometheus()
+        with (
+            tempfile.TemporaryDirectory(prefix="model-manager-observe-") as temporary,
+            contextlib.ExitStack() as running,
+        ):
+            with console.status("training the sample models, starting servers"):
+                watched = running.enter_context(stage(Path(temporary), prometheus_port=prometheus_port))
+            going = running.enter_context(traffic(watched))
+            console.print(_places(watched))
+            started = time.time()
+            _look_on(watched, going, seconds, console)
+            if picture is not None:
+                caption = f"the dashboard of the chart, from {going.sent} requests in {time.time() - started:.0f} s"
+                draw(watched.prometheus, start=started, end=time.time(), caption=caption, path=picture)
+                console.print(f"picture: {picture}", highlight=False)
+    except (ProcessFailed, PackageRefused, QueryFailed) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _look_on(watched: Stage, going: Traffic, seconds: float | None, console: Console) -> None:
+    """Wait until it is time, or Ctrl-C; raises ProcessFailed when a server ends meanwhile."""
+    end = None if seconds is None else time.monotonic() + seconds
+    with contextlib.suppress(KeyboardInterrupt), console.status("") as status:
+        while end is None or time.monotonic() < end:
+            for server in (*watched.servers.values(), watched.receiver):
+                server.check()
+            status.update(f"{going.sent} requests sent; Ctrl-C stops everything")
+            time.sleep(_LOOK_S)
+
+
+def _places(watched: Stage) -> Table:
+    stable, canary = watched.servers["stable"], watched.servers["canary"]
+    ask = f"""curl -s {stable.api}/v1/models/iris:predict -d '{{"instances": [[6.0, 2.8, 4.8, 1.6]]}}' \\
+  -H 'content-type: application/json'"""
+    table = Table(title="where to look", title_justify="left", show_header=False)
+    for what, where in (
+        ("API, stable", stable.api),
+        ("API, canary", canary.api),
+        ("metrics, stable", f"{stable.addresses['admin']}/metrics"),
+        ("metrics, canary", f"{canary.addresses['admin']}/metrics"),
+        ("Prometheus", f"{watched.prometheus.api}/graph"),
+        ("alerts", f"{watched.prometheus.api}/alerts"),
+        ("spans received", f"{watched.receiver.api}/spans"),
+        ("ask", ask),
+    ):
+        table.add_row(what, where)
+    return table

@@ -193,13 +193,14 @@ def test_the_server_gives_up_before_the_route_does(helm4: Helm, held: SlowRegres
 
 
 def test_what_a_pod_has_begun_is_never_begun_again(helm4: Helm, held: SlowRegressor, tmp_path: Path) -> None:
-    routing = read_routing(helm4.template(file=VALUES).documents)
+    # neither the route nor the server gives up before the pod is gone, however slow the machine
+    routing = read_routing(helm4.template(file=VALUES, sets={"route.timeout": "60s"}).documents)
     with (
         live_server(tmp_path / "models") as other,
         envoy(["stable", "canary"], route_configuration(routing), folder=tmp_path) as proxy,
         ThreadPoolExecutor() as pool,
     ):
-        broken = LiveServer(tmp_path / "models", {})
+        broken = LiveServer(tmp_path / "models", {"timeout-ms": 60_000})
         wait_until(broken.ready, "the server to be ready")
         held.shut()
         proxy.endpoints("stable", [str(broken.api.base_url)])

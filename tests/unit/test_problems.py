@@ -18,7 +18,11 @@ def leaves(kind: type[ModelManagerError] = ModelManagerError) -> Iterator[type[M
         yield from leaves(subclass)
 
 
-@pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.__name__)
+NEVER_OF_A_ROUTE = {"QueryFailed": "the command canary raises it", "NotDelivered": "the thread of records raises it"}
+ANSWERED = [kind for kind in leaves() if kind.__name__ not in NEVER_OF_A_ROUTE]
+
+
+@pytest.mark.parametrize("kind", ANSWERED, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status_of_its_own_or_of_its_family(kind: type[ModelManagerError]) -> None:
     family = [parent for parent in kind.__mro__ if parent in STATUS and parent is not ModelManagerError]
     assert family, f"{kind.__name__} needs a status in problems.py"

@@ -20,7 +20,7 @@ from server.errors import PackageRefused
 _LOOK_S = 0.5
 
 
-@click.command(epilog="Example: loadtests/observe --seconds 120 --picture docs/dashboard.png")
+@click.command(epilog="Example: loadtests/observe --seconds 70 --picture docs/dashboard.png")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop by itself after so long; default: at Ctrl-C.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dashboard at the end.")
 @click.option("--prometheus-port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free.")

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from docs.metrics_page import exposed_name
 from server.settings import Settings
+from server.telemetry.catalogue import CATALOGUE
 from tests.chart.chart import CHART, MATRIX, Document, Helm, environment
 from tests.conftest import ROOT
 
@@ -221,12 +223,8 @@ def test_a_budget_only_where_more_than_one_pod_is(helm4: Helm) -> None:
 
 
 def test_queries_name_metrics_that_the_server_has(helm4: Helm) -> None:
-<<<<<<< HEAD
-    known = set(re.findall(r"`(model_manager_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
-=======
     known = {exposed_name(one) for section in CATALOGUE.values() for one in section}
     known |= set(re.findall(r"record: (\w+:\w+:\w+)", (CHART / "files" / "alerts.yaml").read_text()))
->>>>>>> alerts
     asked = 0
     for file in MATRIX:
         render = helm4.template(file=file)
@@ -237,11 +235,7 @@ def test_queries_name_metrics_that_the_server_has(helm4: Helm) -> None:
         metrics = [metric for each in render.all("AnalysisTemplate") for metric in each["spec"]["metrics"]]
         queries += [metric["provider"]["prometheus"]["query"] for metric in metrics]
         for metric in re.findall(r"model_manager_\w+", " ".join(queries)):
-<<<<<<< HEAD
-            assert re.sub("_(bucket|count)$", "", metric) in known
-=======
             assert re.sub(r"_(bucket|count|sum)$", "", metric) in known
->>>>>>> alerts
             asked += 1
     assert asked >= 30
 

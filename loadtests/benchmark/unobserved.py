@@ -33,6 +33,9 @@ class UncountedServable(ServableMetrics):
     def ran(self, batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]) -> None:
         """Do nothing."""
 
+    def fold(self) -> None:
+        """Do nothing."""
+
 
 class Uncounted(Metrics):
     """Gives every version metrics that count nothing."""

@@ -18,7 +18,8 @@ from server.signature import PredictRequest
 from server.telemetry.records import RecordStream
 
 if TYPE_CHECKING:
-    from server.telemetry.spans import RequestTrace, Tracing
+    from server.telemetry.request_trace import RequestTrace
+    from server.telemetry.spans import Tracing
 
 logger: Final = logging.getLogger("server.requests")
 

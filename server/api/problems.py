@@ -26,7 +26,7 @@ from server.errors import (
 )
 
 if TYPE_CHECKING:
-    from server.telemetry.spans import RequestTrace
+    from server.telemetry.request_trace import RequestTrace
 
 logger = logging.getLogger(__name__)
 

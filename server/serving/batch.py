@@ -13,7 +13,7 @@ from server.errors import PredictionFailed
 from server.signature import Array, Rows
 
 if TYPE_CHECKING:
-    from server.telemetry.spans import RequestTrace
+    from server.telemetry.request_trace import RequestTrace
 
 Results: TypeAlias = Mapping[str, Array]
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]

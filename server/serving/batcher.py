@@ -137,6 +137,7 @@ class Batcher:
                 item.future.set_exception(VersionNotReady("this version was unloaded; ask again"))
         self._queues.clear()
         self.queued_rows = 0
+        self._metrics.fold()
         for handle in (self._wakeup, self._alarm):
             if handle is not None:
                 handle.cancel()

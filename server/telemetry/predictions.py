@@ -56,21 +56,16 @@ class Values:
 
     def __init__(self, series: Series) -> None:
         self._series = series
-        self._bounds = np.array(series.bounds)
 
     def count(self, values: Array) -> None:
         """Count the numbers of one batch."""
         series = self._series
-        assert series.counts is not None
         if len(values) <= _FEW:
             for value in values.tolist():
                 if value - value == 0:  # finite
                     series.observe(value)
             return
-        numbers = values[np.isfinite(values)]
-        buckets = np.bincount(np.searchsorted(self._bounds, numbers), minlength=len(series.counts))
-        series.counts[:] = [have + more for have, more in zip(series.counts, buckets.tolist(), strict=True)]
-        series.value += float(numbers.sum())
+        series.observe_all(values[np.isfinite(values)])
 
 
 def distribution_of(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from server.settings import tracing_wanted
 
 if TYPE_CHECKING:
-    from server.telemetry.spans import RequestTrace, Tracing
+    from server.telemetry.request_trace import RequestTrace
+    from server.telemetry.spans import Tracing
 
 
 def start_tracing(environ: Mapping[str, str] = os.environ) -> "Tracing | None":

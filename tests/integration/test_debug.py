@@ -40,8 +40,9 @@ def test_a_held_batch_is_seen_in_the_queue_and_afterwards_among_the_last_batches
 ) -> None:
     slow.shut()
     with ThreadPoolExecutor(3) as clients:
-        answers = [clients.submit(server.predict, "slow", [[1.0, 0.0]] * 2) for _ in range(3)]
-        wait_until(slow.entered, "a batch to run")
+        answers = [clients.submit(server.predict, "slow", [[1.0, 0.0]] * 2)]
+        wait_until(lambda: topic(server, "queues")[0]["running_rows"] == 2, "a batch to run")
+        answers += [clients.submit(server.predict, "slow", [[1.0, 0.0]] * 2) for _ in range(2)]
         wait_until(lambda: topic(server, "queues")[0]["queued_rows"] == 4, "the others to queue")
         (queue,) = topic(server, "queues")
         assert (queue["model_name"], queue["running_rows"], queue["queued_requests"]) == ("slow", 2, 2)

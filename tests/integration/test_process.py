@@ -104,7 +104,7 @@ def test_a_term_signal_finishes_what_was_accepted_and_then_exits_zero(slow: tupl
         model.shut()
         answers = [clients.submit(server.predict, "slow", [[float(number), 0.0]]) for number in range(4)]
         wait_until(model.entered, "a batch to run")
-        wait_until(lambda: server.metric("model_manager_queue_rows") == 3, "the other requests to queue")
+        wait_until(lambda: server.metric("model_manager_requests_in_flight") == 4, "the others to be accepted")
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: server.admin.get("/v2/health/ready").status_code == 503, "the pod to leave the endpoints")
         wait_until(lambda: _refuses_connections(server), "new connections to be refused")

@@ -14,7 +14,8 @@ import pytest
 
 from loadtests.otlp_receiver import OtlpReceiver, Span
 from server.errors import LoadFailed, Overloaded, PredictionFailed, StartRefused
-from server.telemetry.spans import RequestTrace, Tracing
+from server.telemetry.request_trace import RequestTrace
+from server.telemetry.spans import Tracing
 from server.telemetry.tracing import batch_span, start_tracing
 
 ROUTE = "/v1/models/{model}:predict"
@@ -197,7 +198,8 @@ def test_every_trace_of_its_own_has_an_id_of_its_own(tracing: Tracing) -> None:
     traces = [recorded(tracing, headers) for headers in ([], [(b"traceparent", b"?")], [], [(b"b3", b"?")])]
     later = tracing.load("iris", "3", perf_counter())
     assert later is not None
-    assert len({trace.trace_id for trace in (load, *traces, later)}) == 6
+    ids = {load.trace_id, later.trace_id, *(trace.trace_id for trace in traces)}
+    assert len(ids) == 6
 
 
 def test_a_malformed_tracestate_costs_only_itself(

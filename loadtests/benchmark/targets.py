@@ -178,7 +178,7 @@ class Stage:
             self.models,
             core=self.cores.server,
             folder=self.folder,
-            program=["loadtests.benchmark.unobserved"],
+            program=["loadtests.benchmark.unobserved", "serve"],
         ) as running:
             yield running
 

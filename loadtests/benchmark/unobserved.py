@@ -1,17 +1,14 @@
 """The server with metrics that count nothing, to measure what counting costs: python -m loadtests.benchmark.unobserved.
 
-Takes the flags of `model-manager serve` that the bench gives it. No setting of the server does this: nobody should run
+Takes the arguments of `model-manager`. No setting of the server does this: nobody should run
 blind for a few percent.
 """
 
-import sys
+import gc
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
 
-from server import process
-from server.settings import Settings
 from server.signature import Array, Signature
-from server.telemetry.logs import configure_logging
 from server.telemetry.metrics import DropReason, Metrics, ServableMetrics
 
 
@@ -47,14 +44,17 @@ class Uncounted(Metrics):
         return UncountedServable(self, model, version, signature, edges)
 
 
-def main() -> int:
-    """Serve until SIGTERM."""
-    names, values = sys.argv[1::2], sys.argv[2::2]
-    given: dict[str, Any] = dict(zip((name[2:].replace("-", "_") for name in names), values, strict=True))
-    settings = Settings(**given)
-    configure_logging(form=settings.log_format, level=settings.log_level)
-    return process.run(settings, Uncounted())
+def main() -> None:
+    """Do what `model-manager` does, started in the same way, so that nothing else is compared."""
+    gc.disable()
+    from server import process
+    from server.cli import cli
+
+    gc.freeze()
+    gc.enable()
+    process.run = partial(process.run, metrics=Uncounted())
+    cli(prog_name="model-manager")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

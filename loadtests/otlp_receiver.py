@@ -37,6 +37,7 @@ class OtlpReceiver:
     """Receives on two ports of 127.0.0.1 while the body of `with` runs; 0 picks free ones."""
 
     def __init__(self, port: int = 0, grpc_port: int = 0) -> None:
+        self._unopened: list[ExportTraceServiceRequest] = []
         self._spans: list[Span] = []
         self._arrived = threading.Condition()
         self._http = _Server(self, port)
@@ -71,29 +72,34 @@ class OtlpReceiver:
     def spans(self) -> list[Span]:
         """Every span received so far, in order of arrival; times are Unix times in nanoseconds."""
         with self._arrived:
-            return list(self._spans)
+            return self._open()
 
     def wait_for(self, predicate: Callable[[list[Span]], Any], timeout_s: float = 30) -> list[Span]:
         """Return the spans once they satisfy a predicate. Raises AssertionError when they do not in time."""
         deadline = time.monotonic() + timeout_s
         with self._arrived:
-            while not predicate(list(self._spans)):
+            while not predicate(self._open()):
                 if not self._arrived.wait(deadline - time.monotonic()):
                     names = [span["name"] for span in self._spans]
                     raise AssertionError(f"not what was waited for after {timeout_s:g} s: {names}")
             return list(self._spans)
 
     def receive(self, request: ExportTraceServiceRequest) -> None:
-        """Keep the spans of one request."""
-        arrived = [
+        """Keep the spans of one request, unopened: under load, the receiver must not be what is measured."""
+        with self._arrived:
+            self._unopened.append(request)
+            self._arrived.notify_all()
+
+    def _open(self) -> list[Span]:
+        self._spans += [
             _span(span, _attributes(resource.resource.attributes))
+            for request in self._unopened
             for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
         ]
-        with self._arrived:
-            self._spans += arrived
-            self._arrived.notify_all()
+        self._unopened.clear()
+        return list(self._spans)
 
 
 class _Server(ThreadingHTTPServer):

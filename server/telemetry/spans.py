@@ -7,6 +7,7 @@ told from readings of perf_counter that the request path takes anyway. Spans are
 import asyncio
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from random import getrandbits
 
 from opentelemetry.context import Context
@@ -145,4 +146,18 @@ def _resource() -> Resource:
     """Who sends the spans: what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say, else this program by its name."""
     declared = OTELResourceDetector().detect().attributes
     ours = {SERVICE_NAME: "model-manager", SERVICE_VERSION: __version__}
-    return Resource.create({name: value for name, value in ours.items() if name not in declared})
+    made = Resource.create({name: value for name, value in ours.items() if name not in declared})
+    return _HashedOnce(made.attributes, made.schema_url)
+
+
+class _HashedOnce(Resource):
+    """A resource that works out its hash, that of a JSON document, once: the exporter asks for it with every span."""
+
+    __eq__ = Resource.__eq__
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return Resource.__hash__(self)

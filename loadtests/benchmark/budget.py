@@ -39,6 +39,7 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.propagation import Propagation
 from server.telemetry.span_export import BoundedExport
 from server.telemetry.spans import Tracing
+from server.telemetry.tracing import batch_span
 
 TOGETHER: Final = 32
 """Requests that share a batch: about what 64 busy connections bring about."""
@@ -89,15 +90,25 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
         Step(f"predict, {TOGETHER} requests together", _cost(lambda: predict(many, request.outputs), TOGETHER)),
         Step("encode", _cost(lambda: codec.encode(request, results))),
         Step("count and time", _cost(count)),
-        Step("with tracing on: not recorded", _not_recorded_cost()),
+        Step("with tracing on: not recorded", _tracing_cost(0)),
+        Step("with tracing on: recorded", _tracing_cost(1)),
     ]
 
 
-def _not_recorded_cost() -> float:
-    """What tracing costs the ninety-nine of a hundred requests that are sampled out."""
-    export = BoundedExport(InMemorySpanExporter())
-    tracing = Tracing(export, Propagation(["b3", "tracecontext"]), ParentBasedTraceIdRatio(0))
-    cost = _cost(lambda: tracing.begin(HEADERS, route="/v1", method="POST", path="/v1", began=0.0))
+def _tracing_cost(share: float) -> float:
+    """What tracing costs a request that is sampled out (share 0) or recorded (1), on the loop."""
+    export = BoundedExport(InMemorySpanExporter(), queue_size=1 << 20)
+    tracing = Tracing(export, Propagation(["b3", "tracecontext"]), ParentBasedTraceIdRatio(share))
+
+    def trace() -> None:
+        trace = tracing.begin(HEADERS, route="/v1", method="POST", path="/v1", began=0.0)
+        if trace is not None:
+            batch_span([trace], 0.2, 0.3, model="m", version="1", rows=1, requests=1)
+            for stage in ("decode", "queue", "encode"):
+                trace.stage(stage, 0.1, 0.2)
+            trace.finish(status=200, model="m", version="1", rows=1, error=None, ended=0.4)
+
+    cost = _cost(trace)
     tracing.shutdown(1)
     return cost
 

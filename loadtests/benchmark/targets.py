@@ -196,8 +196,8 @@ class Stage:
                 TRACED, self.models, core=self.cores.server, folder=self.folder, environment=environment
             ) as running:
                 yield running
-                if not ask_json(f"{collector.api}/spans"):
-                    raise ProcessFailed("the collector got no spans: tracing was not on")
+            if not ask_json(f"{collector.api}/spans"):  # asked once the server has sent what it had
+                raise ProcessFailed("the collector got no spans: tracing was not on")
 
 
 def _in_process_target(calls: InProcess) -> Target:

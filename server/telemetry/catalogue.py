@@ -13,7 +13,7 @@ VERSION: Final = ("model_name", "model_version")
 SECONDS: Final = tuple(2.0**power for power in range(-15, 4))
 """Powers of two from 30 µs to 8 s: each is a bucket bound of native histograms too, at every resolution, so that a
 scraper which turns these buckets into native ones loses nothing."""
-ROWS: Final = tuple(2.0**power for power in range(15))
+ROWS: Final = tuple(2.0**power for power in range(13))
 LABELS_SHOWN: Final = 50
 """Predicted labels of a version with a series of their own; the others share one."""
 

@@ -51,7 +51,7 @@ class LiveFamilies:
     """Gathers one family for each live value, with a sample for every version that has it."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, tuple[Description, list[Series]]] = {}
+        self._families: dict[str, Family] = {}
 
     def add(self, one: LiveVersion) -> None:
         """Read one version."""
@@ -77,10 +77,13 @@ class LiveFamilies:
 
     def families(self) -> list[Family]:
         """What was read."""
-        return [Family(description, series) for description, series in self._samples.values()]
+        return list(self._families.values())
 
     def _add(self, description: Description, labels: tuple[str, ...], value: float = 1) -> None:
-        self._samples.setdefault(description.name, (description, []))[1].append(Series(labels, value))
+        family = self._families.get(description.name)
+        if family is None:
+            family = self._families[description.name] = Family(description, [])
+        family.series.append(Series(labels, value))
 
 
 def convergence_families(convergence: Convergence) -> list[Family]:

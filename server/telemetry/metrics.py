@@ -142,27 +142,27 @@ class ServableMetrics:
 
     def fold(self) -> None:
         """Put what was noted down into the histograms: before every scrape, and when much has gathered."""
-        if self._answers:
-            answers = np.array(self._answers).reshape(-1, 3)
-            self._answers.clear()
-            self._ok.value += len(answers)
-            for series, values in zip((self._request, self._decode, self._encode), answers.T, strict=True):
-                series.observe_all(values)
+        answers, batches = self._answers, self._batches
+        if answers:
+            self._ok.value += len(answers) // 3
+            for place, series in enumerate((self._request, self._decode, self._encode)):
+                series.observe_all(answers[place::3])
+            answers.clear()
         if self._waits:
-            self._queue.observe_all(np.array(self._waits))
+            self._queue.observe_all(self._waits)
             self._waits.clear()
-        if self._batches:
-            batches = np.array(self._batches).reshape(-1, 2)
-            self._batches.clear()
-            for series, values in zip((self._batch, self._predict), batches.T, strict=True):
-                series.observe_all(values)
+        if batches:
+            for place, series in enumerate((self._batch, self._predict)):
+                series.observe_all(batches[place::2])
+            batches.clear()
         if self._calls:
-            self._batch_rows.observe_all(np.array(self._calls, float))
+            self._batch_rows.observe_all(self._calls)
             self._calls.clear()
             self._rows.value += self._rows_noted
             self._rows_noted = 0
         if self._predictions is not None and self._predicted:
-            self._predictions.count(np.concatenate(self._predicted))
+            several = len(self._predicted) > 1
+            self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
             self._predicted.clear()
 
     def _requests(self, code: int) -> Series:

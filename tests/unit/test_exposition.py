@@ -91,11 +91,11 @@ def test_series_come_and_go_between_scrapes_without_being_kept() -> None:
 
 def test_many_series_are_written_in_pieces_that_lose_none() -> None:
     counter = Instrument(COUNTER)
-    for number in range(250):
+    for number in range(600):
         counter.labels(str(number)).inc(number)
     pieces = list(Exposition().write([counter.family()], "text"))
-    assert len(pieces) == 4  # the head, and a hundred series at a time
-    assert [each.value for each in samples_of("".join(pieces))] == list(range(250))
+    assert len(pieces) == 4  # the head, and 250 series at a time
+    assert [each.value for each in samples_of("".join(pieces))] == list(range(600))
 
 
 def test_removing_a_version_removes_all_of_its_series() -> None:

@@ -79,7 +79,7 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
         servable.release()
 
     def count() -> None:
-        metrics.answered(0.001, 0.0001, 0.0001)
+        metrics.answered((0.001, 0.0001, 0.0001))
 
     return [
         Step("check content type and length", _cost(lambda: check_content(HEADERS, limit=1 << 24))),
@@ -100,13 +100,14 @@ def _tracing_cost(share: float) -> float:
     export = BoundedExport(InMemorySpanExporter(), queue_size=1 << 20)
     tracing = Tracing(export, Propagation(["b3", "tracecontext"]), ParentBasedTraceIdRatio(share))
 
+    scope = {"method": "POST", "path": "/v1", "headers": HEADERS}
+
     def trace() -> None:
-        trace = tracing.begin(HEADERS, route="/v1", method="POST", path="/v1", began=0.0)
+        trace = tracing.begin(scope, "/v1", 0.0)
         if trace is not None:
             batch_span([trace], 0.2, 0.3, model="m", version="1", rows=1, requests=1)
-            for stage in ("decode", "queue", "encode"):
-                trace.stage(stage, 0.1, 0.2)
-            trace.finish(status=200, model="m", version="1", rows=1, error=None, ended=0.4)
+            stages = (("decode", 0.1, 0.2), ("queue", 0.1, 0.2), ("encode", 0.1, 0.2))
+            trace.finish(stages, status=200, model="m", version="1", rows=1, error=None, ended=0.4)
 
     cost = _cost(trace)
     tracing.shutdown(1)

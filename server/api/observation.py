@@ -46,11 +46,7 @@ class Observer:
 
     def begin(self, scope: Scope, route: str, began: float) -> "Observation | None":
         """Observe a request from its first byte, or let it pass; `began` in perf_counter seconds."""
-        trace = None
-        if self._tracing is not None:
-            trace = self._tracing.begin(
-                scope["headers"], route=route, method=scope["method"], path=scope["path"], began=began
-            )
+        trace = None if self._tracing is None else self._tracing.begin(scope, route, began)
         logged = self._log_share > 0 and random.random() < self._log_share
         if trace is None and not logged and not self._always:
             return None
@@ -129,15 +125,12 @@ class Observation(Watch):
         now: float,
         error: BaseException | None,
     ) -> None:
-        steps = (
-            ("decode", self.decoding, self.decoded),
-            ("queue", self.decoded, self.batch_started),
-            ("encode", self.encoding, self.encoded),
-        )
-        for name, started, ended in steps:
-            if started and ended:
-                trace.stage(name, started, ended)
         trace.finish(
+            (
+                ("decode", self.decoding, self.decoded),
+                ("queue", self.decoded, self.batch_started),
+                ("encode", self.encoding, self.encoded),
+            ),
             status=status,
             model=servable.id.model if servable is not None else None,
             version=servable.id.version if servable is not None else None,
@@ -146,7 +139,7 @@ class Observation(Watch):
             ended=now,
         )
         if servable is not None:
-            servable.metrics.exemplify(now - self.began, trace.trace_id)
+            servable.metrics.exemplify(now - self.began, trace.trace_number)
 
     def _log(self, servable: Servable | None, status: int, now: float) -> None:
         fields: dict[str, object] = {

@@ -102,7 +102,7 @@ class Predict:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             now = perf_counter()
-            servable.metrics.answered(now - began, decoded - decoding, encoded - encoding)
+            servable.metrics.answered((now - began, decoded - decoding, encoded - encoding))
             if seen is not None:
                 seen.ended(servable, 200, now)
         finally:

@@ -164,11 +164,8 @@ class Batcher:
         batch = self._take()
         if not batch:
             return
-        self._started = started = perf_counter()
-        rows = 0
-        for item in batch:
-            self._metrics.waited(started - item.queued_at)
-            rows += item.size
+        self._started = perf_counter()
+        rows = sum([item.size for item in batch])
         if rows <= self._inline_rows:
             self._settle(batch, run(self._predict, batch), rows, "loop")
             if self._queues:
@@ -218,7 +215,8 @@ class Batcher:
     def _settle(self, batch: list[Item], ran: Ran, rows: int, on: Literal["loop", "thread"]) -> None:
         """Answer every item that still waits, each from its own outcome, and count what was done."""
         started, ended = self._started, perf_counter()
-        self._metrics.ran(ended - started, ran.seconds, ran.calls)
+        waits = (started - item.queued_at for item in batch)
+        self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
         watches = [item.watch for item in batch if item.watch is not None]
         if watches:
             for watch in watches:

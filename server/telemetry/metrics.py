@@ -3,7 +3,8 @@
 In the flow: request path, batcher and manager call these; a scrape reads `families`. Loop only.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter, time
 from typing import Final, Literal
 from weakref import WeakSet
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from server.signature import Array, Signature
 from server.telemetry import catalogue
-from server.telemetry.instruments import Family, Instrument, Series
+from server.telemetry.instruments import Family, Instrument, Series, observe_rows
 from server.telemetry.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 
 _FOLD_AT: Final = 1024
@@ -95,8 +96,12 @@ class ServableMetrics:
         # Noted down by requests and batches, and put into the histograms many at a time: that is done in a fraction of
         # the time, and leaves the processor's caches to the next request.
         self._answers: list[float] = []
+        self.answered: Callable[[tuple[float, float, float]], object] = self._answers.extend
+        """Count a request answered with 200: the seconds of all of it, of decoding and of encoding. No method, because
+        a call of Python's is what most of counting costs; `ran`, called for every batch, sees to the folding."""
         self._waits: list[float] = []
         self._batches: list[float] = []
+        self._exemplars: list[tuple[float, int, float]] = []
         self._calls: list[int] = []
         self._rows_noted = 0
         self._predicted: list[Array] = []
@@ -106,38 +111,33 @@ class ServableMetrics:
                 signature, edges, labels=metrics.predictions, values=metrics.prediction_value, version=labels
             )
 
-    def answered(self, request: float, decode: float, encode: float) -> None:
-        """Count a request that was answered with 200: how long all of it took, and the two steps beside the batch."""
-        self._answers += (request, decode, encode)
-        if len(self._answers) >= _FOLD_AT:
-            self.fold()
-
     def failed(self, code: int, request: float) -> None:
         """Count a request that ended with another status."""
         self._requests(code).inc()
         self._request.observe(request)
 
-    def exemplify(self, request: float, trace_id: str) -> None:
-        """Let the time of a request that was counted point to its trace."""
-        self._request.exemplify(request, trace_id)
+    def exemplify(self, request: float, trace_id: int) -> None:
+        """Let the seconds of a request that ended just now, and was counted, point to its trace."""
+        self._exemplars.append((request, trace_id, perf_counter()))
 
     def dropped(self, reason: DropReason) -> None:
         """Count a request that was right and got no prediction."""
         self._metrics.dropped_requests.labels(*self._labels, reason).inc()
 
-    def waited(self, queue: float) -> None:
-        """Count how long a request waited for its batch."""
-        self._waits.append(queue)
-
-    def ran(self, batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]) -> None:
-        """Count a batch: how long it took from queue to answers, the predictor's part, and the rows of each call."""
+    def ran(
+        self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]
+    ) -> None:
+        """Count a batch: how long each request waited for it, how long it took from queue to answers, the predictor's
+        part, and the rows of each call.
+        """
+        self._waits += waits
         self._batches += (batch, predict)
         for rows, results in calls:
             self._calls.append(rows)
             self._rows_noted += rows
             if self._predictions is not None and COUNTED_OUTPUT in results:
                 self._predicted.append(results[COUNTED_OUTPUT])
-        if len(self._batches) >= _FOLD_AT or self._rows_noted >= _FOLD_AT:
+        if self._rows_noted >= _FOLD_AT or len(self._waits) >= _FOLD_AT or len(self._batches) >= _FOLD_AT:
             self.fold()
 
     def fold(self) -> None:
@@ -145,16 +145,19 @@ class ServableMetrics:
         answers, batches = self._answers, self._batches
         if answers:
             self._ok.value += len(answers) // 3
-            for place, series in enumerate((self._request, self._decode, self._encode)):
-                series.observe_all(answers[place::3])
+            observe_rows((self._request, self._decode, self._encode), answers)
             answers.clear()
         if self._waits:
             self._queue.observe_all(self._waits)
             self._waits.clear()
         if batches:
-            for place, series in enumerate((self._batch, self._predict)):
-                series.observe_all(batches[place::2])
+            observe_rows((self._batch, self._predict), batches)
             batches.clear()
+        if self._exemplars:
+            distance = time() - perf_counter()
+            for request, trace_id, ended in self._exemplars:
+                self._request.exemplify(request, f"{trace_id:032x}", ended + distance)
+            self._exemplars.clear()
         if self._calls:
             self._batch_rows.observe_all(self._calls)
             self._calls.clear()

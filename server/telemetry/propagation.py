@@ -32,9 +32,8 @@ _KNOWN: Mapping[str, type[TextMapPropagator]] = {
     "b3": B3SingleFormat,
     "b3multi": B3MultiFormat,
 }
-_HEADERS = frozenset(
-    (b"traceparent", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-sampled", b"x-b3-flags"),
-)
+READ: Final = frozenset((b"traceparent", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-sampled", b"x-b3-flags"))
+"""The headers that may name a parent, by W3C and B3: in a request without any of them nothing has to be looked for."""
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]([0-9a-f])")
 _B3 = re.compile(rb"(?!0+-)([0-9a-f]{16}|[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([01d])(?:-[0-9a-f]{16})?")
 _B3_TRACE_ID = re.compile(rb"(?!0+$)(?:[0-9a-f]{16}|[0-9a-f]{32})")
@@ -45,14 +44,16 @@ _ODD_DIGITS = frozenset(b"13579bdf")
 class Propagation:
     """Reads the caller's trace from request headers, in the formats given by name; the later one holds.
 
-    Raises StartRefused for a name that no installed propagator has.
+    `reads_only_known`: in those of W3C and B3, so that no header beside READ matters. Raises StartRefused for a name
+    that no installed propagator has.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         used = [name for name in names if name != "baggage"]  # which this server neither reads nor passes on
         self._propagator = CompositePropagator([_load(name) for name in used])
         glances = [_glance_w3c if name == "tracecontext" else _glance_b3 for name in reversed(used)]
-        self._glances = glances if all(name in _KNOWN for name in used) else None
+        self.reads_only_known = all(name in _KNOWN for name in used)
+        self._glances = glances if self.reads_only_known else None
         # a caller's malformed headers are worth a line each to these loggers: a client must not fill the log
         logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
 
@@ -78,7 +79,7 @@ class Propagation:
         """
         found: dict[bytes, bytes] | None = None
         for name, value in headers:
-            if name in _HEADERS:
+            if name in READ:
                 if found is None:
                     found = {name: value}
                 else:

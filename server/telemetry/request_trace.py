@@ -1,19 +1,20 @@
-"""The trace of one recorded request: a server span, its stages and its batch, handed over to be sent when it is over.
+"""The trace of one recorded request: a server span, its stages and its batch.
 
 In the flow: Tracing.begin → stages and batch, as the request path and the batcher come by → finish → span_export.
 
-Spans are made when they are over (the SDK's ReadableSpan): begun and ended one by one they cost several times as much,
-and the requests beside this one wait for that.
+What is recorded is only noted down; the spans are made by the thread that sends them (the SDK's ReadableSpan). At one
+request in a hundred, code that makes spans is never in the processor's caches: between two requests it costs ten times
+what it costs on a heap of traces.
 """
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from random import getrandbits
+from typing import Final, Protocol, TypeAlias
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -27,15 +28,18 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+Stage: TypeAlias = tuple[str, float, float]
+"""What becomes a child span: its name, and when it started and ended (perf_counter)."""
+
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _UNSET: Final = Status()
 
 
 class Export(Protocol):
-    """Where ended spans go."""
+    """Where it goes once it is over."""
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Take a span."""
+    def add(self, recorded: "RequestTrace | BatchTrace") -> None:
+        """Take it. Its spans are made later, on another thread."""
         ...
 
 
@@ -52,20 +56,15 @@ class Clock:
         return self._distance + int(reading * 1e9)
 
 
-class SpanFactory:
-    """Makes ended spans of this process and hands them over."""
+class SpanMaker:
+    """Makes ended spans of this process. `export` takes what they are made from."""
 
-    def __init__(self, resource: Resource, scope: InstrumentationScope, ids: IdGenerator, export: Export) -> None:
+    def __init__(self, resource: Resource, scope: InstrumentationScope, export: Export) -> None:
         self._resource = resource
         self._scope = scope
-        self._ids = ids
-        self._export = export
+        self.export = export
 
-    def context(self, trace_id: int, parent: SpanContext) -> SpanContext:
-        """The identity of a new span of a trace; it carries its parent's trace state on."""
-        return SpanContext(trace_id, self._ids.generate_span_id(), False, _SAMPLED, parent.trace_state)
-
-    def end(
+    def make(
         self,
         name: str,
         context: SpanContext,
@@ -78,70 +77,58 @@ class SpanFactory:
         links: Sequence[Link] = (),
         events: Sequence[Event] = (),
         status: Status = _UNSET,
-    ) -> None:
-        """Hand over a span that is over; times in Unix nanoseconds."""
-        self._export.on_end(
-            ReadableSpan(
-                name,
-                context,
-                parent,
-                self._resource,
-                attributes or {},
-                events,
-                links,
-                kind,
-                status=status,
-                start_time=started,
-                end_time=ended,
-                instrumentation_scope=self._scope,
-            )
+    ) -> ReadableSpan:
+        """A span that is over; times in Unix nanoseconds."""
+        return ReadableSpan(
+            name,
+            context,
+            parent,
+            self._resource,
+            attributes or {},
+            events,
+            links,
+            kind,
+            status=status,
+            start_time=started,
+            end_time=ended,
+            instrumentation_scope=self._scope,
         )
 
 
 class RequestTrace:
     """The trace of one recorded request; times are readings of perf_counter."""
 
+    __slots__ = (
+        "_began", "_ended", "_error", "_events", "_maker", "_method", "_model", "_parent", "_path", "_route", "_rows",
+        "_span_id", "_stages", "_status", "_version", "batch", "trace_number",
+    )  # fmt: skip
+
     def __init__(
-        self,
-        spans: SpanFactory,
-        trace_id: int,
-        parent: SpanContext,
-        *,
-        route: str,
-        method: str,
-        path: str,
-        began: float,
+        self, maker: SpanMaker, trace_id: int, parent: SpanContext, route: str, method: str, path: str, began: float
     ) -> None:
-        self._spans = spans
+        self._maker = maker
+        self.trace_number = trace_id
+        self._span_id = getrandbits(64) or 1
         self._parent = parent
-        self._context = spans.context(trace_id, parent)
-        self._clock = Clock()
-        self._name = f"{method} {route}"
-        self._attributes: dict[str, AttributeValue] = {
-            "http.request.method": method,
-            "http.route": route,
-            "url.path": path,
-            "url.scheme": "http",
-        }
+        self._route = route
+        self._method = method
+        self._path = path
         self._began = began
-        self._links: list[Link] = []
+        self.batch: BatchTrace | None = None
 
     @property
     def trace_id(self) -> str:
         """32 hexadecimal digits."""
-        return format_trace_id(self._context.trace_id)
+        return format_trace_id(self.trace_number)
 
     @property
     def span_id(self) -> str:
         """16 hexadecimal digits."""
-        return format_span_id(self._context.span_id)
-
-    def stage(self, name: str, started: float, ended: float) -> None:
-        """Record a stage that is over as a child span."""
-        self._child(name, self._new_context(), started, ended)
+        return format_span_id(self._span_id)
 
     def finish(
         self,
+        stages: Iterable[Stage],
         *,
         status: int,
         model: str | None,
@@ -150,35 +137,24 @@ class RequestTrace:
         error: BaseException | None,
         ended: float,
     ) -> None:
-        """End the server span. 5xx are errors; what raised is told by its type and place, never by its message.
+        """End the request; stages that it did not go through have 0 for one of their times.
 
+        5xx are errors; what raised is told by its type and place, never by its message.
         An estimator's message may quote the rows that it was given.
         """
-        attributes = self._attributes
-        attributes["http.response.status_code"] = status
-        known = {"model.name": model, "model.version": version, "model.rows": rows}
-        attributes |= {name: value for name, value in known.items() if value is not None}
-        outcome, events = _UNSET, []
-        at = self._clock.at(ended)
+        self._stages = [stage for stage in stages if stage[1] and stage[2]]
+        self._status = status
+        self._model = model
+        self._version = version
+        self._rows = rows
+        self._ended = ended
+        self._error = ""
+        self._events: Mapping[str, str] | None = None
         if status >= 500:
-            reason = str(status) if error is None else type_name(error)
-            attributes["error.type"] = reason
-            outcome = Status(StatusCode.ERROR, reason)
+            self._error = str(status) if error is None else type_name(error)
             if status == 500 and error is not None:
-                told = {"exception.type": type_name(error), "exception.stacktrace": _places(error)}
-                events.append(Event("exception", told, at))
-        self._spans.end(
-            self._name,
-            self._context,
-            self._parent if self._parent.is_valid else None,
-            self._clock.at(self._began),
-            at,
-            kind=SpanKind.SERVER,
-            attributes=attributes,
-            links=self._links,
-            events=events,
-            status=outcome,
-        )
+                self._events = {"exception.type": self._error, "exception.stacktrace": _places(error)}
+        self._maker.export.add(self)
 
     def lead_batch(
         self,
@@ -193,50 +169,124 @@ class RequestTrace:
         error: BaseException | None,
     ) -> None:
         """Record the batch that served this request and `others` (batch_span in tracing.py)."""
-        served = (self, *others)
+        batch = BatchTrace(self._maker, (self, *others), started, ended, model, version, rows, requests, error)
+        for trace in batch.served:
+            trace.batch = batch  # in vain if its client left before
+        self._maker.export.add(batch)
+
+    def context(self) -> SpanContext:
+        """The identity of the server span."""
+        return self.child_context(self._span_id)
+
+    def child_context(self, span_id: int) -> SpanContext:
+        """The identity of a span of this trace; it carries the caller's trace state on."""
+        return SpanContext(self.trace_number, span_id, False, _SAMPLED, self._parent.trace_state)
+
+    @property
+    def span_count(self) -> int:
+        """The server span and the stages."""
+        return 1 + len(self._stages)
+
+    def spans(self) -> list[ReadableSpan]:
+        """Make the server span and its stages; the batch makes its own."""
+        make, at, context = self._maker.make, Clock().at, self.context()
         attributes: dict[str, AttributeValue] = {
-            "model.name": model,
-            "model.version": version,
-            "batch.rows": rows,
-            "batch.requests": requests,
+            "http.request.method": self._method,
+            "http.route": self._route,
+            "url.path": self._path,
+            "url.scheme": "http",
+            "http.response.status_code": self._status,
         }
-        outcome = _UNSET
-        if error is not None:
-            attributes["error.type"] = type_name(error)
-            outcome = Status(StatusCode.ERROR, type_name(error))
-        batch = self._new_context()
-        to_batch = Link(batch)
-        for trace in served:
-            leads = trace is self
-            trace._child(
-                "batch",
-                batch if leads else trace._new_context(),
-                started,
-                ended,
-                attributes=attributes,
-                links=[Link(each._context) for each in served] if leads else [to_batch],
-                status=outcome,
-            )
-            trace._links.append(to_batch)  # in vain if its client left before
+        known = {"model.name": self._model, "model.version": self._version, "model.rows": self._rows}
+        attributes |= {name: value for name, value in known.items() if value is not None}
+        if self._error:
+            attributes["error.type"] = self._error
+        server = make(
+            f"{self._method} {self._route}",
+            context,
+            self._parent if self._parent.is_valid else None,
+            at(self._began),
+            at(self._ended),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            links=() if self.batch is None else (Link(self.batch.context()),),
+            events=() if self._events is None else (Event("exception", self._events, at(self._ended)),),
+            status=Status(StatusCode.ERROR, self._error) if self._error else _UNSET,
+        )
+        stages = [
+            make(name, self.child_context(getrandbits(64) or 1), context, at(started), at(ended))
+            for name, started, ended in self._stages
+        ]
+        return [server, *stages]
 
-    def _new_context(self) -> SpanContext:
-        return self._spans.context(self._context.trace_id, self._parent)
 
-    def _child(
+class BatchTrace:
+    """One batch, told in the trace of each recorded request that it served; the first of them leads."""
+
+    __slots__ = (
+        "_ended", "_error", "_maker", "_model", "_requests", "_rows", "_span_id", "_started", "_version", "served",
+    )  # fmt: skip
+
+    def __init__(
         self,
-        name: str,
-        context: SpanContext,
+        maker: SpanMaker,
+        served: Sequence[RequestTrace],
         started: float,
         ended: float,
-        *,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        links: Sequence[Link] = (),
-        status: Status = _UNSET,
+        model: str,
+        version: str,
+        rows: int,
+        requests: int,
+        error: BaseException | None,
     ) -> None:
-        at = self._clock.at
-        self._spans.end(
-            name, context, self._context, at(started), at(ended), attributes=attributes, links=links, status=status
-        )
+        self._maker = maker
+        self._span_id = getrandbits(64) or 1
+        self._started = started
+        self._ended = ended
+        self._model = model
+        self._version = version
+        self._rows = rows
+        self._requests = requests
+        self._error = type_name(error) if error is not None else ""
+        self.served = served
+
+    def context(self) -> SpanContext:
+        """The identity of the leader's batch span, which every other span of the batch links."""
+        return self.served[0].child_context(self._span_id)
+
+    @property
+    def span_count(self) -> int:
+        """One for each recorded request."""
+        return len(self.served)
+
+    def spans(self) -> list[ReadableSpan]:
+        """Make a span in the trace of every request."""
+        at, context = Clock().at, self.context()
+        attributes: dict[str, AttributeValue] = {
+            "model.name": self._model,
+            "model.version": self._version,
+            "batch.rows": self._rows,
+            "batch.requests": self._requests,
+        }
+        if self._error:
+            attributes["error.type"] = self._error
+        status = Status(StatusCode.ERROR, self._error) if self._error else _UNSET
+        requests = [trace.context() for trace in self.served]
+        own = [context, *(trace.child_context(getrandbits(64) or 1) for trace in self.served[1:])]
+        to_requests, to_leader = [Link(request) for request in requests], (Link(context),)
+        return [
+            self._maker.make(
+                "batch",
+                span,
+                request,
+                at(self._started),
+                at(self._ended),
+                attributes=attributes,
+                links=to_leader if place else to_requests,
+                status=status,
+            )
+            for place, (span, request) in enumerate(zip(own, requests, strict=True))
+        ]
 
 
 def type_name(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 
-_LOW_64_BITS = (1 << 64) - 1
+LOW_64_BITS = (1 << 64) - 1
 _ALWAYS = 1 << 64
 _BUILT_IN = (StaticSampler, TraceIdRatioBased, ParentBased, ParentBasedTraceIdRatio)
 _FOLLOWS_PARENT = re.compile(
@@ -33,7 +33,7 @@ class ClosedForm:
 
     def samples(self, trace_id: int) -> bool:
         """Whether a trace is recorded, where no parent decides."""
-        return trace_id & _LOW_64_BITS < self.bound
+        return trace_id & LOW_64_BITS < self.bound
 
 
 def closed_form(sampler: Sampler) -> ClosedForm | None:

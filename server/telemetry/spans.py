@@ -1,7 +1,8 @@
 """Traces of requests and loads, made with OpenTelemetry's SDK; only imported once tracing is on.
 
 In the flow: a request that is not recorded costs a look at its headers; one that is gets a trace (request_trace.py),
-told from readings of perf_counter that the request path takes anyway. Spans are sent from a thread (span_export.py).
+told from readings of perf_counter that the request path takes anyway. Spans are made and sent by a thread
+(span_export.py).
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from random import getrandbits
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
@@ -30,9 +32,9 @@ from opentelemetry.trace import (
 from server import __version__
 from server.errors import LoadFailed
 from server.telemetry.exporters import exporter_from_environment
-from server.telemetry.propagation import DENIED, UNCLEAR, Headers, Propagation
-from server.telemetry.request_trace import Clock, RequestTrace, SpanFactory, type_name
-from server.telemetry.sampling import closed_form
+from server.telemetry.propagation import DENIED, READ, UNCLEAR, Propagation
+from server.telemetry.request_trace import Clock, RequestTrace, SpanMaker, type_name
+from server.telemetry.sampling import LOW_64_BITS, closed_form
 from server.telemetry.span_export import BoundedExport
 
 
@@ -45,11 +47,12 @@ class Tracing:
         self._provider = TracerProvider(sampler, resource=_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(export)
         self._tracer = self._provider.get_tracer("model-manager", __version__)
-        self._form = closed_form(self._provider.sampler)
+        self._form = form = closed_form(self._provider.sampler)
+        self._bound = form.bound if form is not None and propagation.reads_only_known else None
         self._propagation = propagation
         self._export = export
         scope = InstrumentationScope("model-manager", __version__)
-        self._spans = SpanFactory(self._provider.resource, scope, self._ids, export)
+        self._maker = SpanMaker(self._provider.resource, scope, export)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Tracing":
@@ -57,33 +60,51 @@ class Tracing:
         propagation = Propagation.from_environment(environ)
         return cls(BoundedExport.from_environment(exporter_from_environment(environ), environ), propagation)
 
-    def begin(self, headers: Headers, *, route: str, method: str, path: str, began: float) -> "RequestTrace | None":
+    def begin(self, scope: Mapping[str, Any], route: str, began: float) -> RequestTrace | None:
         """Begin the trace of a request that arrived at `began` (perf_counter); None when it is not recorded.
 
-        Header names are in lower case. Headers that are malformed count as absent.
+        `scope` is ASGI's; header names in it are in lower case. Headers that are malformed count as absent.
         """
-        trace_id, parent = 0, INVALID_SPAN_CONTEXT
+        for name, _ in scope["headers"]:
+            if name in READ:
+                return self._continue(scope, route, began)
+        if self._bound is None:
+            return self._ask_sampler(scope, route, began)
+        trace_id = getrandbits(128)
+        if trace_id & LOW_64_BITS >= self._bound:
+            return None
+        return RequestTrace(self._maker, trace_id, INVALID_SPAN_CONTEXT, route, scope["method"], scope["path"], began)
+
+    def _continue(self, scope: Mapping[str, Any], route: str, began: float) -> RequestTrace | None:
+        """Begin the trace of a request that has headers which may name a parent."""
         form = self._form
-        seen = UNCLEAR if form is None else self._propagation.glance(headers)
-        if form is not None:
-            if seen is None:
-                trace_id = getrandbits(128)
-                if not form.samples(trace_id):
-                    return None
-            elif seen is DENIED:
-                if form.follows_parent:
-                    return None
-            elif seen is not UNCLEAR and not (seen[1] if form.follows_parent else form.samples(int(seen[0], 16))):
+        seen = UNCLEAR if form is None else self._propagation.glance(scope["headers"])
+        if form is None or seen is UNCLEAR:
+            return self._ask_sampler(scope, route, began)
+        trace_id, parent = getrandbits(128), INVALID_SPAN_CONTEXT
+        if seen is None:
+            if not form.samples(trace_id):
                 return None
-        if seen is not None:
-            context = self._propagation.extract(headers)
-            parent = get_current_span(context).get_span_context()
-            trace_id = parent.trace_id if parent.is_valid else self._ids.generate_trace_id()
-            if seen is UNCLEAR or seen is DENIED:
-                chosen = self._provider.sampler.should_sample(context, trace_id, f"{method} {route}", SpanKind.SERVER)
-                if chosen.decision is not Decision.RECORD_AND_SAMPLE:
-                    return None
-        return RequestTrace(self._spans, trace_id, parent, route=route, method=method, path=path, began=began)
+        elif seen is DENIED:
+            if form.follows_parent or not form.samples(trace_id):
+                return None
+        else:
+            if not (seen[1] if form.follows_parent else form.samples(int(seen[0], 16))):
+                return None
+            parent = get_current_span(self._propagation.extract(scope["headers"])).get_span_context()
+            trace_id = parent.trace_id
+        return RequestTrace(self._maker, trace_id, parent, route, scope["method"], scope["path"], began)
+
+    def _ask_sampler(self, scope: Mapping[str, Any], route: str, began: float) -> RequestTrace | None:
+        """Leave to the SDK what no closed form or glance can tell."""
+        context = self._propagation.extract(scope["headers"])
+        parent = get_current_span(context).get_span_context()
+        trace_id = parent.trace_id if parent.is_valid else self._ids.generate_trace_id()
+        name = f"{scope['method']} {route}"
+        chosen = self._provider.sampler.should_sample(context, trace_id, name, SpanKind.SERVER)
+        if chosen.decision is not Decision.RECORD_AND_SAMPLE:
+            return None
+        return RequestTrace(self._maker, trace_id, parent, route, scope["method"], scope["path"], began)
 
     def load(self, model: str, version: str, began: float) -> "LoadTrace | None":
         """Begin the trace of a load that started at `began` (perf_counter); None when the sampler drops it."""

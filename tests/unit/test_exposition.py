@@ -1,6 +1,7 @@
 """What is written for Prometheus is what prometheus-client would write, in both forms, whatever the values."""
 
 import math
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def test_an_exemplar_leads_from_its_bucket_to_a_trace_in_openmetrics_alone() -> 
     series = histogram.labels("x", "y")
     for value, trace in ((0.7, "a" * 32), (0.8, "b" * 32), (400.0, "c" * 32)):
         series.observe(value)
-        series.exemplify(value, trace)
+        series.exemplify(value, trace, time.time())
     found = {
         each.labels["le"]: (each.exemplar.labels["trace_id"], each.exemplar.value)
         for each in samples_of(written([histogram.family()], "openmetrics"))
@@ -120,7 +121,7 @@ def test_families_survive_the_way_from_a_worker() -> None:
 
     histogram = Instrument(HISTOGRAM)
     histogram.labels("x", "y").observe(0.7)
-    histogram.labels("x", "y").exemplify(0.7, "a" * 32)
+    histogram.labels("x", "y").exemplify(0.7, "a" * 32, time.time())
     family = histogram.family()
     there = msgspec.msgpack.decode(msgspec.msgpack.encode([family]), type=list[Family])
     assert there == [family]

@@ -16,6 +16,7 @@ from server.telemetry.tracing import start_tracing
 from tests.live import wait_until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+SCOPE = {"method": "POST", "path": "/", "headers": []}
 OUTAGE = "spans cannot be sent, and are dropped until they can"
 
 
@@ -57,9 +58,9 @@ def start(environ: pytest.MonkeyPatch, port: int, protocol: str = "http/protobuf
 def record(tracing: Tracing, spans: int) -> None:
     for _ in range(spans):
         now = perf_counter()
-        trace = tracing.begin([], route="/", method="POST", path="/", began=now)
+        trace = tracing.begin(SCOPE, "/", now)
         assert trace is not None
-        trace.finish(status=200, model=None, version=None, rows=None, error=None, ended=now)
+        trace.finish((), status=200, model=None, version=None, rows=None, error=None, ended=now)
 
 
 def wait_for_loss(tracing: Tracing, spans: int) -> None:
@@ -132,8 +133,8 @@ def test_a_process_ends_in_time_though_its_collector_hangs(protocol: str) -> Non
         "from time import perf_counter\n"
         "from server.telemetry.tracing import start_tracing\n"
         "tracing = start_tracing()\n"
-        "trace = tracing.begin([], route='/', method='POST', path='/', began=perf_counter())\n"
-        "trace.finish(status=200, model=None, version=None, rows=None, error=None, ended=perf_counter())\n"
+        "trace = tracing.begin({'method': 'POST', 'path': '/', 'headers': []}, '/', perf_counter())\n"
+        "trace.finish((), status=200, model=None, version=None, rows=None, error=None, ended=perf_counter())\n"
         "tracing.shutdown(0.5)\n"
     )
     with hanging_collector() as listening:

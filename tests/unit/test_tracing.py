@@ -44,8 +44,8 @@ def started() -> Iterator[Tracing]:
 
 
 def begin(tracing: Tracing, headers: Headers | None = None) -> RequestTrace | None:
-    path = "/v1/models/iris:predict"
-    return tracing.begin(headers or [], route=ROUTE, method="POST", path=path, began=perf_counter())
+    scope = {"method": "POST", "path": "/v1/models/iris:predict", "headers": headers or []}
+    return tracing.begin(scope, ROUTE, perf_counter())
 
 
 def recorded(tracing: Tracing, headers: Headers | None = None) -> RequestTrace:
@@ -55,7 +55,7 @@ def recorded(tracing: Tracing, headers: Headers | None = None) -> RequestTrace:
 
 
 def finish(trace: RequestTrace, status: int = 200, error: BaseException | None = None) -> None:
-    trace.finish(status=status, model="iris", version="2", rows=3, error=error, ended=perf_counter())
+    trace.finish((), status=status, model="iris", version="2", rows=3, error=error, ended=perf_counter())
 
 
 def received(tracing: Tracing, receiver: OtlpReceiver) -> list[Span]:
@@ -85,9 +85,8 @@ def test_a_request_is_a_server_span_with_its_stages_for_children(
     before = time.time_ns()
     trace = recorded(tracing, FROM_W3C)
     at = perf_counter()
-    trace.stage("decode", at, at + 0.001)
-    trace.stage("encode", at + 0.002, at + 0.003)
-    trace.finish(status=200, model="iris", version="2", rows=3, error=None, ended=at + 0.004)
+    stages = [("decode", at, at + 0.001), ("queue", at + 0.001, 0), ("encode", at + 0.002, at + 0.003)]
+    trace.finish(stages, status=200, model="iris", version="2", rows=3, error=None, ended=at + 0.004)
     spans = received(tracing, receiver)
     server = named(spans, f"POST {ROUTE}")
     assert (server["trace_id"], server["parent_span_id"], server["kind"]) == (TRACE, PARENT, "SERVER")
@@ -323,7 +322,7 @@ def test_other_server_errors_are_errors_without_a_traceback(
 @pytest.mark.parametrize("status", [400, 404, 499])
 def test_a_callers_mistake_is_no_error_of_the_server(tracing: Tracing, receiver: OtlpReceiver, status: int) -> None:
     trace = recorded(tracing)
-    trace.finish(status=status, model=None, version=None, rows=None, error=ValueError(), ended=perf_counter())
+    trace.finish((), status=status, model=None, version=None, rows=None, error=ValueError(), ended=perf_counter())
     (span,) = received(tracing, receiver)
     assert span["status"] == "UNSET"
     assert not [name for name in span["attributes"] if name.startswith(("model.", "error."))]
@@ -407,7 +406,8 @@ def test_the_console_shows_spans_where_no_collector_is(
         ("OTEL_TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER=zipkin: .* otlp, console or none"),
         ("OTEL_PROPAGATORS", "tracecontext,b4", "OTEL_PROPAGATORS: there is no propagator called 'b4'"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "OTEL_BSP_MAX_QUEUE_SIZE=many: not a whole number"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "8", "OTEL_BSP_…: max_export_batch_size"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "OTEL_BSP_SCHEDULE_DELAY=0: not a whole number above 0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "8", "OTEL_BSP_MAX_QUEUE_SIZE=8: less than one batch .*EXPORT_BATCH_SIZE, 512"),
     ],
 )
 def test_a_variable_that_cannot_be_met_refuses_the_start_by_name(

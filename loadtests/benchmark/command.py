@@ -18,6 +18,7 @@ from loadtests.benchmark.machine import describe_commit, describe_machine, descr
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt
 from loadtests.benchmark.report import document_of, print_report
 from loadtests.benchmark.targets import Stage, Target, uvicorn_options
+from loadtests.benchmark.telemetry import telemetry_ratios
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk
 from loadtests.cores import choose_cores, stay_on
@@ -53,6 +54,18 @@ class Bench:
             quick = self._schedule.quick
             with self._stage.targets(shipped, answers, models, starlette=not quick) as targets:
                 self._time([one for one in workloads if one.plan.id in answers], targets, shipped)
+        for workload in workloads:
+            if workload.plan.id == "W1" and self.outcomes["W1"].status == "measured":
+                self._weigh_telemetry(workload)
+
+    def _weigh_telemetry(self, workload: Workload) -> None:
+        """See what metrics and traces cost, once all other servers have stopped."""
+        seconds, outcome = self._schedule.telemetry_s, self.outcomes[workload.plan.id]
+        with self._console.status(f"{workload.plan.id} with metrics and traces and without, {seconds} s"):
+            try:
+                outcome.telemetry = telemetry_ratios(self._stage, workload, seconds)
+            except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
+                outcome.status, outcome.reason = "failed", str(error)
 
     def _check(self, workloads: Sequence[Workload], shipped: Server) -> dict[str, bytes]:
         """Hold the answers of every workload against scikit-learn; returns the first of each that is right."""

@@ -25,6 +25,7 @@ class Outcome:
     body_bytes: int = 0
     answer_bytes: int = 0
     points: Points = field(default_factory=Points)
+    telemetry: Sequence[float] = ()  # rate with metrics and traces ÷ rate without, second by second
 
     @property
     def form(self) -> str:
@@ -46,6 +47,11 @@ class Schedule:
             return plan.connections
         most = max(plan.connections)
         return (1, most) if plan.id == "W1" else (most,)
+
+    @property
+    def telemetry_s(self) -> int:
+        """How long metrics and traces are switched on and off to see what they cost."""
+        return 10 if self.quick else 20 * self.rounds
 
     def runs(self, plan: Plan, targets: Sequence[Target]) -> Iterator[tuple[int, int, Target]]:
         """Every timed run of a workload as (round, connections, target), in order."""

@@ -16,9 +16,7 @@ from loadtests.benchmark.timing import (
     PREDICT,
     SERVER,
     STARLETTE,
-    TRACED,
     UNBATCHED,
-    UNOBSERVED,
     Timing,
 )
 from loadtests.benchmark.workloads import Workload
@@ -113,8 +111,6 @@ class Stage:
                 targets.insert(1, self._http(STARLETTE, constant, own_paths=False))
             if "W1" in answers:
                 targets.append(self._http(UNBATCHED, stack.enter_context(self._unbatched()), only_at=1))
-                targets.append(self._http(UNOBSERVED, stack.enter_context(self._unobserved()), only_at=64))
-                targets.append(self._http(TRACED, stack.enter_context(self._traced()), only_at=64))
             calls = stack.enter_context(in_process(self.models, models, core=self.cores.server))
             targets.append(_in_process_target(calls))
             yield targets
@@ -169,35 +165,6 @@ class Stage:
         (folder / "models.yaml").write_text(yaml.safe_dump(manifest))
         with model_manager(UNBATCHED, folder, core=self.cores.server, folder=self.folder) as running:
             yield running
-
-    @contextmanager
-    def _unobserved(self) -> Iterator[Server]:
-        """The server with nothing behind its metrics: what counting and timing a request costs, it does not do."""
-        with model_manager(
-            UNOBSERVED,
-            self.models,
-            core=self.cores.server,
-            folder=self.folder,
-            program=["loadtests.benchmark.unobserved", "serve"],
-        ) as running:
-            yield running
-
-    @contextmanager
-    def _traced(self) -> Iterator[Server]:
-        """The server with metrics on, which records one request in a hundred and sends it to a real receiver."""
-        receiver = [sys.executable, "-m", "loadtests.otlp_receiver", "--port", "0"]
-        with server("collector", receiver, core=self.cores.generator, folder=self.folder) as collector:
-            environment = {
-                "OTEL_EXPORTER_OTLP_ENDPOINT": collector.api,
-                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-                "OTEL_TRACES_SAMPLER_ARG": "0.01",
-            }
-            with model_manager(
-                TRACED, self.models, core=self.cores.server, folder=self.folder, environment=environment
-            ) as running:
-                yield running
-            if not ask_json(f"{collector.api}/spans"):  # asked once the server has sent what it had
-                raise ProcessFailed("the collector got no spans: tracing was not on")
 
 
 def _in_process_target(calls: InProcess) -> Target:

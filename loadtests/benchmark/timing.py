@@ -9,8 +9,6 @@ BARE = "bare uvicorn"
 STARLETTE = "starlette"
 SERVER = "model-manager"
 UNBATCHED = "batching off"
-UNOBSERVED = "metrics off"
-TRACED = "1% traced"
 PREDICT = "in-process predict"
 NO_CONNECTION = 0
 """Under this many connections in-process calls are filed."""

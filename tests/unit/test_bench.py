@@ -14,14 +14,13 @@ from loadtests.benchmark.bars import hold_against_bars
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt, rows_ratio
 from loadtests.benchmark.report import document_of
 from loadtests.benchmark.targets import Target
+from loadtests.benchmark.telemetry import ratios_of
 from loadtests.benchmark.timing import (
     BARE,
     NO_CONNECTION,
     PREDICT,
     SERVER,
-    TRACED,
     UNBATCHED,
-    UNOBSERVED,
     Point,
     Points,
     Timing,
@@ -96,12 +95,18 @@ def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() ->
         *rounds(BARE, 1, 900, p50_ms=0.1), *rounds(SERVER, 1, 500, p50_ms=0.25),
         *rounds(UNBATCHED, 1, 500, p50_ms=0.25),
         *rounds(BARE, 64, 1000), *rounds(SERVER, 64, 600, p50_ms=2.0, p99_ms=4.0),
-        *rounds(UNOBSERVED, 64, 640), *rounds(TRACED, 64, 576),
     ]  # fmt: skip
-    reached = hold_against_bars({"W1": Outcome(PLANS["W1"], "measured", points=Points(points))})
+    outcome = Outcome(PLANS["W1"], "measured", points=Points(points), telemetry=[0.7, 0.9, 0.95])
+    reached = hold_against_bars({"W1": outcome})
     assert [(bar.value, bar.met) for bar in reached] == [
         (0.6, True), (2.5, False), (1.0, True), (0.9, False), (2.0, True),
     ]  # fmt: skip
+
+
+def test_telemetry_is_weighed_by_halves_that_follow_each_other() -> None:
+    halves = ["[false, 9, 0.5]", "[true, 90, 0.5]", "[false, 100, 0.5]", "[true, 50, 0.5]", "[false, 40, 0.25]"]
+    assert ratios_of([*halves, "[true, 7, 0.5]"]) == pytest.approx([0.9, 0.625])
+    assert ratios_of([]) == []
 
 
 def test_bars_of_a_workload_without_points_are_neither_met_nor_broken() -> None:

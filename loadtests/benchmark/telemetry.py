@@ -1,0 +1,79 @@
+"""What metrics and traces cost: one server's rate with them and without, half a second each, over and over."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtests.benchmark import alternating
+from loadtests.benchmark.answers import WrongAnswer
+from loadtests.benchmark.targets import Stage
+from loadtests.benchmark.workloads import Workload
+from loadtests.benchmark.wrk import run_wrk
+from loadtests.processes import ProcessFailed, Server, ask_json, model_manager, server
+
+_WARM_S = 2
+
+
+def telemetry_ratios(stage: Stage, workload: Workload, seconds: int) -> list[float]:
+    """The rate with metrics on and 1% traced ÷ the rate without either, for every second of so many.
+
+    Raises WrongAnswer, GeneratorFailed and ProcessFailed.
+    """
+    with _alternating(stage) as (running, log):
+        _press(running, stage, workload, _WARM_S)
+        warm = len(log.read_text().splitlines())
+        _press(running, stage, workload, seconds)
+        halves = log.read_text().splitlines()[warm + 1 :]  # without the half that had begun before
+    return ratios_of(halves)
+
+
+def _press(running: Server, stage: Stage, workload: Workload, seconds: int) -> None:
+    timing = run_wrk(
+        running.api + workload.plan.path,
+        workload.bodies,
+        workload.headers,
+        connections=max(workload.plan.connections),
+        seconds=seconds,
+        core=stage.cores.generator,
+    )
+    if timing.errors:
+        raise WrongAnswer(f"errors while metrics and traces were switched: {timing.errors}")
+
+
+def ratios_of(halves: list[str]) -> list[float]:
+    """Rate on ÷ rate off of each pair of halves that follow each other, from the lines that a server wrote."""
+    said: list[tuple[bool, int, float]] = [tuple(json.loads(line)) for line in halves]
+    if said and not said[0][0]:
+        said = said[1:]
+    return [
+        (answered / seconds) / (answered_off / seconds_off)
+        for (_, answered, seconds), (_, answered_off, seconds_off) in zip(said[::2], said[1::2], strict=False)
+        if answered_off
+    ]
+
+
+@contextmanager
+def _alternating(stage: Stage) -> Iterator[tuple[Server, Path]]:
+    """The server that switches, with one request in a hundred recorded and sent to a real receiver; and its log."""
+    log = stage.folder / "alternating.jsonl"
+    receiver = [sys.executable, "-m", "loadtests.otlp_receiver", "--port", "0"]
+    with server("collector", receiver, core=stage.cores.generator, folder=stage.folder) as collector:
+        environment = {
+            alternating.LOG: str(log),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.api,
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.01",
+        }
+        with model_manager(
+            "alternating",
+            stage.models,
+            core=stage.cores.server,
+            folder=stage.folder,
+            environment=environment,
+            program=[alternating.__name__, "serve"],
+        ) as running:
+            yield running, log
+        if not ask_json(f"{collector.api}/spans"):  # asked once the server has sent what it had
+            raise ProcessFailed("the collector got no spans: tracing was not on")

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
 
 _FLUSH_S = 2.0
-_VERSIONS_AT_ONCE = 50  # half a millisecond of a scrape
+_VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
 
 
 class System:
@@ -125,6 +125,8 @@ class System:
         live = LiveFamilies()
         for number, (model, status, view) in enumerate(self._known_versions()):
             servable = view.ready.get(status.version)
+            if servable is not None:
+                servable.metrics.fold()
             live.add(
                 LiveVersion(
                     model,

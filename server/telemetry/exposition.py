@@ -6,8 +6,8 @@ Sources: https://prometheus.io/docs/instrumenting/exposition_formats/ and the Op
 of a series but its numbers is written once and kept, since the same thousands of lines are asked for every few seconds.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import inf, isfinite
 from typing import Final, Literal
 
@@ -31,12 +31,13 @@ def choose_format(accept: str) -> Format:
 
 
 class _Written:
-    """What is kept of a series: its text with a place for each number, and how it was written last."""
+    """What is kept of a series: its text in parts, every second of which is a number, and what was written last."""
 
-    __slots__ = ("count", "template", "text", "value")
+    __slots__ = ("bounds", "count", "parts", "text", "value")
 
-    def __init__(self, template: str) -> None:
-        self.template = template
+    def __init__(self, description: Description, series: Series) -> None:
+        self.bounds = series.bounds
+        self.parts = _parts(description, series)
         self.value: float | None = None
         self.count = 0
         self.text = ""
@@ -46,21 +47,25 @@ class Exposition:
     """Writes scrapes. What it keeps of a series is forgotten with the first scrape that the series is not part of."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], _Written] = {}
+        self._known: dict[str, dict[tuple[str, ...], _Written]] = {}
 
     def write(self, families: Iterable[Family], form: Format) -> Iterator[str]:
         """Yield the text piece by piece, none of which takes much longer than a millisecond."""
         known = self._known
-        used: dict[tuple[object, ...], _Written] = {}
+        used: dict[str, dict[tuple[str, ...], _Written]] = {}
         for family in families:
             description = family.description
+            of_family = known.get(description.name, {})
+            kept = used[description.name] = {}
             yield _head(description, form)
             for start in range(0, len(family.series), _SERIES_AT_ONCE):
                 lines = []
                 for series in family.series[start : start + _SERIES_AT_ONCE]:
-                    key = (description.name, series.labels, series.bounds)
-                    written = used[key] = known.get(key) or _Written(_template(description, series))
-                    lines.append(_fill(written, series, form))
+                    written = of_family.get(series.labels)
+                    if written is None or written.bounds != series.bounds:
+                        written = _Written(description, series)
+                    kept[series.labels] = written
+                    lines.append(_write(written, series, form))
                 yield "".join(lines)
         if form == "openmetrics":
             yield "# EOF\n"
@@ -78,36 +83,51 @@ def _head(description: Description, form: Format) -> str:
     return f"# HELP {name} {meaning}\n# TYPE {name} {description.kind}\n{unit}"
 
 
-def _template(description: Description, series: Series) -> str:
-    """The lines of a series with a place for each number, in the order of `_fill`."""
+def _parts(description: Description, series: Series) -> list[str]:
+    """The lines of a series: text and number in turns, and the end of the last line. The numbers are still empty."""
     name = description.name
-    pairs = [
-        f"{label}={_quote(value)}".replace("%", "%%")
-        for label, value in zip(description.labels, series.labels, strict=True)
-    ]
+    pairs = [f"{label}={_quote(value)}" for label, value in zip(description.labels, series.labels, strict=True)]
     labels = f"{{{','.join(pairs)}}}" if pairs else ""
     if series.counts is None:
-        return f"{name}{'_total' if description.kind == 'counter' else ''}{labels} %s\n"
-    buckets = "".join(
-        f"{name}_bucket{{{','.join([*pairs, f'le={_quote(_bound(bound))}'])}}} %d\n" for bound in (*series.bounds, inf)
-    )
-    return f"{buckets}{name}_count{labels} %d\n{name}_sum{labels} %s\n"
+        return [f"{name}{'_total' if description.kind == 'counter' else ''}{labels} ", "", "\n"]
+    starts = [
+        *(f"{name}_bucket{{{','.join([*pairs, f'le={_quote(_bound(bound))}'])}}} " for bound in (*series.bounds, inf)),
+        f"{name}_count{labels} ",
+        f"{name}_sum{labels} ",
+    ]
+    parts = [""] * (2 * len(starts) + 1)
+    parts[::2] = (starts[0], *("\n" + start for start in starts[1:]), "\n")
+    return parts
 
 
-def _fill(written: _Written, series: Series, form: Format) -> str:
-    value = series.value
-    if series.counts is None:
-        return written.template % _number(value)
-    count = sum(series.counts)
-    if count != written.count or value != written.value:  # most versions are idle between two scrapes
-        written.text = written.template % (*accumulate(series.counts), count, _number(value))
-        written.count, written.value = count, value
+def _write(written: _Written, series: Series, form: Format) -> str:
+    counts = series.counts
+    count = sum(counts) if counts is not None else 0
+    if series.value != written.value or count != written.count:  # most versions are idle between two scrapes
+        written.value, written.count = series.value, count
+        parts = written.parts
+        parts[-2] = _number(series.value)
+        if counts is not None:
+            _accumulate(counts, parts)
+        written.text = "".join(parts)
     if not series.exemplars or form != "openmetrics":
         return written.text
     lines = written.text.split("\n")
     for bucket, exemplar in series.exemplars.items():
         lines[bucket] += _exemplar(exemplar)
     return "\n".join(lines)
+
+
+def _accumulate(counts: Sequence[int], parts: list[str]) -> None:
+    """Put the numbers of a histogram's buckets, and their count, in their places. Most buckets add nothing."""
+    total, number, place = 0, "0", 1
+    for count in counts:
+        if count:
+            total += count
+            number = str(total)
+        parts[place] = number
+        place += 2
+    parts[place] = number
 
 
 def _exemplar(exemplar: Exemplar) -> str:
@@ -119,6 +139,7 @@ def _quote(value: str) -> str:
     return f'"{value}"'
 
 
+@lru_cache(maxsize=1024)  # versions have the same ones, all but those of what they predict
 def _bound(value: float) -> str:
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from loadtests.benchmark import plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
+from loadtests.benchmark.batching import batching_ratios
 from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt
 from loadtests.benchmark.report import document_of, print_report
@@ -56,16 +57,18 @@ class Bench:
                 self._time([one for one in workloads if one.plan.id in answers], targets, shipped)
         for workload in workloads:
             if workload.plan.id == "W1" and self.outcomes["W1"].status == "measured":
-                self._weigh_telemetry(workload)
+                self._weigh(workload)
 
-    def _weigh_telemetry(self, workload: Workload) -> None:
-        """See what metrics and traces cost, once all other servers have stopped."""
-        seconds, outcome = self._schedule.telemetry_s, self.outcomes[workload.plan.id]
-        with self._console.status(f"{workload.plan.id} with metrics and traces and without, {seconds} s"):
-            try:
-                outcome.telemetry = telemetry_ratios(self._stage, workload, seconds)
-            except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
-                outcome.status, outcome.reason = "failed", str(error)
+    def _weigh(self, workload: Workload) -> None:
+        """See what batching, then metrics and traces cost, once all other servers have stopped."""
+        schedule, outcome, id = self._schedule, self.outcomes[workload.plan.id], workload.plan.id
+        try:
+            with self._console.status(f"{id} with batching and without, {schedule.batching_pairs} times"):
+                outcome.batching = batching_ratios(self._stage, workload, schedule.batching_pairs)
+            with self._console.status(f"{id} with metrics and traces and without, {schedule.telemetry_s} s"):
+                outcome.telemetry = telemetry_ratios(self._stage, workload, schedule.telemetry_s)
+        except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
+            outcome.status, outcome.reason = "failed", str(error)
 
     def _check(self, workloads: Sequence[Workload], shipped: Server) -> dict[str, bytes]:
         """Hold the answers of every workload against scikit-learn; returns the first of each that is right."""

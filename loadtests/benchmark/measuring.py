@@ -25,6 +25,7 @@ class Outcome:
     body_bytes: int = 0
     answer_bytes: int = 0
     points: Points = field(default_factory=Points)
+    batching: Sequence[float] = ()  # idle latency with batching on ÷ off
     telemetry: Sequence[float] = ()  # rate with metrics and traces ÷ rate without, second by second
 
     @property
@@ -49,6 +50,11 @@ class Schedule:
         return (1, most) if plan.id == "W1" else (most,)
 
     @property
+    def batching_pairs(self) -> int:
+        """How often batching on is compared with batching off."""
+        return 3 if self.quick else 5 * self.rounds
+
+    @property
     def telemetry_s(self) -> int:
         """How long metrics and traces are switched on and off to see what they cost."""
         return 10 if self.quick else 20 * self.rounds
@@ -58,9 +64,9 @@ class Schedule:
         for number in range(1, self.rounds + 1):
             for connections in self.connections(plan):
                 for target in targets:
-                    if target.connections in (None, connections) and _takes(target, plan):
+                    if target.connected:
                         yield number, connections, target
-            yield from ((number, NO_CONNECTION, one) for one in targets if one.connections == NO_CONNECTION)
+            yield from ((number, NO_CONNECTION, one) for one in targets if not one.connected)
 
 
 def measure(
@@ -78,7 +84,7 @@ def measure(
     plan = workload.plan
     forms = forms_now(plan, targets)
     for target in targets:
-        if _takes(target, plan) and (target.name == SERVER or not schedule.quick):
+        if target.name == SERVER or not schedule.quick:
             progress(f"{plan.id} warming {target.name}")
             _require_no_error(target.warm(workload, WARM_S), f"{target.name}, warming")
     points = []
@@ -96,7 +102,7 @@ def measure(
 
 def forms_now(plan: Plan, targets: Sequence[Target]) -> dict[str, str]:
     """How every target that predicts computes a workload's model at this moment. Raises ProcessFailed."""
-    forms = {target.name: target.form_of(plan.model) for target in targets if _takes(target, plan)}
+    forms = {target.name: target.form_of(plan.model) for target in targets}
     return {name: form for name, form in forms.items() if form}
 
 
@@ -128,11 +134,6 @@ def rows_ratio(outcome: Outcome, connections: int) -> float | None:
         return None
     # A request is a call, so rows cancel out.
     return outcome.points.rate_ratio(SERVER, PREDICT, connections, NO_CONNECTION)
-
-
-def _takes(target: Target, plan: Plan) -> bool:
-    """Batching off is compared on W1 alone, and is only served the model of W1."""
-    return target.connections in (None, NO_CONNECTION) or plan.id == "W1"
 
 
 def _require_no_error(timing: Timing, where: str) -> None:

@@ -45,6 +45,7 @@ def _workload(outcome: Outcome) -> Document:
         "body_bytes": outcome.body_bytes,
         "answer_bytes": outcome.answer_bytes,
         "medians": [{**asdict(line), "rows_ratio": _rows_ratio(outcome, line)} for line in outcome.points.summaries()],
+        "batching_ratios": list(outcome.batching),
         "telemetry_ratios": list(outcome.telemetry),
         "runs": [
             {"target": p.target, "connections": p.connections, "round": p.round, "rate": p.timing.rate}

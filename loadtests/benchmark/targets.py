@@ -1,4 +1,4 @@
-"""What a workload is run against: the server as shipped, the ceilings, and the server with batching off."""
+"""What a workload is run against: the server as shipped, and the ceilings."""
 
 import json
 import subprocess
@@ -8,15 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from loadtests.benchmark.timing import (
     BARE,
-    NO_CONNECTION,
     PREDICT,
     SERVER,
     STARLETTE,
-    UNBATCHED,
     Timing,
 )
 from loadtests.benchmark.workloads import Workload
@@ -29,13 +25,13 @@ from server.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that can be timed under a workload. `connections` limits it to one number of them, None to none."""
+    """Something that can be timed under a workload: at each number of its connections, or without any."""
 
     name: str
     time: Callable[[Workload, int, int], Timing]
     warm: Callable[[Workload, int], Timing]
     form_of: Callable[[str], str]
-    connections: int | None = None
+    connected: bool = True
 
 
 class InProcess:
@@ -109,13 +105,11 @@ class Stage:
             if starlette:
                 constant = stack.enter_context(self._constant("starlette", STARLETTE, answers))
                 targets.insert(1, self._http(STARLETTE, constant, own_paths=False))
-            if "W1" in answers:
-                targets.append(self._http(UNBATCHED, stack.enter_context(self._unbatched()), only_at=1))
             calls = stack.enter_context(in_process(self.models, models, core=self.cores.server))
             targets.append(_in_process_target(calls))
             yield targets
 
-    def _http(self, name: str, running: Server, *, own_paths: bool = True, only_at: int | None = None) -> Target:
+    def _http(self, name: str, running: Server, *, own_paths: bool = True) -> Target:
         core = self.cores.generator
 
         def url(workload: Workload) -> str:
@@ -142,7 +136,7 @@ class Stage:
         def form_of(model: str) -> str:
             return model_form(running.api, model) if own_paths else ""
 
-        return Target(name, time, warm, form_of, only_at)
+        return Target(name, time, warm, form_of)
 
     @contextmanager
     def _constant(self, kind: str, name: str, answers: Mapping[str, bytes]) -> Iterator[Server]:
@@ -155,20 +149,9 @@ class Stage:
         with server(name, command, core=self.cores.server, folder=self.folder) as running:
             yield running
 
-    @contextmanager
-    def _unbatched(self) -> Iterator[Server]:
-        """iris from the same artifacts, each request a batch of its own."""
-        folder = self.folder / "unbatched"
-        folder.mkdir()
-        versions = {path.name: {"artifact": str(path / "model.joblib")} for path in (self.models / "iris").iterdir()}
-        manifest = {"models": {"iris": {"versions": versions, "batching": {"max_rows": 1}}}}
-        (folder / "models.yaml").write_text(yaml.safe_dump(manifest))
-        with model_manager(UNBATCHED, folder, core=self.cores.server, folder=self.folder) as running:
-            yield running
-
 
 def _in_process_target(calls: InProcess) -> Target:
-    """Its connections are none: it is timed once a round, whatever the workload's are. Half the time is enough."""
+    """It is timed once a round, however many connections the workload has. Half the time is enough."""
 
     def time(workload: Workload, connections: int, seconds: int) -> Timing:
         return calls.time(workload, seconds / 2)
@@ -176,7 +159,7 @@ def _in_process_target(calls: InProcess) -> Target:
     def warm(workload: Workload, seconds: int) -> Timing:
         return calls.time(workload, seconds / 4)
 
-    return Target(PREDICT, time, warm, calls.forms.__getitem__, NO_CONNECTION)
+    return Target(PREDICT, time, warm, calls.forms.__getitem__, connected=False)
 
 
 def model_form(address: str, model: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 BARE = "bare uvicorn"
 STARLETTE = "starlette"
 SERVER = "model-manager"
-UNBATCHED = "batching off"
 PREDICT = "in-process predict"
 NO_CONNECTION = 0
 """Under this many connections in-process calls are filed."""

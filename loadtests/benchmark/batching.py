@@ -1,0 +1,59 @@
+"""What batching costs where there is nothing to batch: one server's latency with it and without, by turns."""
+
+from pathlib import Path
+
+import yaml
+
+from loadtests.benchmark.answers import WrongAnswer
+from loadtests.benchmark.targets import Stage
+from loadtests.benchmark.workloads import Workload
+from loadtests.benchmark.wrk import run_wrk
+from loadtests.processes import model_manager
+
+_WARM_S = 2
+_SECONDS = 1  # long enough for thousands of requests, short enough that the machine stays as it is
+
+
+def batching_ratios(stage: Stage, workload: Workload, pairs: int) -> list[float]:
+    """The median latency at one connection with batching on ÷ off, as often as is asked.
+
+    Two processes of one program differ by more than is measured, so both are models of one server, from the same
+    artifacts. Raises WrongAnswer, GeneratorFailed and ProcessFailed.
+    """
+    model = workload.plan.model
+    folder = stage.folder / "batching"
+    folder.mkdir()
+    _ask_for_both(model, stage.models / model, folder)
+    with model_manager("batching on and off", folder, core=stage.cores.server, folder=stage.folder) as running:
+
+        def latency(name: str, seconds: int = _SECONDS) -> float:
+            timing = run_wrk(
+                running.api + workload.plan.path.replace(model, name),
+                workload.bodies,
+                workload.headers,
+                connections=1,
+                seconds=seconds,
+                core=stage.cores.generator,
+            )
+            if timing.errors:
+                raise WrongAnswer(f"errors while batching was compared: {timing.errors}")
+            return timing.p50_ms
+
+        both = (model, _without(model))
+        for name in both:
+            latency(name, _WARM_S)
+        ratios = []
+        for _ in range(pairs):
+            on, off = map(latency, both)
+            ratios.append(on / off)
+    return ratios
+
+
+def _without(model: str) -> str:
+    return f"{model}-unbatched"
+
+
+def _ask_for_both(model: str, artifacts: Path, folder: Path) -> None:
+    versions = {path.name: {"artifact": str(path / "model.joblib")} for path in artifacts.iterdir()}
+    models = {model: {"versions": versions}, _without(model): {"versions": versions, "batching": {"max_rows": 1}}}
+    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))

@@ -20,6 +20,7 @@ from typing import Any, Final
 import click
 import numpy as np
 import uvloop
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from rich.console import Console
@@ -35,7 +36,7 @@ from server.repository.wanted import Batching
 from server.serving.batcher import Batcher
 from server.serving.servable import Servable
 from server.signature import PredictRequest
-from server.telemetry.metrics import Metrics
+from server.telemetry.metrics import FOLD_AT, Metrics
 from server.telemetry.propagation import Propagation
 from server.telemetry.span_export import BoundedExport
 from server.telemetry.spans import Tracing
@@ -43,6 +44,7 @@ from server.telemetry.tracing import batch_span
 
 TOGETHER: Final = 32
 """Requests that share a batch: about what 64 busy connections bring about."""
+_SEND_S: Final = 60.0
 HEADERS: Final = [
     (b"host", b"127.0.0.1:8080"),
     (b"content-type", b"application/json"),
@@ -79,7 +81,9 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
         servable.release()
 
     def count() -> None:
-        metrics.answered((0.001, 0.0001, 0.0001))
+        for _ in range(FOLD_AT):
+            metrics.answered((0.001, 0.0001, 0.0001))
+        metrics.fold()
 
     return [
         Step("check content type and length", _cost(lambda: check_content(HEADERS, limit=1 << 24))),
@@ -89,29 +93,43 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
         Step("queue, gather, slice", await _batcher_cost(request, results)),
         Step(f"predict, {TOGETHER} requests together", _cost(lambda: predict(many, request.outputs), TOGETHER)),
         Step("encode", _cost(lambda: codec.encode(request, results))),
-        Step("count and time", _cost(count)),
+        Step("count and time", _cost(count, FOLD_AT)),
         Step("with tracing on: not recorded", _tracing_cost(0)),
         Step("with tracing on: recorded", _tracing_cost(1)),
+        Step("… and its spans, on a thread", _span_cost()),
     ]
 
 
 def _tracing_cost(share: float) -> float:
     """What tracing costs a request that is sampled out (share 0) or recorded (1), on the loop."""
-    export = BoundedExport(InMemorySpanExporter(), queue_size=1 << 20)
-    tracing = Tracing(export, Propagation(["b3", "tracecontext"]), ParentBasedTraceIdRatio(share))
-
-    scope = {"method": "POST", "path": "/v1", "headers": HEADERS}
-
-    def trace() -> None:
-        trace = tracing.begin(scope, "/v1", 0.0)
-        if trace is not None:
-            batch_span([trace], 0.2, 0.3, model="m", version="1", rows=1, requests=1)
-            stages = (("decode", 0.1, 0.2), ("queue", 0.1, 0.2), ("encode", 0.1, 0.2))
-            trace.finish(stages, status=200, model="m", version="1", rows=1, error=None, ended=0.4)
-
-    cost = _cost(trace)
-    tracing.shutdown(1)
+    tracing, _ = _tracing(share)
+    cost = _cost(lambda: _trace(tracing))
+    tracing.shutdown(_SEND_S)
     return cost
+
+
+def _span_cost() -> float:
+    """What the spans of a recorded request cost the thread that sends them, until they are bytes."""
+    tracing, export = _tracing(1)
+    _trace(tracing)
+    recorded = list(export._queue)
+    cost = _cost(lambda: encode_spans([span for one in recorded for span in one.spans()]).SerializeToString())
+    tracing.shutdown(_SEND_S)
+    return cost
+
+
+def _tracing(share: float) -> tuple[Tracing, BoundedExport]:
+    """Tracing that sends nothing before it is shut down, so that the loop is timed alone."""
+    export = BoundedExport(InMemorySpanExporter(), queue_size=1 << 20, batch_size=1 << 20, delay_s=_SEND_S)
+    return Tracing(export, Propagation(["b3", "tracecontext"]), ParentBasedTraceIdRatio(share)), export
+
+
+def _trace(tracing: Tracing) -> None:
+    trace = tracing.begin({"method": "POST", "path": "/v1", "headers": HEADERS}, "/v1", 0.0)
+    if trace is not None:
+        batch_span([trace], 0.2, 0.3, model="m", version="1", rows=1, requests=1)
+        stages = (("decode", 0.1, 0.2), ("queue", 0.1, 0.2), ("encode", 0.1, 0.2))
+        trace.finish(stages, status=200, model="m", version="1", rows=1, error=None, ended=0.4)
 
 
 async def _read_cost(body: bytes) -> float:

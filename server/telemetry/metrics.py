@@ -15,7 +15,8 @@ from server.telemetry import catalogue
 from server.telemetry.instruments import Family, Instrument, Series, observe_rows
 from server.telemetry.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 
-_FOLD_AT: Final = 1024
+FOLD_AT: Final = 1024
+"""So many requests or rows are noted down before they are put into the histograms, unless a scrape comes first."""
 
 DropReason = Literal[
     "queue_full", "unloaded", "expired_in_queue", "expired_in_batch", "cancelled_in_queue", "cancelled_in_batch"
@@ -137,7 +138,7 @@ class ServableMetrics:
             self._rows_noted += rows
             if self._predictions is not None and COUNTED_OUTPUT in results:
                 self._predicted.append(results[COUNTED_OUTPUT])
-        if self._rows_noted >= _FOLD_AT or len(self._waits) >= _FOLD_AT or len(self._batches) >= _FOLD_AT:
+        if self._rows_noted >= FOLD_AT or len(self._waits) >= FOLD_AT or len(self._batches) >= FOLD_AT:
             self.fold()
 
     def fold(self) -> None:

@@ -3,8 +3,8 @@
 In the flow: Tracing.begin → stages and batch, as the request path and the batcher come by → finish → span_export.
 
 What is recorded is only noted down; the spans are made by the thread that sends them (the SDK's ReadableSpan). At one
-request in a hundred, code that makes spans is never in the processor's caches: between two requests it costs ten times
-what it costs on a heap of traces.
+request in a hundred, code that makes spans is never in the processor's caches: between two requests it costs several
+times what it costs on a heap of traces.
 """
 
 import time

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from loadtests.benchmark.answers import WrongAnswer
+from loadtests.benchmark.measuring import require_no_error
 from loadtests.benchmark.targets import Stage
 from loadtests.benchmark.workloads import Workload
-from loadtests.benchmark.wrk import run_wrk
 from loadtests.processes import model_manager
 
 _WARM_S = 2
@@ -27,16 +26,9 @@ def batching_ratios(stage: Stage, workload: Workload, pairs: int) -> list[float]
     with model_manager("batching on and off", folder, core=stage.cores.server, folder=stage.folder) as running:
 
         def latency(name: str, seconds: int = _SECONDS) -> float:
-            timing = run_wrk(
-                running.api + workload.plan.path.replace(model, name),
-                workload.bodies,
-                workload.headers,
-                connections=1,
-                seconds=seconds,
-                core=stage.cores.generator,
-            )
-            if timing.errors:
-                raise WrongAnswer(f"errors while batching was compared: {timing.errors}")
+            path = workload.plan.path.replace(model, name)
+            timing = stage.post(workload, running, path, connections=1, seconds=seconds)
+            require_no_error(timing, name)
             return timing.p50_ms
 
         both = (model, _without(model))

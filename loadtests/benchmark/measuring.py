@@ -86,13 +86,13 @@ def measure(
     for target in targets:
         if target.name == SERVER or not schedule.quick:
             progress(f"{plan.id} warming {target.name}")
-            _require_no_error(target.warm(workload, WARM_S), f"{target.name}, warming")
+            require_no_error(target.warm(workload, WARM_S), f"{target.name}, warming")
     points = []
     for number, connections, target in schedule.runs(plan, targets):
         where = f"{target.name} at {connections}" if connections else target.name
         progress(f"{plan.id} round {number}: {where}")
         timing = target.time(workload, connections, schedule.seconds)
-        _require_no_error(timing, where)
+        require_no_error(timing, where)
         points.append(Point(target.name, connections, number, timing))
     check_answers(workload, address)
     if (now := forms_now(plan, targets)) != forms:
@@ -136,7 +136,8 @@ def rows_ratio(outcome: Outcome, connections: int) -> float | None:
     return outcome.points.rate_ratio(SERVER, PREDICT, connections, NO_CONNECTION)
 
 
-def _require_no_error(timing: Timing, where: str) -> None:
+def require_no_error(timing: Timing, where: str) -> None:
+    """Raise WrongAnswer if any request of a run went wrong."""
     if timing.errors:
         said = ", ".join(f"{kind}: {count}" for kind, count in timing.errors.items())
         raise WrongAnswer(f"errors against {where}, in {timing.requests} requests: {said}")

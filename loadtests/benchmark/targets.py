@@ -16,7 +16,7 @@ from loadtests.benchmark.timing import (
     Timing,
 )
 from loadtests.benchmark.workloads import Workload
-from loadtests.benchmark.wrk import run_wrk
+from loadtests.benchmark.wrk import Flavour, run_wrk
 from loadtests.cores import Cores, pinned
 from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, clean_environment, model_manager, server
 from server.process import admin_server
@@ -109,29 +109,38 @@ class Stage:
             targets.append(_in_process_target(calls))
             yield targets
 
-    def _http(self, name: str, running: Server, *, own_paths: bool = True) -> Target:
-        core = self.cores.generator
+    def post(
+        self,
+        workload: Workload,
+        running: Server,
+        path: str,
+        *,
+        connections: int,
+        seconds: int,
+        flavour: Flavour = "timed",
+    ) -> Timing:
+        """Post a workload's bodies to a path of a server that runs. Raises GeneratorFailed and ProcessFailed."""
+        running.check()
+        return run_wrk(
+            running.api + path,
+            workload.bodies,
+            workload.headers,
+            connections=connections,
+            seconds=seconds,
+            core=self.cores.generator,
+            flavour=flavour,
+        )
 
-        def url(workload: Workload) -> str:
-            return running.api + (workload.plan.path if own_paths else f"/{workload.plan.id}")
+    def _http(self, name: str, running: Server, *, own_paths: bool = True) -> Target:
+        def path(workload: Workload) -> str:
+            return workload.plan.path if own_paths else f"/{workload.plan.id}"
 
         def time(workload: Workload, connections: int, seconds: int) -> Timing:
-            running.check()
-            return run_wrk(
-                url(workload), workload.bodies, workload.headers, connections=connections, seconds=seconds, core=core
-            )
+            return self.post(workload, running, path(workload), connections=connections, seconds=seconds)
 
         def warm(workload: Workload, seconds: int) -> Timing:
-            running.check()
-            return run_wrk(
-                url(workload),
-                workload.bodies,
-                workload.headers,
-                connections=max(workload.plan.connections),
-                seconds=seconds,
-                core=core,
-                flavour="strict",
-            )
+            most = max(workload.plan.connections)
+            return self.post(workload, running, path(workload), connections=most, seconds=seconds, flavour="strict")
 
         def form_of(model: str) -> str:
             return model_form(running.api, model) if own_paths else ""

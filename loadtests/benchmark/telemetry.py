@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtests.benchmark import alternating
-from loadtests.benchmark.answers import WrongAnswer
+from loadtests.benchmark.measuring import require_no_error
 from loadtests.benchmark.targets import Stage
 from loadtests.benchmark.workloads import Workload
-from loadtests.benchmark.wrk import run_wrk
 from loadtests.processes import ProcessFailed, Server, ask_json, model_manager, server
 
 _WARM_S = 2
@@ -30,16 +29,9 @@ def telemetry_ratios(stage: Stage, workload: Workload, seconds: int) -> list[flo
 
 
 def _press(running: Server, stage: Stage, workload: Workload, seconds: int) -> None:
-    timing = run_wrk(
-        running.api + workload.plan.path,
-        workload.bodies,
-        workload.headers,
-        connections=max(workload.plan.connections),
-        seconds=seconds,
-        core=stage.cores.generator,
-    )
-    if timing.errors:
-        raise WrongAnswer(f"errors while metrics and traces were switched: {timing.errors}")
+    most = max(workload.plan.connections)
+    timing = stage.post(workload, running, workload.plan.path, connections=most, seconds=seconds)
+    require_no_error(timing, "alternating")
 
 
 def ratios_of(halves: list[str]) -> list[float]:

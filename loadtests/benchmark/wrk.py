@@ -5,12 +5,14 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from loadtests.benchmark.timing import Timing, timing_of
 from loadtests.cores import pinned
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
+Flavour: TypeAlias = Literal["timed", "strict"]
+
 _TIMEOUT_S = 5
 _PATIENCE_S = 30
 _MARK = "RESULT "
@@ -40,7 +42,7 @@ def run_wrk(
     connections: int,
     seconds: int,
     core: int | None,
-    flavour: Literal["timed", "strict"] = "timed",
+    flavour: Flavour = "timed",
 ) -> Timing:
     """Post the bodies in turn for some seconds over so many connections, each with one request under way.
 

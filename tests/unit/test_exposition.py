@@ -90,6 +90,27 @@ def test_series_come_and_go_between_scrapes_without_being_kept() -> None:
     assert [line for line in third.splitlines() if line[0] != "#"] == ['c_total{a="y"} +Inf']
 
 
+@given(st.lists(VALUES, min_size=1, max_size=4))
+def test_a_histogram_is_written_afresh_where_it_changed_since_the_last_scrape(rounds: list[list[float]]) -> None:
+    exposition, histogram = Exposition(), Instrument(HISTOGRAM)
+    for values in rounds:
+        for value in values:
+            histogram.labels("x", "y").observe(value)
+        histogram.labels("idle", "y")
+        families = [histogram.family()]
+        assert "".join(exposition.write(families, "text")) == written(families)
+
+
+def test_a_series_that_comes_back_with_other_buckets_is_written_with_those() -> None:
+    exposition, histogram = Exposition(), Instrument(HISTOGRAM)
+    histogram.labels("x", "y").observe(0.7)
+    list(exposition.write([histogram.family()], "text"))
+    histogram.remove("x", "y")
+    histogram.labels("x", "y", bounds=(0.1, 0.6, 2.0, 3.0)).observe(0.7)
+    families = [histogram.family()]
+    assert "".join(exposition.write(families, "text")) == written(families)
+
+
 def test_many_series_are_written_in_pieces_that_lose_none() -> None:
     counter = Instrument(COUNTER)
     for number in range(600):

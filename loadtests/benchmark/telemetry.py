@@ -25,7 +25,10 @@ def telemetry_ratios(stage: Stage, workload: Workload, seconds: int) -> list[flo
         warm = len(log.read_text().splitlines())
         _press(running, stage, workload, seconds)
         halves = log.read_text().splitlines()[warm + 1 :]  # without the half that had begun before
-    return ratios_of(halves)
+    ratios = ratios_of(halves)
+    if not ratios:
+        raise ProcessFailed("metrics and traces were never switched off and on again")
+    return ratios
 
 
 def _press(running: Server, stage: Stage, workload: Workload, seconds: int) -> None:

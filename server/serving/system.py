@@ -126,7 +126,7 @@ class System:
         for number, (model, status, view) in enumerate(self._known_versions()):
             servable = view.ready.get(status.version)
             if servable is not None:
-                servable.metrics.fold()
+                servable.metrics.fold()  # a few at a time, so that `families` finds next to nothing to fold
             live.add(
                 LiveVersion(
                     model,

@@ -9,9 +9,10 @@ RUN = json.loads((ROOT / "loadtests" / "results" / "bench.json").read_text())
 
 
 def test_the_table_of_bars_is_that_of_the_run() -> None:
-    measured = [bar for bar in RUN["bars"] if bar["value"] is not None]
-    assert len(measured) >= 7
-    for bar in measured:
+    absent = tuple(workload["id"] for workload in RUN["workloads"] if workload["status"] == "not served yet")
+    for bar in RUN["bars"]:
+        if bar["measure"].startswith(absent):
+            continue
         sign = "≥" if bar["at_least"] else "≤"
         assert f"| {bar['measure']} | {bar['value']:.2f} | {sign} {bar['bar']:.2f} |" in PAGE
 

@@ -7,16 +7,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from model_manager.metrics import catalogue
+from model_manager.metrics.instruments import Description
+from model_manager.metrics.process_metrics import ProcessMetrics
+
 from loadtests.benchmark.scrape import RESULT, summary
-from server.telemetry import catalogue
-from server.telemetry.instruments import Description
-from server.telemetry.process_metrics import ProcessMetrics
 
 PAGE = ROOT / "docs" / "metrics.md"
 
 _INTRODUCTION = """# Metrics
 
-<!-- made from server/telemetry/catalogue.py by `make docs` -->
+<!-- made from server/model_manager/metrics/catalogue.py by `make docs` -->
 
 `GET /metrics` on the admin port, in Prometheus' text form, or as OpenMetrics for a scraper that asks for it (Prometheus
 does where `exemplar-storage` is on): then the buckets of `model_manager_request_duration_seconds` point to traces.

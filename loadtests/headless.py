@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +18,6 @@ from loadtests.processes import ROOT, ProcessFailed, Server, ask, clean_environm
 from loadtests.shapes import SHAPES
 from loadtests.timeline import draw as draw_timeline
 from models.samples import SAMPLES, build_sample
-from server.errors import PackageRefused
 
 RESULTS = ROOT / "build" / "loadtest"
 WARM_REQUESTS = 50

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from server.repository.wanted import version_order
+from model_manager.repository.wanted import version_order
 
 _RTOL = 1e-6
 

@@ -152,7 +152,7 @@ def model_manager(
     folder: Path,
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    program: Sequence[str] = ("server", "serve"),
+    program: Sequence[str] = ("model_manager", "serve"),
 ) -> Iterator[Server]:
     """Serve a folder of models on free ports of the loopback, with default settings but for `flags`.
 

@@ -19,9 +19,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from anywhere, the trainers share models.training
 
+from model_manager.errors import PackageRefused
+from model_manager.packaging.package import refuse_existing
+
 from models.training import SEED, Trained, created_option, moment, publish, train_and_score
-from server.errors import PackageRefused
-from server.packaging import refuse_existing
 
 Task = Literal["classification", "regression"]
 MIN_ROWS: Final = 20

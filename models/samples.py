@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import click
+from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from models.training import created_option, moment, publish
-from server.errors import PackageRefused
 
 SAMPLES: Final = {
     "iris": ("models.iris.train", ("1", "2")),

@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import click
 import pandas as pd
+from model_manager.errors import PackageRefused
+from model_manager.inference.threads import limit_native_threads
+from model_manager.packaging.package import describe_data, refuse_existing, write_package
+from model_manager.packaging.sample import Sample
+from model_manager.repository.metadata import Evaluation
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score
 from sklearn.model_selection import train_test_split
-
-from server.errors import PackageRefused
-from server.inference.sample import Sample
-from server.inference.threads import limit_native_threads
-from server.packaging import describe_data, refuse_existing, write_package
-from server.repository.metadata import Evaluation
 
 SEED: Final = 7
 HOLD_OUT: Final = 0.25

@@ -9,8 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-
-from server.telemetry.metrics import Metrics
+from model_manager.metrics.recording import Metrics
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("unhurried")
@@ -28,7 +27,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail any test in which our code blocks the event loop with input or output."""
-    with blockbuster_ctx("server") as blocker:
+    with blockbuster_ctx("model_manager") as blocker:
         for lock in ("threading.Lock.acquire", "threading.Lock.acquire_lock"):
             blocker.functions[lock].deactivate()  # metrics, logging and coverage hold theirs for an instant
         yield blocker

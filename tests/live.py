@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 DEADLINE_S = 30.0
-COMMAND = (sys.executable, "-m", "server", "serve")
+COMMAND = (sys.executable, "-m", "model_manager", "serve")
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:

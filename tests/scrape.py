@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
+from model_manager.metrics.exposition import Exposition, Format
+from model_manager.metrics.instruments import Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
-
-from server.telemetry.exposition import Exposition, Format
-from server.telemetry.instruments import Family
 
 
 def written(families: Iterable[Family], form: Format = "text") -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from model_manager.metrics.catalogue import CATALOGUE
 
 from docs.metrics_page import PAGE, exposed_name, metrics_page
-from server.telemetry.catalogue import CATALOGUE
 from tests.live import LiveServer, live_server, wait_until
 from tests.parts import program_of_debian
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from model_manager.settings import Settings, shown_default
 
 from models.churn.train import train as train_churn
-from server.settings import Settings, shown_default
 from tests.conftest import ROOT
 from tests.history import NOW, History, write_side
 from tests.kubelet import ConfigMapVolume
@@ -133,7 +133,7 @@ def test_the_comparison_with_a_canary_is_printed_as_it_would_be(reader: Path, tm
     write_side(history, "iris", "canary", {"200": 1003, "400": 1}, labels=labels, slowness=0.8)
     with history.served(tmp_path) as prometheus:
         asked = command.text.strip().replace("http://localhost:9090", prometheus) + f" --at {NOW}"
-        said = run(asked.replace("model-manager", ".venv/bin/python -m server"), reader)
+        said = run(asked.replace("model-manager", ".venv/bin/python -m model_manager"), reader)
     assert [line.rstrip() for line in said.splitlines()] == printed.text.splitlines()
 
 

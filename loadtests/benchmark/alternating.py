@@ -19,10 +19,10 @@ from functools import partial
 from time import perf_counter
 from typing import Any, TextIO, TypeVar
 
-from server.api.predict import Predict
-from server.serving.batcher import Batcher
-from server.signature import Array, Signature
-from server.telemetry.metrics import DropReason, Metrics, ServableMetrics
+from model_manager.api.predict import Predict
+from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
+from model_manager.serving.batcher import Batcher
+from model_manager.signature import Array, Signature
 
 LOG = "ALTERNATING_LOG"
 _HALF_S = 0.5
@@ -104,8 +104,8 @@ def _switch(view: ServableMetrics, on: bool) -> None:
 def main() -> None:
     """Do what `model-manager` does, started in the same way."""
     gc.disable()
-    from server import process
-    from server.cli import cli
+    from model_manager import process
+    from model_manager.cli import cli
 
     gc.freeze()
     gc.enable()

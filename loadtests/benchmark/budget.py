@@ -20,6 +20,18 @@ from typing import Any, Final
 import click
 import numpy as np
 import uvloop
+from model_manager.api.body import check_content, read_body
+from model_manager.api.dispatch import KnownPaths
+from model_manager.api.predict import Predict
+from model_manager.metrics.recording import FOLD_AT, Metrics
+from model_manager.repository.wanted import Batching
+from model_manager.serving.batcher import Batcher
+from model_manager.serving.servable import Servable
+from model_manager.signature import PredictRequest
+from model_manager.traces.propagation import Propagation
+from model_manager.traces.span_export import BoundedExport
+from model_manager.traces.spans import Tracing
+from model_manager.traces.tracing import batch_span
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
@@ -29,18 +41,6 @@ from starlette.types import Message, Scope
 
 from loadtests.benchmark.in_process import running
 from loadtests.benchmark.workloads import PLANS, ROWS, build_models, encode_json
-from server.api.body import check_content, read_body
-from server.api.dispatch import KnownPaths
-from server.api.predict import Predict
-from server.repository.wanted import Batching
-from server.serving.batcher import Batcher
-from server.serving.servable import Servable
-from server.signature import PredictRequest
-from server.telemetry.metrics import FOLD_AT, Metrics
-from server.telemetry.propagation import Propagation
-from server.telemetry.span_export import BoundedExport
-from server.telemetry.spans import Tracing
-from server.telemetry.tracing import batch_span
 
 TOGETHER: Final = 32
 """Requests that share a batch: about what 64 busy connections bring about."""

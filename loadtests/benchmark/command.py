@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from model_manager.errors import PackageRefused
+from model_manager.settings import Settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -24,8 +26,6 @@ from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, b
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk
 from loadtests.cores import choose_cores, stay_on
 from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, stop_when_told
-from server.errors import PackageRefused
-from server.settings import Settings
 
 RESULTS = ROOT / "loadtests" / "results"
 PARTIAL_RESULTS = ROOT / "build" / "bench"

@@ -14,10 +14,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-
-from server.serving.servable import Servable
-from server.serving.system import System
-from server.settings import Settings
+from model_manager.serving.servable import Servable
+from model_manager.serving.system import System
+from model_manager.settings import Settings
 
 _SETTLE_S = 60.0
 _POLL_S = 0.02

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from model_manager.packaging.package import write_package
 from sklearn.datasets import make_friedman1
 from sklearn.ensemble import HistGradientBoostingRegressor
-
-from server.packaging import write_package
 
 NAME: Final = "regressor"
 COLUMNS: Final = 20

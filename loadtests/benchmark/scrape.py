@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import click
 import yaml
+from model_manager.errors import PackageRefused
 from rich.console import Console
 
 from loadtests.benchmark.machine import describe_commit, describe_machine, now
 from loadtests.cores import choose_cores
 from loadtests.processes import ROOT, ProcessFailed, Server, model_manager, stop_when_told
 from models.samples import build_sample
-from server.errors import PackageRefused
 
 RESULT = ROOT / "loadtests" / "results" / "scrape.json"
 WHOLE_VERSIONS = 1000

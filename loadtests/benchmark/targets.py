@@ -8,6 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_manager.process import admin_server
+from model_manager.settings import Settings
+
 from loadtests.benchmark.timing import (
     BARE,
     PREDICT,
@@ -19,8 +22,6 @@ from loadtests.benchmark.workloads import Workload
 from loadtests.benchmark.wrk import Flavour, run_wrk
 from loadtests.cores import Cores, pinned
 from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, clean_environment, model_manager, server
-from server.process import admin_server
-from server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

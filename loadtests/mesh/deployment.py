@@ -70,7 +70,7 @@ class Release:
         pod = self._stack.enter_context(
             server(
                 name,
-                [sys.executable, "-m", "server", "serve", *flags],
+                [sys.executable, "-m", "model_manager", "serve", *flags],
                 core=None,
                 folder=self._folder,
                 environment=environment(self.documents, track),

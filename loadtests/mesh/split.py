@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,6 @@ from loadtests.mesh.deployment import VALUES, VERSIONS, Documents, Release, rele
 from loadtests.mesh.traffic import CONFIDENCE, CONNECTIONS, Asked, Traffic, bounds, traffic
 from loadtests.mesh.virtual_service import NotUnderstood
 from loadtests.processes import ROOT, ProcessFailed, stop_when_told
-from server.errors import PackageRefused
 from tests.chart.chart import Helm, Refused
 from tests.parts import Unobtainable, fetch_helm
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import click
+from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +16,6 @@ from loadtests.observing.prometheus import QueryFailed, require_prometheus
 from loadtests.observing.stage import Stage, stage
 from loadtests.observing.traffic import Traffic, traffic
 from loadtests.processes import ProcessFailed, stop_when_told
-from server.errors import PackageRefused
 
 _LOOK_S = 0.5
 

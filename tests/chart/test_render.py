@@ -5,8 +5,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from model_manager.repository.manifest import parse_manifest
 
-from server.repository.manifest import parse_manifest
 from tests.chart.chart import CHART, MATRIX, Helm, environment
 
 CORE = {"Deployment", "Service", "ServiceAccount", "ConfigMap"}

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from model_manager.settings import Settings
 
-from server.settings import Settings
 from tests.chart.chart import CHART, Document, Helm
 from tests.conftest import ROOT
 
@@ -157,7 +157,9 @@ def allowed(rules: list[Document], port: int, path: str, **source: str) -> bool:
 def test_a_caller_reaches_its_models_and_no_other(helm4: Helm) -> None:
     rules = helm4.template(file=CANARY).one("AuthorizationPolicy")["spec"]["rules"]
     shop, person = "cluster.local/ns/web/sa/shop", "https://login.example.com/anna"
-    paths = re.findall(r'Route\("([^"]*\{model:name\}[^"]*)"', (ROOT / "server" / "app.py").read_text())
+    paths = re.findall(
+        r'Route\("([^"]*\{model:name\}[^"]*)"', (ROOT / "server" / "model_manager" / "app.py").read_text()
+    )
     own = [each.replace("{model:name}", "iris").replace("{version:name}", "2") for each in paths]
     assert len(own) >= 10
     for path in own:

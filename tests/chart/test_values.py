@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from model_manager import __version__
+from model_manager.repository.manifest import BatchingEntry, ModelEntry, VersionEntry
+from model_manager.settings import Settings
 
-from server import __version__
-from server.repository.manifest import BatchingEntry, ModelEntry, VersionEntry
-from server.settings import Settings
 from tests.chart.chart import CHART, MATRIX, Helm, Refused, environment, leaves
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())

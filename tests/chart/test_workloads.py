@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_manager.metrics.catalogue import CATALOGUE
+from model_manager.settings import Settings
 from opentelemetry.sdk.trace import TracerProvider
 
 from docs.metrics_page import exposed_name
-from server.settings import Settings
-from server.telemetry.catalogue import CATALOGUE
 from tests.chart.chart import CHART, MATRIX, Document, Helm, environment
 from tests.conftest import ROOT
 
@@ -90,7 +90,7 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
             "http": variables["MODEL_MANAGER_PORT"],
             "http-admin": variables["MODEL_MANAGER_ADMIN_PORT"],
         }
-        routes = (ROOT / "server" / "app.py").read_text()
+        routes = (ROOT / "server" / "model_manager" / "app.py").read_text()
         for probe, path in (("startupProbe", "live"), ("readinessProbe", "ready"), ("livenessProbe", "live")):
             asked = container[probe]["httpGet"]
             assert asked == {"path": f"/v2/health/{path}", "port": "http-admin"}

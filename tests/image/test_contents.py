@@ -44,7 +44,7 @@ print(*(f"{canonicalize_name(found.name)}=={found.version}" for found in distrib
 _UNCOMPILED = """
 import sys
 from pathlib import Path
-import server.cli
+import model_manager.cli
 
 for module in list(sys.modules.values()):
     cached = getattr(module, "__cached__", None)
@@ -60,7 +60,7 @@ def test_only_an_environment_and_bytecode_lie_on_the_base(image: str) -> None:
     public_roots = ("/certifi/cacert.pem", "/grpc/_cython/_credentials/roots.pem")  # what any client trusts
     left = [path for path in added if not path.endswith(public_roots)]
     assert [path for path in left if any(part in path for part in unwanted)] == []
-    assert any(path.endswith("/server/cli.py") for path in added)
+    assert any(path.endswith("/model_manager/cli.py") for path in added)
 
 
 def test_the_packages_are_those_that_serving_needs_at_the_locked_versions(image: str) -> None:

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(TIMEOUT_S)]
 ROW = [[0.0, 0.0]]
 _LIMITS = """
 from pathlib import Path
-from server.cpus import allowed_cpus
+from model_manager.cpus import allowed_cpus
 cgroup = Path("/sys/fs/cgroup")
 memory = cgroup / "memory.max" if (cgroup / "memory.max").exists() else cgroup / "memory/memory.limit_in_bytes"
 print(allowed_cpus(), memory.read_text().strip())

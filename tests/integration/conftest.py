@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
+from model_manager.app import create_admin_app, create_app
+from model_manager.serving.system import System
+from model_manager.settings import Settings
 
-from server.app import create_admin_app, create_app
-from server.serving.system import System
-from server.settings import Settings
 from tests.scrape import value
 
 Client: TypeAlias = httpx.AsyncClient

@@ -57,7 +57,7 @@ def test_a_held_batch_is_seen_in_the_queue_and_afterwards_among_the_last_batches
 
 def test_tasks_are_shown_with_the_line_at_which_they_wait(server: LiveServer) -> None:
     tasks = {task["coroutine"]: task["at"] for task in topic(server, "tasks")}
-    assert re.fullmatch(r"server/serving/manager\.py:\d+", tasks["Manager.run"])
+    assert re.fullmatch(r"model_manager/serving/manager\.py:\d+", tasks["Manager.run"])
     assert "measure_loop_lag" in tasks
 
 
@@ -65,7 +65,7 @@ def test_a_profile_holds_the_stacks_of_every_thread_in_the_form_of_flame_graphs(
     text = server.admin.get("/debug/profile", params={"seconds": "0.2"}).text
     stacks = [re.fullmatch(r"(\S.*) (\d+)", line) for line in text.splitlines()]
     assert all(stacks)
-    (main,) = [stack for stack in stacks if stack is not None and "run (server/process.py:" in stack[1]][:1]
+    (main,) = [stack for stack in stacks if stack is not None and "run (model_manager/process.py:" in stack[1]][:1]
     assert main[1].startswith("MainThread;")
     assert int(main[2]) > 5
 

@@ -34,7 +34,7 @@ def test_server_timing_says_where_the_time_went(observed: LiveServer) -> None:
 def test_a_logged_request_names_ids_version_rows_and_no_payload(observed: LiveServer) -> None:
     secret = 5.123456
     assert ask(observed, {"instances": [[secret, 3.5, 1.4, 0.2]]}).status_code == 200
-    (line,) = wait_until(lambda: [r for r in observed.log if r["logger"] == "server.requests"][-1:], "the line")
+    (line,) = wait_until(lambda: [r for r in observed.log if r["logger"] == "model_manager.requests"][-1:], "the line")
     assert line["message"] == "POST /v1/models/iris/versions/1:predict 200"
     expected = {
         "request_id": "abc",
@@ -62,7 +62,7 @@ def test_neither_is_there_unless_it_is_asked_for(samples: Path) -> None:
     with live_server(samples) as server:
         answer = ask(server, {"instances": ROW})
         assert "server-timing" not in answer.headers
-    assert not [record for record in server.log if record["logger"] == "server.requests"]
+    assert not [record for record in server.log if record["logger"] == "model_manager.requests"]
 
 
 def test_every_change_of_a_versions_state_is_one_line_that_says_why(observed: LiveServer) -> None:

@@ -22,7 +22,7 @@ ROW = [[0.0, 0.0]]
 def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; for starts that must be refused."""
     return subprocess.run(
-        [sys.executable, "-m", "server", "serve", *arguments],
+        [sys.executable, "-m", "model_manager", "serve", *arguments],
         env={**without_server_settings(), **environment},
         capture_output=True,
         text=True,
@@ -79,9 +79,9 @@ def _free(port: int) -> bool:
 
 def test_every_setting_is_a_flag_with_its_variable_in_the_help() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "server", "serve", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "model_manager", "serve", "--help"], capture_output=True, text=True, check=True
     )
-    from server.settings import Settings
+    from model_manager.settings import Settings
 
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in shown.stdout

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from model_manager.metrics.catalogue import CATALOGUE
 
 from loadtests.observing.prometheus import rendered_rules
-from server.telemetry.catalogue import CATALOGUE
 from tests import parts
 from tests.chart.chart import CHART, Helm
 from tests.conftest import ROOT

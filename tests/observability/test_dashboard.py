@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from model_manager.metrics.catalogue import CATALOGUE
 
 from docs.dashboard_json import DASHBOARD, dashboard
 from loadtests.observing.prometheus import rendered_rules
@@ -15,7 +16,6 @@ from loadtests.observing.queries import Query, dashboard_queries
 from loadtests.observing.stage import Stage, stage
 from loadtests.observing.traffic import traffic
 from loadtests.processes import ask
-from server.telemetry.catalogue import CATALOGUE
 from tests import parts
 from tests.live import wait_until
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-
-from server.errors import LoadFailed
-from server.repository.artifact import open_artifact, open_local
-from server.repository.wanted import Batching, ServableId, WantedVersion
+from model_manager.errors import LoadFailed
+from model_manager.repository.artifact import open_artifact, open_local
+from model_manager.repository.wanted import Batching, ServableId, WantedVersion
 
 CONTENT = b"a pickled estimator"
 SHA = hashlib.sha256(CONTENT).hexdigest()

@@ -1,12 +1,11 @@
-"""server/repository/baseline.py: histograms that say enough of a distribution, and nothing of a person."""
+"""server/model_manager/packaging/baseline.py: histograms that say enough of a distribution, and nothing of a person."""
 
 from typing import Any
 
 import numpy as np
 import pytest
-
-from server.repository.baseline import histogram
-from server.signature import Array
+from model_manager.packaging.baseline import histogram
+from model_manager.signature import Array
 
 
 def objects(*values: Any) -> Array:

@@ -9,13 +9,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
+from model_manager.metrics.recording import DropReason, Metrics
+from model_manager.repository.wanted import Batching
+from model_manager.serving.batch import Results, Watch
+from model_manager.serving.batcher import Batcher, Watched
+from model_manager.signature import Array, Rows
 
-from server.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
-from server.repository.wanted import Batching
-from server.serving.batch import Results, Watch
-from server.serving.batcher import Batcher, Watched
-from server.signature import Array, Rows
-from server.telemetry.metrics import DropReason, Metrics
 from tests.scrape import samples_of, value, written
 
 OUTPUT = ("predict",)

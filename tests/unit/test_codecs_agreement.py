@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from server.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS
-from server.codecs.v1 import V1Codec
-from server.codecs.v2 import V2Codec
-from server.errors import InvalidInput
-from server.signature import DTYPES, Column, Datatype, Layout, Output, PredictRequest, Rows, Signature
+from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS
+from model_manager.codecs.v1 import V1Codec
+from model_manager.codecs.v2 import V2Codec
+from model_manager.errors import InvalidInput
+from model_manager.signature import DTYPES, Column, Datatype, Layout, Output, PredictRequest, Rows, Signature
 
 OUTPUTS = (Output("predict", "INT64", (-1,)), Output("predict_proba", "FP64", (-1, 2)))
 DATATYPES = cast("list[Datatype]", list(DTYPES))

@@ -3,9 +3,8 @@
 import json
 
 import pytest
-
-from server.codecs.json_text import excerpt, has_no_repeated_key, listing, parse, parse_object
-from server.errors import InvalidInput
+from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse, parse_object
+from model_manager.errors import InvalidInput
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from server.codecs.compiled import Doubt
-from server.codecs.large_tensors import SMALLEST_BODY, LargeTensors
-from server.codecs.v2 import V2Codec
-from server.errors import InvalidInput
-from server.signature import Column, Layout, Output, Signature
+from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
+from model_manager.codecs.typed_decoding import Doubt
+from model_manager.codecs.v2 import V2Codec
+from model_manager.errors import InvalidInput
+from model_manager.signature import Column, Layout, Output, Signature
 
 OUTPUTS = (Output("predict", "FP64", (-1,)), Output("transform", "FP64", (-1, 2)))
 NUMBERS = tuple(Column(name, "FP64") for name in "abcd")

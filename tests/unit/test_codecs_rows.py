@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from server.codecs.cells import column_dtype, read_cell, tensor_dtype
-from server.codecs.rows import rows_from_columns, rows_from_instances
-from server.errors import InvalidInput
-from server.signature import Column, Datatype, Layout, Output, Signature
+from model_manager.codecs.cells import column_dtype, read_cell, tensor_dtype
+from model_manager.codecs.rows import rows_from_columns, rows_from_instances
+from model_manager.errors import InvalidInput
+from model_manager.signature import Column, Datatype, Layout, Output, Signature
 
 LABEL = (Output("predict", "BYTES", (-1,)),)
 IRIS = Signature(Layout.ARRAY, tuple(Column(str(n), "FP64") for n in range(4)), False, LABEL)

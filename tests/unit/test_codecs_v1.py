@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from server.codecs.v1 import V1Codec
-from server.errors import InvalidInput
-from server.signature import Column, Layout, Output, PredictRequest, Rows, Signature
+from model_manager.codecs.v1 import V1Codec
+from model_manager.errors import InvalidInput
+from model_manager.signature import Column, Layout, Output, PredictRequest, Rows, Signature
 
 OUTPUTS = (Output("predict", "BYTES", (-1,)), Output("predict_proba", "FP64", (-1, 2)))
 IRIS = Signature(Layout.ARRAY, tuple(Column(str(n), "FP64") for n in range(4)), False, OUTPUTS)

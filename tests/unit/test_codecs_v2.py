@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_manager.errors import InvalidInput
+from model_manager.signature import Signature
 
-from server.errors import InvalidInput
-from server.signature import Signature
 from tests.unit.v2_bodies import (
     ANY_WIDTH,
     CITIES,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_manager.signature import Column, Layout, PredictRequest, Rows, Signature
 
-from server.signature import Column, Layout, PredictRequest, Rows, Signature
 from tests.unit.v2_bodies import ANY_WIDTH, FRAME, NAMED, OUTPUTS, PAIRS, TEXT, NoReference, X, body_of, codec
 
 

@@ -8,6 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_manager.errors import PredictionFailed
+from model_manager.inference.compiled.builders import candidates
+from model_manager.inference.compiled.compilation import Compilation, compile_predictor
+from model_manager.inference.compiled.fastest import CompiledPredictor
+from model_manager.inference.compiled.form import Answers, Form, NotVouched, compose
+from model_manager.inference.compiled.fronts.front import build_front
+from model_manager.inference.compiled.proof.proof import Verdict, make_trials, prove
+from model_manager.inference.compiled.proof.rows import RowMaker, groups
+from model_manager.inference.compiled.proof.scales import find_scales
+from model_manager.inference.compiled.trees.boosting import build_boosted_head
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.signature import Array, Rows
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
@@ -15,20 +28,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
-
-from server.errors import PredictionFailed
-from server.inference.compiled.boosted_heads import build_boosted_head
-from server.inference.compiled.builders import candidates
-from server.inference.compiled.compilation import Compilation, compile_predictor
-from server.inference.compiled.fastest import CompiledPredictor
-from server.inference.compiled.form import Answers, Form, NotVouched, compose
-from server.inference.compiled.fronts import build_front
-from server.inference.compiled.proof import Verdict, make_trials, prove
-from server.inference.compiled.proof_rows import RowMaker, groups
-from server.inference.compiled.scales import find_scales
-from server.inference.predictor import SklearnPredictor
-from server.inference.signature_inference import infer_signature
-from server.signature import Array, Rows
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +262,7 @@ def test_an_estimator_of_unknown_width_stays_with_scikit_learn() -> None:
 
 
 def test_an_ensemble_of_too_many_nodes_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.inference.compiled.tree_model.MAX_NODES", 10)
+    monkeypatch.setattr("model_manager.inference.compiled.trees.tree_model.MAX_NODES", 10)
     X, y = load_iris(return_X_y=True)
     report = _compile(RandomForestClassifier(3, random_state=0).fit(X, y)).report
     assert any(rejection.reason == "its trees have more than 10 nodes" for rejection in report.rejected)

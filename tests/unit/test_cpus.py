@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from server.cpus import allowed_cpus
+from model_manager.cpus import allowed_cpus
 
 MINE = len(os.sched_getaffinity(0))
 

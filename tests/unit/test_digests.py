@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-
-from server.repository import digests as digests_module
-from server.repository.digests import Digests
+from model_manager.repository import digests as digests_module
+from model_manager.repository.digests import Digests
 
 LATER = 2**62  # so far from now that every file has been quiet for long
 

@@ -5,13 +5,13 @@ import time
 
 from hypothesis import given
 from hypothesis import strategies as st
+from model_manager.metrics.exposition import Exposition, choose_format
+from model_manager.metrics.instruments import Description, Exemplar, Family, Instrument, gauge
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.samples import Sample
 
-from server.telemetry.exposition import Exposition, choose_format
-from server.telemetry.instruments import Description, Exemplar, Family, Instrument, gauge
 from tests.scrape import samples_of, written
 
 BOUNDS = (0.001, 0.5, 1.0, 250.0)

@@ -1,17 +1,16 @@
-"""server/inference/golden.py: a version answers what its author saw, or does not go live."""
+"""server/model_manager/inference/golden.py: a version answers what its author saw, or does not go live."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from model_manager.errors import LoadFailed, PredictionFailed
+from model_manager.inference.golden import check_golden
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.signature import Array, Layout, Output, Rows, Signature
 from sklearn.linear_model import LogisticRegression
-
-from server.errors import LoadFailed, PredictionFailed
-from server.inference.golden import check_golden
-from server.inference.predictor import SklearnPredictor
-from server.inference.signature_inference import infer_signature
-from server.signature import Array, Layout, Output, Rows, Signature
 
 X = np.array([[0.0], [1.0], [10.0], [11.0]])
 ROWS = Rows((X[1:3],))

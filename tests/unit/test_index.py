@@ -1,6 +1,6 @@
 """One view of several processes."""
 
-from server.serving.index import IndexRow, merge_indexes
+from model_manager.serving.index import IndexRow, merge_indexes
 
 
 def test_a_version_is_what_it_is_where_it_is_worst_off() -> None:

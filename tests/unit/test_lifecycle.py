@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from server.repository.lifecycle import (
+from model_manager.repository.lifecycle import (
     ALLOWED,
     INDEX_STATE,
     Incarnation,
@@ -19,7 +18,7 @@ from server.repository.lifecycle import (
     choose_default,
     next_action,
 )
-from server.repository.wanted import Batching, ServableId, WantedModel, WantedVersion, version_order
+from model_manager.repository.wanted import Batching, ServableId, WantedModel, WantedVersion, version_order
 
 IN_PROGRESS = [State.WANTED, State.FETCHING, State.LOADING, State.PROVING]
 NOT_SERVING = [*IN_PROGRESS, State.FAILED]

@@ -1,4 +1,4 @@
-"""server/inference/loader.py: what unpickles, what is refused, and why."""
+"""server/model_manager/inference/estimator_files.py: what unpickles, what is refused, and why."""
 
 import io
 import pickle
@@ -8,6 +8,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from model_manager.errors import LoadFailed
+from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estimator, load_estimator
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.cluster import DBSCAN
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
@@ -17,9 +19,6 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-from server.errors import LoadFailed
-from server.inference.loader import SKLEARN_VERSION, dump_estimator, load_estimator
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2

@@ -1,8 +1,7 @@
 """What the words after `artifact:` mean, and which are refused."""
 
 import pytest
-
-from server.repository.location import local_path, scheme_of
+from model_manager.repository.location import local_path, scheme_of
 
 
 @pytest.mark.parametrize(

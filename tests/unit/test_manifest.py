@@ -5,10 +5,9 @@ import re
 import textwrap
 
 import pytest
-
-from server.errors import ManifestInvalid
-from server.repository.manifest import parse_manifest
-from server.repository.metadata import parse_metadata
+from model_manager.errors import ManifestInvalid
+from model_manager.repository.manifest import parse_manifest
+from model_manager.repository.metadata import parse_metadata
 
 SHA = "0123456789abcdef" * 4
 

@@ -1,8 +1,9 @@
 """Several processes add up to one: counters and buckets are summed, states are the worst, exemplars the newest."""
 
-from server.telemetry import catalogue
-from server.telemetry.instruments import Exemplar, Family, Series
-from server.telemetry.merge import merge
+from model_manager.metrics import catalogue
+from model_manager.metrics.instruments import Exemplar, Family, Series
+from model_manager.metrics.merge import merge
+
 from tests.scrape import value
 
 VERSION = {"model_name": "m", "model_version": "1"}

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-
-from server.errors import LoadFailed
-from server.repository.metadata import ColumnInput, TensorInput, declared_from, parse_metadata
-from server.signature import Declared, DeclaredColumn, DeclaredTensor, Output
+from model_manager.errors import LoadFailed
+from model_manager.repository.metadata import ColumnInput, TensorInput, declared_from, parse_metadata
+from model_manager.signature import Declared, DeclaredColumn, DeclaredTensor, Output
 
 WHOLE = {
     "name": "iris",

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from model_manager.codecs.rows import rows_from_instances
+from model_manager.inference.estimator_files import load_estimator
+from model_manager.inference.golden import check_golden
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.repository.metadata import declared_from, parse_metadata
+from model_manager.signature import Layout
 
 from models import from_csv, samples
 from models.churn.train import customers
 from models.iris.train import NAME as IRIS
 from models.iris.train import train as train_iris
 from models.training import training_command
-from server.codecs.rows import rows_from_instances
-from server.inference.golden import check_golden
-from server.inference.loader import load_estimator
-from server.inference.predictor import SklearnPredictor
-from server.inference.signature_inference import infer_signature
-from server.repository.metadata import declared_from, parse_metadata
-from server.signature import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG_MAP_BYTES = 1 << 20

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from server.repository.mounts import subpath_warning
+from model_manager.repository.mounts import subpath_warning
 
 POD = "/var/lib/kubelet/pods/d166411c/volumes"
 GENERATION = f"{POD}/kubernetes.io~configmap/models/..2026_11_02_10_00_00.123"

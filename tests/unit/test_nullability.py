@@ -1,16 +1,16 @@
-"""server/inference/nullability.py: a column takes a missing value if the estimator took one."""
+"""server/model_manager/inference/signature/nullability.py: a column takes a missing value if the estimator took one."""
 
 import numpy as np
 import pandas as pd
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.nullability import find_nullable
+from model_manager.signature import Column, Layout, Rows, Signature
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from server.inference.nullability import find_nullable
-from server.inference.signature_inference import infer_signature
-from server.signature import Column, Layout, Rows, Signature
 from tests.unit.zoo import ARRAY, LABELS, NUMBERS, QUANTITY
 
 LOGISTIC = LogisticRegression(max_iter=500).fit(ARRAY, LABELS)

@@ -1,4 +1,4 @@
-"""server/packaging.py: what is written is what the loader reads, whole or not at all."""
+"""server/model_manager/packaging/package.py: what is written is what the loader reads, whole or not at all."""
 
 import datetime
 import hashlib
@@ -6,9 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import model_manager.packaging
 import numpy as np
 import pandas as pd
 import pytest
+from model_manager.codecs.rows import rows_from_instances
+from model_manager.errors import PackageRefused
+from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estimator, load_estimator
+from model_manager.inference.golden import check_golden
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.packaging.package import describe_data, pack, write_package
+from model_manager.repository.metadata import Evaluation, Metadata, declared_from, parse_metadata
+from model_manager.signature import Signature
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -19,16 +29,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-import server.packaging
-from server.codecs.rows import rows_from_instances
-from server.errors import PackageRefused
-from server.inference.golden import check_golden
-from server.inference.loader import SKLEARN_VERSION, dump_estimator, load_estimator
-from server.inference.predictor import SklearnPredictor
-from server.inference.signature_inference import infer_signature
-from server.packaging import describe_data, pack, write_package
-from server.repository.metadata import Evaluation, Metadata, declared_from, parse_metadata
-from server.signature import Signature
 from tests.unit.zoo import ARRAY, CHURN, FRAME, LABELS, NUMBERS, QUANTITY, SPAM, TEXTS, ZOO, encode_and_scale
 
 
@@ -289,7 +289,7 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match="1 exists; a version is never overwritten"):
         written(tmp_path, GaussianNB().fit(ARRAY, LABELS))
     with pytest.raises(PackageRefused, match="cannot be published"):
-        server.packaging._publish(tmp_path, "model", "1", {"model.joblib": b""})
+        model_manager.packaging.package._publish(tmp_path, "model", "1", {"model.joblib": b""})
     assert (folder / "metadata.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
 

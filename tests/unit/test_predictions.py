@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_manager.metrics import catalogue
+from model_manager.metrics.instruments import Instrument
+from model_manager.metrics.predictions import Distribution, distribution_of
+from model_manager.signature import Array, Datatype, Layout, Output, Signature
 
-from server.signature import Array, Datatype, Layout, Output, Signature
-from server.telemetry import catalogue
-from server.telemetry.instruments import Instrument
-from server.telemetry.predictions import Distribution, distribution_of
 from tests.scrape import value
 
 VERSION = {"model_name": "m", "model_version": "1"}

@@ -1,20 +1,20 @@
-"""server/inference/predictor.py over a zoo of estimators: the answers are scikit-learn's own."""
+"""server/model_manager/inference/predictor.py over a zoo of estimators: the answers are scikit-learn's own."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from model_manager.errors import PredictionFailed
+from model_manager.inference.methods import METHODS
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.packaging.sample import rows_of
+from model_manager.signature import DTYPES, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from server.errors import PredictionFailed
-from server.inference.methods import METHODS
-from server.inference.predictor import SklearnPredictor
-from server.inference.sample import rows_of
-from server.inference.signature_inference import infer_signature
-from server.signature import DTYPES, Layout, Output, Rows, Signature
 from tests.unit.zoo import ARRAY, CHURN, FRAME, LABELS, TARGET, ZOO, Specimen, encode_and_scale
 
 

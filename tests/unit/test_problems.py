@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-
-from server import errors
-from server.api.problems import STATUS, status_of
-from server.errors import ModelManagerError
+from model_manager import errors
+from model_manager.api.problems import STATUS, status_of
+from model_manager.errors import ModelManagerError
 
 
 def leaves(kind: type[ModelManagerError] = ModelManagerError) -> Iterator[type[ModelManagerError]]:
@@ -36,6 +35,8 @@ def test_what_is_not_ours_is_500() -> None:
 def test_the_tree_in_the_docstring_names_every_error() -> None:
     drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or "")) | {"ModelManagerError"}
     defined = {
-        kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == "server.errors"
+        kind.__name__
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and kind.__module__ == "model_manager.errors"
     }
     assert drawn == defined

@@ -2,8 +2,8 @@
 
 import time
 
-from server.serving.progress import Progress
-from server.telemetry.live import Convergence
+from model_manager.metrics.live import Convergence
+from model_manager.serving.progress import Progress
 
 
 def test_a_wanted_state_that_is_reached_is_in_force_without_lag() -> None:

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from server.errors import StartRefused
-from server.signature import Array, Column, Layout, Output, Rows, Signature
-from server.telemetry.record_format import EventFormat, Record, parse_redacted
+from model_manager.errors import StartRefused
+from model_manager.records.event_format import EventFormat, Record, parse_redacted
+from model_manager.signature import Array, Column, Layout, Output, Rows, Signature
 
 AGE, REGION = Column("age", "FP64"), Column("region", "BYTES", nullable=True)
 OUTPUTS = (Output("predict", "BYTES", (-1,)), Output("predict_proba", "FP64", (-1, 2)))

@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from model_manager.errors import StartRefused
+from model_manager.records.sinks import FileSink, HttpSink, NotDelivered, open_sink
 
-from server.errors import StartRefused
-from server.telemetry.record_sinks import FileSink, HttpSink, NotDelivered, open_sink
 from tests.event_receiver import EventReceiver, event_receiver
 from tests.live import wait_until
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_manager.errors import StartRefused
+from model_manager.records import stream as records
+from model_manager.records.event_format import EventFormat
+from model_manager.records.sinks import FileSink, HttpSink, NotDelivered, Sink
+from model_manager.records.stream import BATCH_BYTES, BATCH_RECORDS, RecordStream
+from model_manager.settings import Settings
+from model_manager.signature import Column, Layout, Output, Rows, Signature
 from pydantic import ValidationError
 
-from server.errors import StartRefused
-from server.settings import Settings
-from server.signature import Column, Layout, Output, Rows, Signature
-from server.telemetry import records
-from server.telemetry.record_format import EventFormat
-from server.telemetry.record_sinks import FileSink, HttpSink, NotDelivered, Sink
-from server.telemetry.records import BATCH_BYTES, BATCH_RECORDS, RecordStream
 from tests.event_receiver import EventReceiver, event_receiver
 from tests.live import wait_until
 

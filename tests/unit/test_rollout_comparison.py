@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from server.rollout.comparison import Comparison, Limits, Side, chance_of_excess, compare
-from server.rollout.distribution import Histogram
+from model_manager.rollout.comparison import Comparison, Limits, Side, chance_of_excess, compare
+from model_manager.rollout.distribution import Histogram
 
 LIMITS = Limits(min_requests=100, max_error_increase=0.001, max_p99_ratio=1.5, max_distance=0.2, fail_on_distance=False)
 BOUNDS = (0.001, 0.002, 0.004, 0.008)

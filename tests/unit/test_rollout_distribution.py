@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_manager.rollout.distribution import Histogram, kolmogorov_smirnov, merged, total_variation
 from scipy.stats import ks_2samp
-
-from server.rollout.distribution import Histogram, kolmogorov_smirnov, merged, total_variation
 
 BOUNDS = st.lists(st.integers(-20, 20), min_size=1, max_size=6, unique=True).map(sorted)
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 500), min_size=1)

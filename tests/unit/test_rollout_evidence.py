@@ -3,9 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from server.rollout.evidence import histogram, increase
-from server.rollout.prometheus import Series
+from model_manager.rollout.evidence import histogram, increase
+from model_manager.rollout.prometheus import Series
 
 START = 100.0
 

@@ -1,13 +1,13 @@
-"""server/inference/sample.py: training rows, laid out as a server would get them."""
+"""server/model_manager/packaging/sample.py: training rows, laid out as a server would get them."""
 
 import numpy as np
 import pytest
+from model_manager.errors import PackageRefused
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.packaging.sample import rows_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from server.errors import PackageRefused
-from server.inference.sample import rows_of
-from server.inference.signature_inference import infer_signature
 from tests.unit.zoo import CHURN, FRAME, encode_and_scale
 
 ON_FRAME = make_pipeline(encode_and_scale(), LogisticRegression()).fit(FRAME, CHURN)

@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_manager.traces.propagation import DENIED, UNCLEAR, Propagation
+from model_manager.traces.sampling import closed_form
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
@@ -23,9 +25,6 @@ from opentelemetry.trace import (
     get_current_span,
     set_span_in_context,
 )
-
-from server.telemetry.propagation import DENIED, UNCLEAR, Propagation
-from server.telemetry.sampling import closed_form
 
 BUILT_IN: list[Sampler] = [
     ALWAYS_ON,

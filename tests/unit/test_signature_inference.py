@@ -1,4 +1,4 @@
-"""server/inference/signature_inference.py: what an estimator takes and gives, from itself, metadata and trying."""
+"""inference/signature/inference.py: what an estimator takes and gives, from itself, metadata and trying."""
 
 import re
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from model_manager.errors import LoadFailed
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest
@@ -16,9 +19,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from server.errors import LoadFailed
-from server.inference.signature_inference import infer_signature
-from server.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Output, Rows, Signature
 from tests.unit.zoo import ARRAY, CHURN, FRAME, LABELS, NUMBERS, QUANTITY, SPAM, TEXTS, ZOO, encode_and_scale
 
 LOGISTIC = LogisticRegression(max_iter=500).fit(ARRAY, LABELS)

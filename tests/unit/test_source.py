@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from model_manager.errors import ManifestInvalid, SourceUnreadable
+from model_manager.repository.source import Source
+from model_manager.repository.wanted import Batching, WantedModel, WantedState, WantedVersion
 
-from server.errors import ManifestInvalid, SourceUnreadable
-from server.repository.source import Source
-from server.repository.wanted import Batching, WantedModel, WantedState, WantedVersion
 from tests.kubelet import ConfigMapVolume
 
 

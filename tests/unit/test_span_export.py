@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from time import perf_counter
 
 import pytest
+from model_manager.traces.spans import Tracing
+from model_manager.traces.tracing import start_tracing
 
 from loadtests.otlp_receiver import OtlpReceiver
-from server.telemetry.spans import Tracing
-from server.telemetry.tracing import start_tracing
 from tests.live import wait_until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -68,7 +68,7 @@ def wait_for_loss(tracing: Tracing, spans: int) -> None:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.startswith("server.")]
+    return [record.getMessage() for record in caplog.records if record.name.startswith("model_manager.")]
 
 
 @PROTOCOLS
@@ -92,7 +92,7 @@ def test_a_dead_collector_costs_the_count_and_one_line(
 def test_an_outage_that_ends_is_logged_with_what_it_cost(
     environ: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server")
+    caplog.set_level(logging.INFO, "model_manager")
     port = free_port()
     tracing = start(environ, port)
     record(tracing, 8)
@@ -131,7 +131,7 @@ def test_a_hanging_collector_fills_a_bounded_queue_and_no_request_waits(
 def test_a_process_ends_in_time_though_its_collector_hangs(protocol: str) -> None:
     program = (
         "from time import perf_counter\n"
-        "from server.telemetry.tracing import start_tracing\n"
+        "from model_manager.traces.tracing import start_tracing\n"
         "tracing = start_tracing()\n"
         "trace = tracing.begin({'method': 'POST', 'path': '/', 'headers': []}, '/', perf_counter())\n"
         "trace.finish((), status=200, model=None, version=None, rows=None, error=None, ended=perf_counter())\n"

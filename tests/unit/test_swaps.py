@@ -15,10 +15,10 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_manager.errors import SourceUnreadable
+from model_manager.repository.source import Source
+from model_manager.repository.wanted import WantedState
 
-from server.errors import SourceUnreadable
-from server.repository.source import Source
-from server.repository.wanted import WantedState
 from tests.kubelet import ConfigMapVolume, Step
 
 Payload = dict[str, bytes]

@@ -5,9 +5,9 @@ import logging
 from pathlib import Path
 
 import pytest
+from model_manager.serving.system import System
+from model_manager.settings import Settings
 
-from server.serving.system import System
-from server.settings import Settings
 from tests.models import constant, dump, put
 
 

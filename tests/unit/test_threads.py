@@ -1,10 +1,9 @@
-"""server/inference/threads.py: BLAS and OpenMP are held to one thread where predictions run."""
+"""server/model_manager/inference/threads.py: BLAS and OpenMP are held to one thread where predictions run."""
 
 from concurrent.futures import ThreadPoolExecutor
 
+from model_manager.inference.threads import limit_native_threads
 from threadpoolctl import threadpool_info, threadpool_limits
-
-from server.inference.threads import limit_native_threads
 
 
 def native_threads(api: str) -> set[int]:

@@ -11,12 +11,12 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+from model_manager.errors import LoadFailed, Overloaded, PredictionFailed, StartRefused
+from model_manager.traces.request_trace import RequestTrace
+from model_manager.traces.spans import Tracing
+from model_manager.traces.tracing import batch_span, start_tracing
 
 from loadtests.otlp_receiver import OtlpReceiver, Span
-from server.errors import LoadFailed, Overloaded, PredictionFailed, StartRefused
-from server.telemetry.request_trace import RequestTrace
-from server.telemetry.spans import Tracing
-from server.telemetry.tracing import batch_span, start_tracing
 
 ROUTE = "/v1/models/{model}:predict"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -379,7 +379,8 @@ def test_a_load_that_fails_says_why(
 )
 def test_nothing_of_opentelemetry_is_imported_while_tracing_is_off(environ: dict[str, str], tmp_path: Path) -> None:
     program = (
-        "import sys; from server.telemetry.tracing import start_tracing; import server.serving.system, server.process\n"
+        "import sys, model_manager.serving.system, model_manager.process\n"
+        "from model_manager.traces.tracing import start_tracing\n"
         "assert start_tracing() is None\n"
         "assert not [name for name in sys.modules if name.startswith(('opentelemetry', 'grpc'))]"
     )

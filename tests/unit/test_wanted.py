@@ -6,8 +6,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from server.repository.wanted import NAME_PATTERN, Batching, ServableId, WantedVersion, version_order
+from model_manager.repository.wanted import NAME_PATTERN, Batching, ServableId, WantedVersion, version_order
 
 VERSION = WantedVersion(
     id=ServableId("iris", "1"),

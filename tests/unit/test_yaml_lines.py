@@ -8,9 +8,8 @@ import textwrap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from server.errors import ManifestInvalid
-from server.repository.yaml_lines import read_yaml
+from model_manager.errors import ManifestInvalid
+from model_manager.repository.yaml_lines import read_yaml
 
 
 def manifest(text: str) -> bytes:

@@ -6,6 +6,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pytest
+from model_manager.errors import PredictionFailed
+from model_manager.inference.compiled.compilation import compile_predictor
+from model_manager.inference.compiled.proof.proof import ATOL, RTOL
+from model_manager.inference.predictor import Predictor, SklearnPredictor
+from model_manager.inference.signature.inference import infer_signature
+from model_manager.packaging.sample import rows_of
+from model_manager.signature import Array, Rows
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -60,14 +67,6 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-from server.errors import PredictionFailed
-from server.inference.compiled.compilation import compile_predictor
-from server.inference.compiled.proof import ATOL, RTOL
-from server.inference.predictor import Predictor, SklearnPredictor
-from server.inference.sample import rows_of
-from server.inference.signature_inference import infer_signature
-from server.signature import Array, Rows
 
 STRINGS: Final = ["contract", "region"]
 NUMBERS: Final = ["age", "tenure", "charges"]

@@ -4,8 +4,8 @@ import json
 import math
 from typing import Any
 
-from server.codecs.v2 import V2Codec
-from server.signature import Column, Layout, Output, PredictRequest, Rows, Signature
+from model_manager.codecs.v2 import V2Codec
+from model_manager.signature import Column, Layout, Output, PredictRequest, Rows, Signature
 
 OUTPUTS = (Output("predict", "BYTES", (-1,), classes=("no", "yes")), Output("predict_proba", "FP64", (-1, 2)))
 PAIRS = Signature(Layout.ARRAY, (Column("0", "FP64"), Column("1", "FP64")), False, OUTPUTS)

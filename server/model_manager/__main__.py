@@ -1,0 +1,27 @@
+"""Where a process starts: ready for SIGTERM before the imports, which take longer than all the rest of a start."""
+
+import gc
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command `model-manager`.
+
+    A SIGTERM that comes before a server has anything to drain ends it with 0: in a container it is process 1, to which
+    the kernel delivers only signals that it handles. Any other command that is stopped has not succeeded. The collector
+    rests meanwhile: imports leave no garbage.
+    """
+    if sys.argv[1:2] == ["serve"]:
+        signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
+    gc.disable()
+    from model_manager.cli import cli
+
+    gc.freeze()
+    gc.enable()
+    cli(prog_name="model-manager")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""V2 (Open Inference Protocol, REST): server and model metadata, readiness, the repository index. Infer: predict.py."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from model_manager.errors import InvalidInput
+from model_manager.repository.wanted import version_order
+from model_manager.serving.index import IndexRow
+from model_manager.serving.system import System
+from model_manager.version import __version__
+
+
+class _IndexRequest(msgspec.Struct):
+    ready: bool = False
+
+
+class V2:
+    """The routes of V2 that predict nothing."""
+
+    def __init__(self, system: System) -> None:
+        self._registry = system.registry
+
+    async def server(self, request: Request) -> Response:
+        """Name the server, its version and the protocol extensions it speaks."""
+        return JSONResponse({"name": "model-manager", "version": __version__, "extensions": []})
+
+    async def models(self, request: Request) -> Response:
+        """List the names of all known models."""
+        return JSONResponse({"models": sorted(self._registry.snapshot.models)})
+
+    async def model(self, request: Request) -> Response:
+        """Describe the inputs and outputs of a model's default or named version, and where it comes from."""
+        name = request.path_params["model"]
+        servable = self._registry.servable(name, request.path_params.get("version"))
+        view = self._registry.model(name)
+        provenance = servable.provenance
+        body = {
+            "name": name,
+            "versions": sorted(view.ready, key=version_order),
+            "platform": "sklearn_joblib",
+            "inputs": servable.v2.describe_inputs(),
+            "outputs": servable.v2.describe_outputs(),
+            "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
+        }
+        return JSONResponse(body, headers={"x-model-name": name, "x-model-version": servable.id.version})
+
+    async def model_ready(self, request: Request) -> Response:
+        """200 when the model's default or named version can answer; 404 or 503 with the reason when not."""
+        name = request.path_params["model"]
+        servable = self._registry.servable(name, request.path_params.get("version"))
+        return JSONResponse({"name": name, "ready": True}, headers={"x-model-version": servable.id.version})
+
+
+class Index:
+    """The repository index: every known version with its state and the reason for it. `rows` gives them all."""
+
+    def __init__(self, rows: Callable[[], Awaitable[list[IndexRow]]]) -> None:
+        self._rows = rows
+
+    async def index(self, request: Request) -> Response:
+        """List every version; `{"ready": true}` lists those that are ready."""
+        body = await request.body()
+        try:
+            wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(f'repository index takes {{"ready": true|false}}: {error}') from None
+        rows = await self._rows()
+        shown = [row for row in rows if row.state == "READY" or not wanted.ready]
+        return Response(msgspec.json.encode(shown), media_type="application/json")

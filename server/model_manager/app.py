@@ -1,0 +1,174 @@
+"""The table of contents: every route, middleware and error handler of the server, as literal lists."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from model_manager.api import problems
+from model_manager.api.debug import Debug
+from model_manager.api.dispatch import Dispatch, KnownPaths
+from model_manager.api.health import Health
+from model_manager.api.observation import Observer
+from model_manager.api.predict import Predict
+from model_manager.api.scrape import Scrape
+from model_manager.api.v1 import V1
+from model_manager.api.v2 import V2, Index
+from model_manager.errors import ModelManagerError
+from model_manager.metrics.instruments import Family
+from model_manager.repository.wanted import NAME_PATTERN
+from model_manager.serving.index import IndexRow
+from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.system import System
+from model_manager.version import __version__
+
+
+class NameConvertor(StringConvertor):
+    """A model's or version's name in a path: without it `iris:predict` would be the name of a model."""
+
+    regex = NAME_PATTERN
+
+
+register_url_convertor("name", NameConvertor())
+
+
+class AcceptTrailingSlash:
+    """Serve `/v2/` as `/v2`: the protocol's own texts use both, and a redirect would lose a POST's body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith("/") and len(scope["path"]) > 1:
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        await self._app(scope, receive, send)
+
+
+def create_app(system: System, *, crashed: Callable[[BaseException], None] | None = None) -> Dispatch:
+    """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with system.running(crashed=crashed):
+            yield
+
+    v1, v2, health, index = V1(system), V2(system), Health(system.waiting_for), Index(system.index)
+    known = KnownPaths()
+    observer = Observer.of(system)
+    predict = Predict(system, attrgetter("v1"), known, observer, "/v1/models/{model}:predict")
+    infer = Predict(system, attrgetter("v2"), known, observer, "/v2/models/{model}/infer")
+    starlette = Starlette(
+        routes=[
+            Route("/", Root(system).describe),
+            Route("/v1/models", v1.models),
+            Route("/v1/models/{model:name}:predict", predict, methods=["POST"]),
+            Route("/v1/models/{model:name}/versions/{version:name}:predict", predict, methods=["POST"]),
+            Route("/v1/models/{model:name}", v1.model),
+            Route("/v1/models/{model:name}/versions/{version:name}", v1.model),
+            Route("/v2", v2.server),
+            Route("/v2/health/live", health.live),
+            Route("/v2/health/ready", health.ready),
+            Route("/v2/models", v2.models),
+            Route("/v2/models/{model:name}", v2.model),
+            Route("/v2/models/{model:name}/versions/{version:name}", v2.model),
+            Route("/v2/models/{model:name}/ready", v2.model_ready),
+            Route("/v2/models/{model:name}/versions/{version:name}/ready", v2.model_ready),
+            Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
+            Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
+            Route("/v2/repository/index", index.index, methods=["POST"]),
+        ],
+        middleware=[Middleware(AcceptTrailingSlash)],
+        exception_handlers=_ERROR_HANDLERS,
+        lifespan=lifespan,
+    )
+    return Dispatch(starlette, known)
+
+
+class Pod(Protocol):
+    """What the admin port asks: one process, or all workers of a pod as one."""
+
+    async def waiting_for(self) -> str:
+        """Why there should be no traffic; empty when there should."""
+        ...
+
+    async def current_metrics(self) -> Sequence[Family]:
+        """What a scrape shows now."""
+        ...
+
+    async def index(self) -> list[IndexRow]:
+        """Every known version and its state."""
+        ...
+
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What each process is doing now."""
+        ...
+
+
+def create_admin_app(pod: Pod) -> Starlette:
+    """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
+    health, index, debug = Health(pod.waiting_for), Index(pod.index), Debug(pod.inspect)
+    return Starlette(
+        routes=[
+            Route("/", _describe_admin),
+            Route("/metrics", Scrape(pod.current_metrics).metrics),
+            Route("/v2/health/live", health.live),
+            Route("/v2/health/ready", health.ready),
+            Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/debug/tasks", debug.tasks),
+            Route("/debug/queues", debug.queues),
+            Route("/debug/batches", debug.batches),
+            Route("/debug/profile", debug.profile),
+        ],
+        middleware=[Middleware(AcceptTrailingSlash)],
+        exception_handlers=_ERROR_HANDLERS,
+    )
+
+
+class Root:
+    """`GET /`: what this is and where to look."""
+
+    def __init__(self, system: System) -> None:
+        self._registry = system.registry
+
+    async def describe(self, request: Request) -> Response:
+        """Name the server, its models and its routes. `status` is what V1 clients read as liveness."""
+        models = sorted(self._registry.snapshot.models)
+        return JSONResponse(
+            {
+                "name": "model-manager",
+                "version": __version__,
+                "status": "alive",
+                "models": models,
+                "routes": {
+                    "predict": "POST /v1/models/{model}[/versions/{version}]:predict",
+                    "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
+                    "models": "GET /v2/models",
+                    "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
+                    "states and reasons": "POST /v2/repository/index",
+                    "health": "GET /v2/health/live, GET /v2/health/ready",
+                    "metrics": "GET /metrics on the admin port",
+                },
+            }
+        )
+
+
+async def _describe_admin(request: Request) -> Response:
+    routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
+    return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
+
+
+_ERROR_HANDLERS = {
+    HTTPException: problems.on_http_exception,
+    ModelManagerError: problems.on_error,
+    Exception: problems.on_error,
+}

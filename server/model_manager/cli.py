@@ -1,0 +1,88 @@
+"""The command `model-manager`: read settings, run one thing, and fail in one clear line with a non-zero exit code."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+import click
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from model_manager import process, supervisor
+from model_manager.errors import ConfigurationError
+from model_manager.logs import configure_logging
+from model_manager.rollout.command import canary
+from model_manager.settings import Settings, shown_default
+from model_manager.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="model-manager")
+def cli() -> None:
+    """Serve scikit-learn models from a mounted folder of versions."""
+
+
+cli.add_command(canary)
+
+_METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
+"""What an option's value is called in the help, by type or by name; otherwise it is a number."""
+
+
+def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for every setting; pydantic validates the values, whatever their source."""
+    for name, field in reversed(Settings.model_fields.items()):
+        command = click.option(*_option(name, field), **_option_details(name, field))(command)
+    return command
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _variable(name: str) -> str:
+    return f"{Settings.model_config['env_prefix']}{name.upper()}"
+
+
+def _option(name: str, field: FieldInfo) -> list[str]:
+    flag = _flag(name)
+    return [f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag, name]
+
+
+def _option_details(name: str, field: FieldInfo) -> dict[str, Any]:
+    default = shown_default(name) if field.is_required() else f"default: {shown_default(name)}"
+    details: dict[str, Any] = {"default": None, "help": f"{field.description}  [{_variable(name)}; {default}]"}
+    if get_origin(field.annotation) is Literal:
+        details["type"] = click.Choice(get_args(field.annotation))
+    elif field.annotation is not bool:
+        details["metavar"] = _METAVARS.get(name, _METAVARS.get(field.annotation, "N"))
+    return details
+
+
+@cli.command(epilog="Example: model-manager serve --models ./models-folder --port 8080 --log-format json")
+@_settings_options
+def serve(**flags: object) -> None:
+    """Serve the models of a folder until interrupted; versions written to it go live without a restart."""
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        fail(_wrong_setting(error))
+    configure_logging(form=settings.log_format, level=settings.log_level)
+    try:
+        code = process.run(settings) if settings.workers == 1 else supervisor.run(settings)
+    except ConfigurationError as error:
+        fail(str(error))
+    sys.exit(code)
+
+
+def _wrong_setting(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    given = "" if first["type"] == "missing" else f" {first['input']!r}:"
+    return f"setting {_flag(name)} ({_variable(name)}):{given} {first['msg']}"
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with one line on standard error and exit code 2."""
+    click.echo(f"model-manager: {message}", err=True)
+    sys.exit(2)

@@ -1,0 +1,218 @@
+"""V2 tensors as Python values → Rows: the reference path of the Open Inference Protocol.
+
+Checks each tensor by itself (name, datatype, shape against data), then gives every value to the rules of cells.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn, cast
+
+from model_manager.codecs.cells import read_cell
+from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
+from model_manager.codecs.rows import (
+    assemble,
+    check_names,
+    column_label,
+    declared_columns,
+    refuse_empty,
+    refuse_too_many,
+)
+from model_manager.errors import InvalidInput
+from model_manager.signature import DTYPES, Column, Datatype, Layout, Rows, Signature
+
+_LONGEST_DIMENSION = 2**31
+_NO_HALF = "16-bit floats have no JSON form; send FP32 or FP64"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One checked input tensor, its values flat and row-major."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    values: Sequence[object]
+
+    @property
+    def place(self) -> str:
+        """Name the tensor in a message."""
+        return f"input {excerpt(self.name)}"
+
+
+def rows_from_tensors(inputs: object, signature: Signature, *, max_rows: int) -> Rows:
+    """Check the `inputs` of a V2 request and store them as blocks.
+
+    One tensor of shape [rows, columns] for the whole (any name), or one of shape [rows] or [rows, 1] per named column,
+    in any order. Raises InvalidInput naming input, row and column.
+    """
+    if not isinstance(inputs, list):
+        raise InvalidInput(f"inputs: expected a list of tensors, got {excerpt(inputs)}")
+    if not inputs:
+        raise InvalidInput("inputs: expected at least one tensor")
+    tensors = [_tensor(value, f"inputs[{position}]") for position, value in enumerate(inputs)]
+    for tensor in tensors:
+        refuse_empty(tensor.shape[0], tensor.place)
+        refuse_too_many(tensor.shape[0], max_rows, tensor.place)
+    if _is_by_column(tensors, signature):
+        return _rows_from_columns(tensors, signature)
+    if len(tensors) != 1:
+        raise InvalidInput(f"inputs: expected one tensor, got {len(tensors)}: {listing([t.name for t in tensors])}")
+    return _rows_from_one(tensors[0], signature)
+
+
+def _is_by_column(tensors: Sequence[Tensor], signature: Signature) -> bool:
+    """Tell whether tensors are columns: several of them, or one that is named like a column or cannot be the whole."""
+    if signature.layout is Layout.TEXT or signature.columns is None:
+        return False
+    if not signature.named and signature.layout is not Layout.FRAME:
+        return False
+    if len(tensors) > 1:
+        return True
+    columns = signature.columns
+    if len(columns) == 1 and tensors[0].name == columns[0].name:
+        return True
+    whole = signature.layout is Layout.ARRAY or all(column.datatype != "BYTES" for column in columns)
+    return not whole or (len(columns) > 1 and tensors[0].shape[1:] in ((), (1,)) and _is_column(tensors[0], columns))
+
+
+def _is_column(tensor: Tensor, columns: Sequence[Column]) -> bool:
+    return any(column.name == tensor.name for column in columns)
+
+
+def _rows_from_columns(tensors: Sequence[Tensor], signature: Signature) -> Rows:
+    by_name: dict[str, object] = {}
+    for tensor in tensors:
+        if tensor.name in by_name:
+            raise InvalidInput(f"inputs: {excerpt(tensor.name)} is given more than once")
+        by_name[tensor.name] = tensor
+    columns = signature.columns or ()
+    check_names(by_name, [column.name for column in columns], "inputs")
+    cells: list[list[object]] = []
+    for column in columns:
+        tensor = cast(Tensor, by_name[column.name])
+        if len(tensor.shape) == 2 and tensor.shape[1] != 1:
+            _refuse_shape(tensor, "[rows] or [rows, 1]")
+        if tensor.shape[0] != tensors[0].shape[0]:
+            raise InvalidInput(
+                f"{tensor.place}: has {tensor.shape[0]} rows, but {tensors[0].place} has {tensors[0].shape[0]}"
+            )
+        _check_datatype(tensor, (column,))
+        cells.append([_cell(tensor, value, column, row, "") for row, value in enumerate(tensor.values)])
+    return assemble(cells, signature)
+
+
+def _rows_from_one(tensor: Tensor, signature: Signature) -> Rows:
+    columns = declared_columns(signature, lambda: _width(tensor))
+    width = len(columns)
+    text = signature.layout is Layout.TEXT
+    if len(tensor.shape) == 1 and not text:
+        hint = f"; one row is [1, {width}]" if tensor.shape[0] == width else ""
+        _refuse_shape(tensor, f"[rows, {width}]", hint)
+    if tensor.shape[1:] not in ((width,), ()):
+        _refuse_shape(tensor, "[rows] or [rows, 1]" if text else f"[rows, {width}]")
+    _check_datatype(tensor, columns)
+    cells: list[list[object]] = []
+    for position, column in enumerate(columns):
+        label = column_label(column, signature)
+        values = tensor.values[position::width]
+        cells.append([_cell(tensor, value, column, row, label) for row, value in enumerate(values)])
+    return assemble(cells, signature)
+
+
+def _cell(tensor: Tensor, value: object, column: Column, row: int, label: str) -> object:
+    try:
+        if tensor.datatype != "BYTES":
+            value = read_cell(value, tensor.datatype, nullable=column.nullable)
+            if tensor.datatype == "BOOL" and column.datatype != "BOOL" and isinstance(value, bool):
+                value = int(value)
+        return read_cell(value, column.datatype, nullable=column.nullable)
+    except InvalidInput as refused:
+        raise InvalidInput(f"{tensor.place}: row {row}{label}: {refused}") from None
+
+
+def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:
+    """Refuse a datatype that cannot hold the columns' values: strings for numbers, numbers for booleans or strings."""
+    wanted = {column.datatype for column in columns}
+    if "BYTES" in wanted:
+        fits = tensor.datatype == "BYTES"
+    elif wanted == {"BOOL"}:
+        fits = tensor.datatype == "BOOL"
+    else:
+        fits = tensor.datatype != "BYTES"
+    if not fits:
+        named = "BYTES" if "BYTES" in wanted else wanted.pop() if len(wanted) == 1 else "FP64"
+        raise InvalidInput(f"{tensor.place}: expected datatype {named}, got {tensor.datatype}")
+
+
+def _width(tensor: Tensor) -> int:
+    if len(tensor.shape) != 2 or tensor.shape[1] == 0:
+        _refuse_shape(tensor, "[rows, columns]")
+    return tensor.shape[1]
+
+
+def _refuse_shape(tensor: Tensor, expected: str, hint: str = "") -> NoReturn:
+    raise InvalidInput(f"{tensor.place}: expected shape {expected}, got {list(tensor.shape)}{hint}")
+
+
+def _tensor(value: object, place: str) -> Tensor:
+    if not isinstance(value, dict):
+        raise InvalidInput(
+            f"{place}: expected a tensor, an object with name, shape, datatype and data; got {excerpt(value)}"
+        )
+    refuse_repeated_key(value, place)
+    name = value.get("name")
+    if not isinstance(name, str):
+        raise InvalidInput(f"{place}: expected a name, got {excerpt(name)}")
+    place = f"input {excerpt(name)}"
+    for key in ("shape", "datatype", "data"):
+        if key not in value:
+            raise InvalidInput(f"{place}: {key} is missing{_binary_hint(value)}")
+    shape = _shape(value["shape"], place)
+    return Tensor(name, _datatype(value["datatype"], place), shape, _flat(value["data"], shape, place))
+
+
+def _binary_hint(value: Mapping[str, object]) -> str:
+    parameters = value.get("parameters")
+    binary = isinstance(parameters, dict) and "binary_data_size" in parameters
+    return "; binary tensors are not read here, send data as JSON" if binary else ""
+
+
+def _datatype(value: object, place: str) -> Datatype:
+    if not isinstance(value, str) or value not in DTYPES:
+        raise InvalidInput(f"{place}: unknown datatype {excerpt(value)}; known: {', '.join(DTYPES)}")
+    if value == "FP16":
+        raise InvalidInput(f"{place}: datatype FP16 cannot be read: {_NO_HALF}")
+    return cast(Datatype, value)
+
+
+def _shape(value: object, place: str) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise InvalidInput(f"{place}: expected a shape such as [rows, columns], got {excerpt(value)}")
+    if len(value) not in (1, 2):
+        raise InvalidInput(f"{place}: expected a shape of one or two dimensions, got {len(value)}")
+    for dimension in value:
+        if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 0:
+            raise InvalidInput(f"{place}: expected a shape of whole numbers from 0, got {excerpt(dimension)} in it")
+        if dimension > _LONGEST_DIMENSION:
+            raise InvalidInput(f"{place}: a dimension of {excerpt(dimension)} is more than any request can hold")
+    return tuple(value)
+
+
+def _flat(data: object, shape: tuple[int, ...], place: str) -> Sequence[object]:
+    """Give data flat, whether it came flat or nested to the shape."""
+    if not isinstance(data, list):
+        raise InvalidInput(f"{place}: expected data to be a list, got {excerpt(data)}")
+    if len(shape) == 2 and data and isinstance(data[0], list):
+        rows, width = shape
+        if len(data) != rows:
+            raise InvalidInput(f"{place}: shape {list(shape)} needs {rows} rows, data has {len(data)}")
+        for number, row in enumerate(data):
+            if not isinstance(row, list):
+                raise InvalidInput(f"{place}: row {number}: expected a list of {width} values, got {excerpt(row)}")
+            if len(row) != width:
+                raise InvalidInput(f"{place}: row {number}: expected {width} values, got {len(row)}")
+        return [value for row in data for value in row]
+    count = shape[0] if len(shape) == 1 else shape[0] * shape[1]
+    if len(data) != count:
+        raise InvalidInput(f"{place}: shape {list(shape)} needs {count} values, data has {len(data)}")
+    return data

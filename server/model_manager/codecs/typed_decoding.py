@@ -1,0 +1,195 @@
+"""Typed decoding, compiled once per signature: the fast path from parsed rows or columns to blocks.
+
+Only what is surely right comes out of here. msgspec refuses wrong types, widths, ranges, nulls and column names while
+it parses; whatever else looks odd raises one of DOUBTS. The codec then reads the same bytes by the reference path,
+which names the fault or finds that there is none.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+from msgspec.structs import astuple
+
+from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, column_dtype, tensor_dtype
+from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Signature
+
+DOUBTS: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
+"""What fast decoding may raise; msgspec's errors and UnicodeDecodeError are ValueErrors."""
+
+Blocks = tuple[Array, ...]
+
+
+class Doubt(ValueError):
+    """The fast path cannot vouch for these bytes."""
+
+
+def cell_type(datatype: Datatype, *, nullable: bool = False) -> Any:
+    """Give the msgspec type that accepts what `read_cell` accepts, or less. Raises Doubt where there is none."""
+    kind: Any
+    if datatype == "BYTES":
+        kind = str
+    elif datatype == "BOOL":
+        kind = bool
+    elif datatype == "UINT64":
+        # msgspec's bounds are int64; numpy checks the upper one, unless the block is float64.
+        if nullable:
+            raise Doubt("no typed decoder for a nullable UINT64")
+        kind = Annotated[int, msgspec.Meta(ge=0)]
+    elif datatype in INTEGER_BOUNDS:
+        low, high = INTEGER_BOUNDS[datatype]
+        kind = Annotated[int, msgspec.Meta(ge=low, le=high)]
+    elif datatype in FLOAT_LIMITS:
+        kind = Annotated[float, msgspec.Meta(ge=-FLOAT_LIMITS[datatype], le=FLOAT_LIMITS[datatype])]
+    else:
+        kind = float
+    return kind | None if nullable else kind
+
+
+def list_type(item: Any) -> Any:
+    """Give the type of a list of `item`, a type made at run time."""
+    return list[item]
+
+
+def object_type(columns: Sequence[Column], types: Sequence[Any]) -> Any | None:
+    """Define a struct with one field per column, or None where msgspec cannot take the columns' names.
+
+    Fields are called c0, c1, …: names are the model's and need not be identifiers.
+    """
+    try:
+        return msgspec.defstruct(
+            "Columns",
+            [(f"c{position}", each) for position, each in enumerate(types)],
+            rename={f"c{position}": column.name for position, column in enumerate(columns)},
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+    except ValueError:  # quotes, backslashes and control characters
+        return None
+
+
+class TypedRows:
+    """Rows of one signature, as lists or objects: `row_type` parses them, `blocks` stores them."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        self.row_type, self._object_type = self._types()
+        if signature.layout is Layout.TEXT:
+            self.blocks: Callable[[list[Any]], Blocks] = self._text_block
+        elif signature.layout is Layout.FRAME:
+            self.blocks = FrameBlocks(signature, self._object_type)
+        elif signature.columns is None:
+            self.blocks = self._tensor_of_any_width
+        else:
+            self.blocks = TensorBlock(signature, self._object_type)
+
+    def keys(self, rows: list[Any]) -> int:
+        """Count the keys in rows that `blocks` accepted, so all lists or all objects."""
+        if self._object_type is None or type(rows[0]) is not self._object_type:
+            return 0
+        return len(rows) * len(self._object_type.__struct_fields__)
+
+    def _types(self) -> tuple[Any, Any | None]:
+        signature = self._signature
+        if signature.layout is Layout.TEXT:
+            column = signature.columns[0] if signature.columns else None
+            return cell_type("BYTES", nullable=column is not None and column.nullable), None
+        if signature.columns is None:
+            return list[float], None
+        columns = signature.columns
+        types = [cell_type(column.datatype, nullable=column.nullable) for column in columns]
+        unbounded = any(column.datatype == "UINT64" for column in columns) and signature.datatype != "UINT64"
+        if not types or (signature.layout is Layout.ARRAY and unbounded):
+            raise Doubt("no typed decoder")
+        row_type: Any = tuple[tuple(types)]  # type: ignore[misc]  # built at run time
+        by_name = signature.named or signature.layout is Layout.FRAME
+        by_object = object_type(columns, types) if by_name else None
+        return (row_type if by_object is None else row_type | by_object), by_object
+
+    def _text_block(self, rows: list[Any]) -> Blocks:
+        if not rows:
+            raise Doubt
+        return (column_block(rows, DTYPES["BYTES"]),)
+
+    def _tensor_of_any_width(self, rows: list[Any]) -> Blocks:
+        block = np.array(rows, dtype=np.float64)
+        if block.ndim != 2 or not block.size:
+            raise Doubt
+        return (block,)
+
+
+class TensorBlock:
+    """Store rows of known width as the one (rows, columns) block of ARRAY."""
+
+    def __init__(self, signature: Signature, by_object: Any | None) -> None:
+        columns = signature.columns or ()
+        self._dtype = tensor_dtype(signature)
+        self._fill_gaps = self._dtype.hasobject and any(column.nullable for column in columns)
+        self._object_type = by_object
+
+    def __call__(self, rows: list[Any]) -> Blocks:
+        if type(rows[0]) is self._object_type:
+            block = np.array(list(map(astuple, rows)), dtype=self._dtype)
+        else:
+            block = np.array(rows, dtype=self._dtype)
+        if block.ndim != 2:
+            raise Doubt
+        if self._fill_gaps:
+            mark_missing(block)
+        return (block,)
+
+
+class FrameBlocks:
+    """Store rows as one (rows,) block per column."""
+
+    def __init__(self, signature: Signature, by_object: Any | None) -> None:
+        self._object_type = by_object
+        self._dtypes = [column_dtype(column) for column in signature.columns or ()]
+
+    def __call__(self, rows: list[Any]) -> Blocks:
+        # A row of the other kind is no struct, or cannot be iterated over: TypeError.
+        tuples = map(astuple, rows) if type(rows[0]) is self._object_type else rows
+        return self.from_columns(zip(*tuples, strict=True))
+
+    def from_columns(self, columns: Iterable[Sequence[Any]]) -> Blocks:
+        """Store one sequence of values per column, None for a missing one."""
+        return tuple([column_block(values, dtype) for values, dtype in zip(columns, self._dtypes, strict=True)])
+
+
+class TypedColumns:
+    """Columns of one signature, as an object of lists: `type` parses them, `blocks` stores them."""
+
+    def __init__(self, signature: Signature) -> None:
+        columns = signature.columns or ()
+        lists = [list_type(cell_type(column.datatype, nullable=column.nullable)) for column in columns]
+        by_object = object_type(columns, lists)
+        if by_object is None or not columns:
+            raise Doubt("no typed decoder")
+        self.type = by_object
+        self._frame = FrameBlocks(signature, None) if signature.layout is Layout.FRAME else None
+        self._tensor = TensorBlock(signature, None)
+
+    def blocks(self, columns: Any) -> Blocks:
+        """Store parsed columns. Raises one of DOUBTS unless they are equally long."""
+        values = astuple(columns)
+        if self._frame is None:
+            return self._tensor(list(zip(*values, strict=True)))
+        if len(set(map(len, values))) != 1 or not values[0]:
+            raise Doubt
+        return self._frame.from_columns(values)
+
+
+def column_block(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
+    """Store one column's values as a (rows,) block; None is NaN in float and object blocks."""
+    if dtype.hasobject and None in values:
+        values = [np.nan if value is None else value for value in values]
+    block: Array = np.array(values, dtype=dtype)
+    return block
+
+
+def mark_missing(block: Array) -> None:
+    """Replace None by NaN in an object block."""
+    if None in block.ravel().tolist():  # far quicker than comparing arrays when nothing is missing
+        missing: Any = None
+        np.putmask(block, np.equal(block, missing), np.nan)

@@ -1,0 +1,153 @@
+"""V2 tensors by typed decoders: the fast path of the Open Inference Protocol, compiled once per signature.
+
+Each tensor's data stays raw text until its datatype is known; then one prepared decoder parses it. As in compiled.py,
+whatever is not surely right raises one of DOUBTS.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, column_dtype, tensor_dtype
+from model_manager.codecs.typed_decoding import Blocks, Doubt, cell_type, column_block, list_type
+from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
+
+Decoders = Mapping[str, msgspec.json.Decoder[Any]]
+
+
+Parameters = dict[str, str | int | float | bool | None] | msgspec.UnsetType | None
+"""Parameters as the protocol has them, flat; whoever nests them is read by the reference path."""
+
+
+class RawTensor(msgspec.Struct, gc=False):
+    """One input as it came, its data still text."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: msgspec.Raw
+    parameters: Parameters = msgspec.UNSET
+
+
+class TypedTensors:
+    """Read raw tensors of one signature into blocks, the whole in one tensor or one tensor per column."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._frame = signature.layout is Layout.FRAME
+        self._text = signature.layout is Layout.TEXT
+        columns = signature.columns
+        by_name = columns is not None and not self._text and (signature.named or self._frame)
+        self._positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
+        self._width = len(columns) if columns is not None else None
+        self._dtype = tensor_dtype(signature)
+        self._columns = []
+        for column in columns or () if by_name else ():
+            dtype = column_dtype(column) if self._frame else self._dtype
+            self._columns.append((dtype, decoders_for(column, dtype)))
+        self._whole = self._whole_decoders(signature)
+
+    def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
+        """Store tensors as blocks. Raises one of DOUBTS, msgspec's errors among them."""
+        if len(tensors) == 1 and tensors[0].name not in self._positions:
+            return self._from_one(tensors[0])
+        if len(tensors) != len(self._columns):
+            raise Doubt
+        blocks: list[Any] = [None] * len(tensors)
+        rows = tensors[0].shape[0]
+        for tensor in tensors:
+            position = self._positions[tensor.name]
+            dtype, decoders = self._columns[position]
+            block = column_block(decoders[tensor.datatype].decode(tensor.data), dtype)
+            if tensor.shape not in ([rows], [rows, 1]) or block.shape != (rows,) or blocks[position] is not None:
+                raise Doubt
+            blocks[position] = block
+        if self._frame:
+            return tuple(blocks)
+        block = np.empty((rows, len(blocks)), dtype=self._dtype)
+        for position, each in enumerate(blocks):
+            block[:, position] = each
+        return (block,)
+
+    def _from_one(self, tensor: RawTensor) -> Blocks:
+        values = self._whole[tensor.datatype].decode(tensor.data)
+        if self._text:
+            block = column_block(values, self._dtype)
+            if tensor.shape not in ([len(values)], [len(values), 1]):
+                raise Doubt
+            return (block,)
+        rows, width = tensor.shape
+        if width != (self._width or width) or width < 1:
+            raise Doubt
+        block = column_block(values, self._dtype)
+        if block.ndim == 1 and len(block) == rows * width:
+            block = block.reshape(rows, width)
+        elif block.shape != (rows, width):
+            raise Doubt
+        return tuple(block.T) if self._frame else (block,)
+
+    def _whole_decoders(self, signature: Signature) -> Decoders:
+        """Prepare decoders for the whole in one tensor, where all columns follow the same rules."""
+        columns = signature.columns
+        if self._text:
+            return decoders_for(columns[0] if columns else Column(signature.tensor, "BYTES"), self._dtype)
+        if columns is None:
+            return decoders_for(Column("", "FP64"), self._dtype, nested=True)
+        if len({(column.datatype, column.nullable) for column in columns}) != 1:
+            return {}
+        if self._frame and columns[0].datatype == "BYTES":
+            return {}
+        dtype = column_dtype(columns[0]) if self._frame else self._dtype
+        return decoders_for(columns[0], dtype, nested=columns[0].datatype != "BYTES")
+
+
+def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) -> Decoders:
+    """Prepare, for every datatype that may carry this column, a decoder of its values; `nested` also takes rows.
+
+    Only carriers whose values come out of a block of `dtype` exactly as by the reference path are among them.
+    """
+    decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+    if column.datatype == "UINT64" and dtype != DTYPES["UINT64"]:
+        return decoders  # nothing would check the upper bound
+    for datatype in DTYPES:
+        if dtype.hasobject and datatype != column.datatype:
+            continue  # an object block would keep the carrier's kind of number
+        try:
+            item = _carried_type(column, datatype)
+        except Doubt:
+            continue
+        one_level = list_type(item)
+        decoders[datatype] = msgspec.json.Decoder(list_type(item | one_level) if nested else one_level)
+    return decoders
+
+
+def _carried_type(column: Column, carrier: Datatype) -> Any:
+    """Give the type that both datatypes accept, the carrier's and the column's. Raises Doubt where there is none."""
+    own = column.datatype
+    if carrier == own and carrier != "FP16":
+        return cell_type(own, nullable=column.nullable)
+    if "BYTES" in (own, carrier) or own == "BOOL" or carrier in ("FP16", "UINT64"):
+        raise Doubt
+    if carrier == "BOOL":
+        return cell_type("BOOL", nullable=column.nullable)
+    if carrier in INTEGER_BOUNDS and own in INTEGER_BOUNDS:
+        return cell_type(_narrower_integer(carrier, own), nullable=column.nullable)
+    if carrier in INTEGER_BOUNDS:
+        if own == "FP16":
+            raise Doubt
+        return cell_type(carrier, nullable=column.nullable)
+    if own in INTEGER_BOUNDS:  # whole numbers in a float tensor; written as 3.0 they are read by the reference path
+        return cell_type(own, nullable=column.nullable)
+    return cell_type(min(own, carrier, key=lambda each: FLOAT_LIMITS.get(each, np.inf)), nullable=column.nullable)
+
+
+def _narrower_integer(one: Datatype, other: Datatype) -> Datatype:
+    """Give whichever of two integer datatypes holds no value that the other does not. Raises Doubt if neither."""
+    for inner, outer in ((one, other), (other, one)):
+        if (
+            INTEGER_BOUNDS[outer][0] <= INTEGER_BOUNDS[inner][0]
+            and INTEGER_BOUNDS[inner][1] <= INTEGER_BOUNDS[outer][1]
+        ):
+            return inner
+    raise Doubt

@@ -1,0 +1,155 @@
+"""V1, as TensorFlow Serving speaks it: `instances` → `predictions`, columnar `inputs` → `outputs`.
+
+Between the endpoint and the servable: bytes → PredictRequest on the way in, arrays → bytes on the way out. A body is
+read by typed decoders first (compiled.py); at any doubt it is read again by the reference path (rows.py), which names
+the fault.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse_object, refuse_repeated_key
+from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values
+from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
+from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type
+from model_manager.errors import InvalidInput
+from model_manager.signature import Array, Layout, PredictRequest, Rows, Signature
+
+_KEYS = ("instances", "inputs", "signature_name", "outputs", "parameters")
+_DEFAULT_SIGNATURE = "serving_default"
+
+
+class V1Codec:
+    """Decode and encode V1 bodies for one version."""
+
+    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+        self._signature = signature
+        self._max_rows = max_rows
+        self._choice = OutputChoice(signature)
+        self._by_name = signature.columns is not None and (signature.named or signature.layout is Layout.FRAME)
+        self._fast = _compile(signature)
+
+    def decode(self, body: bytes) -> PredictRequest:
+        """Decode a body into rows in the signature's blocks. Raises InvalidInput naming row and column."""
+        if self._fast is not None:
+            try:
+                return self._fast_request(body, *self._fast)
+            except DOUBTS:
+                pass
+        return self._reference_request(body)
+
+    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+        """Encode results, arrays of rows by output name, as `predictions` per row or as columnar `outputs`."""
+        head = b'{"outputs":' if request.columnar else b'{"predictions":'
+        names = request.outputs
+        if len(names) == 1:
+            return head + encode_values(results[names[0]]) + b"}"
+        values = [results[name].tolist() for name in names]
+        if request.columnar:
+            return head + encode_json(dict(zip(names, values, strict=True))) + b"}"
+        return head + encode_json([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]) + b"}"
+
+    def _fast_request(
+        self, body: bytes, decoder: msgspec.json.Decoder[Any], typed_rows: TypedRows, typed_columns: TypedColumns | None
+    ) -> PredictRequest:
+        document = decoder.decode(body)
+        rows = document.instances
+        if rows is not None:
+            blocks = typed_rows.blocks(rows)
+            keys = 1 + typed_rows.keys(rows)
+        else:
+            rows = document.inputs
+            if typed_columns is not None and type(rows) is typed_columns.type:
+                blocks = typed_columns.blocks(rows)
+                keys = 1 + len(rows.__struct_fields__)
+            else:
+                blocks = typed_rows.blocks(rows)
+                keys = 1 + typed_rows.keys(rows)
+        chosen = self._choice.default
+        if document.signature_name is not None or document.outputs is not None:
+            keys += (document.signature_name is not None) + (document.outputs is not None)
+            chosen = self._chosen(document.signature_name, document.outputs)
+        if len(blocks[0]) > self._max_rows or not has_no_repeated_key(body, keys):
+            raise Doubt
+        return PredictRequest(Rows(blocks), chosen, None, document.instances is None)
+
+    def _reference_request(self, body: bytes) -> PredictRequest:
+        document = parse_object(body)
+        unknown = [key for key in document if key not in _KEYS]
+        if unknown:
+            raise InvalidInput(f"unknown key {excerpt(unknown[0])}; known: {listing(_KEYS)}")
+        given = [key for key in ("instances", "inputs") if key in document]
+        if len(given) != 1:
+            has = "has both" if given else "has neither"
+            raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
+        if not isinstance(document.get("parameters", {}), dict | None):
+            raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
+        source = given[0]
+        rows = self._reference_rows(document[source], source)
+        chosen = self._chosen(document.get("signature_name"), document.get("outputs"))
+        return PredictRequest(rows, chosen, columnar=source == "inputs")
+
+    def _reference_rows(self, value: object, source: str) -> Rows:
+        if source == "inputs" and isinstance(value, dict):
+            names = [column.name for column in self._signature.columns or ()] if self._by_name else []
+            tensor = self._signature.tensor
+            if self._signature.layout is Layout.FRAME or (names and (tensor in names or tensor not in value)):
+                return self._reference_columns(value, source)
+            # TensorFlow Serving's clients name the tensor: {"inputs": {"input": [[…]]}}.
+            refuse_repeated_key(value, source)
+            if list(value) != [tensor]:
+                raise InvalidInput(f"{source}: expected a list of rows, or an object of {excerpt(tensor)} alone")
+            source, value = f"{source}: {excerpt(tensor)}", value[tensor]
+        if not isinstance(value, list):
+            raise InvalidInput(f"{source}: expected a list of rows, got {excerpt(value)}")
+        refuse_too_many(len(value), self._max_rows, source)
+        return rows_from_instances(value, self._signature, source=source)
+
+    def _reference_columns(self, columns: dict[str, object], source: str) -> Rows:
+        for values in columns.values():
+            if isinstance(values, list):
+                refuse_too_many(len(values), self._max_rows, source)
+        return rows_from_columns(columns, self._signature, source=source)
+
+    def _chosen(self, signature_name: object, outputs: object) -> tuple[str, ...]:
+        if not isinstance(signature_name, str | None):
+            raise InvalidInput(f"signature_name: expected the name of an output, got {excerpt(signature_name)}")
+        if outputs is not None:
+            if not isinstance(outputs, list) or not all(isinstance(name, str) for name in outputs):
+                raise InvalidInput(f"outputs: expected a list of output names, got {excerpt(outputs)}")
+            if signature_name not in (None, _DEFAULT_SIGNATURE):
+                raise InvalidInput(
+                    'the body names outputs twice, in "signature_name" and in "outputs"; send one of them'
+                )
+            return self._choice.choose(outputs) or self._choice.default
+        if signature_name is None or signature_name == _DEFAULT_SIGNATURE:
+            return self._choice.default
+        return self._choice.choose((signature_name,))
+
+
+def _compile(signature: Signature) -> tuple[msgspec.json.Decoder[Any], TypedRows, TypedColumns | None] | None:
+    """Compile the decoder of whole bodies, or None where only the reference path reads this signature."""
+    try:
+        rows = TypedRows(signature)
+    except Doubt:
+        return None
+    columns = None
+    instances = list_type(rows.row_type)
+    inputs: Any = instances
+    if signature.columns and (signature.named or signature.layout is Layout.FRAME):
+        try:
+            columns = TypedColumns(signature)
+            inputs = instances | columns.type
+        except Doubt:
+            columns = None
+    fields = [
+        ("instances", instances | None, None),
+        ("inputs", inputs | None, None),
+        ("signature_name", str | None, None),
+        ("outputs", list[str] | None, None),
+    ]
+    # `parameters` is left out: who sends it is read by the reference path, which knows how many keys it holds.
+    body_type = msgspec.defstruct("V1Body", fields, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(body_type), rows, columns

@@ -1,0 +1,198 @@
+"""V2 JSON, the Open Inference Protocol: named tensors in, named tensors out.
+
+Between the endpoint and the servable, as v1.py is for V1. Data may come flat or nested to its shape and leaves flat,
+row-major. A missing value is null both ways: JSON has no NaN, and the protocol says nothing of it.
+"""
+
+import secrets
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
+from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
+from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json
+from model_manager.codecs.tensors import rows_from_tensors
+from model_manager.codecs.typed_decoding import DOUBTS, Doubt
+from model_manager.codecs.typed_tensors import Parameters, RawTensor, TypedTensors
+from model_manager.errors import InvalidInput
+from model_manager.signature import Array, Column, Layout, PredictRequest, Rows, Signature, datatype_of
+
+_PROCESS = secrets.token_hex(6).encode()
+_ANSWERS = count(1)
+"""Ids of answers to requests without one: unique for as long as anyone looks for them, and cheaper than a UUID."""
+
+
+class _RawOutput(msgspec.Struct, gc=False):
+    name: str
+    parameters: Parameters = msgspec.UNSET
+
+
+class _RawRequest(msgspec.Struct, gc=False):
+    inputs: list[RawTensor]
+    id: str | msgspec.UnsetType | None = msgspec.UNSET
+    outputs: list[_RawOutput] | msgspec.UnsetType | None = msgspec.UNSET
+    parameters: Parameters = msgspec.UNSET
+    # Some clients repeat what the path already says; neither key means anything here.
+    model_name: str | msgspec.UnsetType | None = msgspec.UNSET
+    model_version: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class V2Codec:
+    """Decode and encode V2 bodies for one version, and describe its tensors."""
+
+    def __init__(self, signature: Signature, *, max_rows: int, model: str, version: str) -> None:
+        self._signature = signature
+        self._max_rows = max_rows
+        self._choice = OutputChoice(signature)
+        self._decoder = msgspec.json.Decoder(_RawRequest)
+        self._tensors = TypedTensors(signature)
+        self._large = LargeTensors(signature)
+        self._head = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
+        self._output_heads = {output.name: b'{"name":' + encode_json(output.name) for output in signature.outputs}
+
+    def decode(self, body: bytes) -> PredictRequest:
+        """Decode a body into rows in the signature's blocks. Raises InvalidInput naming input, row and column."""
+        if len(body) >= SMALLEST_BODY and self._large.usable:
+            try:
+                return self._large_request(body)
+            except DOUBTS:
+                pass
+        try:
+            return self._fast_request(body)
+        except DOUBTS:
+            return self._reference_request(body)
+
+    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+        """Encode results, arrays of rows by output name, as tensors in the order asked for.
+
+        The answer has the request's id, or one of its own where the request had none, as peers do it.
+        """
+        id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
+        tensors = [self._output_heads[name] + _tensor_text(results[name]) for name in request.outputs]
+        return self._head + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
+
+    def describe_inputs(self) -> list[dict[str, Any]]:
+        """Describe the input tensors for model metadata: one per FRAME column, or one for the whole."""
+        signature = self._signature
+        if signature.layout is Layout.FRAME:
+            return [
+                _described(column.name, column.datatype, [-1], _column_parameters(column))
+                for column in signature.columns or ()
+            ]
+        if signature.layout is Layout.TEXT:
+            return [_described(signature.tensor, "BYTES", [-1], {})]
+        columns = signature.columns
+        if columns is None:
+            return [_described(signature.tensor, signature.datatype, [-1, -1], {})]
+        parameters: dict[str, Any] = {}
+        if signature.named:
+            parameters["columns"] = [column.name for column in columns]
+        if any(column.nullable for column in columns):
+            parameters["nullable"] = [column.nullable for column in columns]
+        if any(column.categories for column in columns):
+            parameters["categories"] = [list(column.categories) for column in columns]
+        return [_described(signature.tensor, signature.datatype, [-1, len(columns)], parameters)]
+
+    def describe_outputs(self) -> list[dict[str, Any]]:
+        """Describe the output tensors for model metadata."""
+        return [
+            _described(
+                output.name,
+                output.datatype,
+                list(output.shape),
+                {"classes": list(output.classes)} if output.classes else {},
+            )
+            for output in self._signature.outputs
+        ]
+
+    def _large_request(self, body: bytes) -> PredictRequest:
+        request = self._large.read(body)
+        if len(request.blocks[0]) > self._max_rows:
+            raise Doubt
+        chosen = self._choice.choose(request.outputs) if request.outputs else self._choice.every
+        return PredictRequest(Rows(request.blocks), chosen, request.id)
+
+    def _fast_request(self, body: bytes) -> PredictRequest:
+        request: _RawRequest = self._decoder.decode(body)
+        blocks = self._tensors.blocks(request.inputs)
+        rows = len(blocks[0])
+        if not 0 < rows <= self._max_rows or not has_no_repeated_key(body, _count_keys(request)):
+            raise Doubt
+        chosen = self._choice.every
+        if request.outputs:
+            chosen = self._choice.choose([output.name for output in request.outputs])
+        return PredictRequest(Rows(blocks), chosen, None if request.id is msgspec.UNSET else request.id)
+
+    def _reference_request(self, body: bytes) -> PredictRequest:
+        document = parse_object(body)
+        if "inputs" not in document:
+            hint = "; instances is V1's word, sent to /v1/models/…:predict" if "instances" in document else ""
+            raise InvalidInput(f'the body has no "inputs", a list of tensors{hint}')
+        rows = rows_from_tensors(document["inputs"], self._signature, max_rows=self._max_rows)
+        given_id = document.get("id")
+        if not isinstance(given_id, str | None):
+            raise InvalidInput(f"id: expected a string, got {excerpt(given_id)}")
+        if not isinstance(document.get("parameters"), dict | None):
+            raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
+        return PredictRequest(rows, self._reference_outputs(document.get("outputs")), given_id)
+
+    def _reference_outputs(self, outputs: object) -> tuple[str, ...]:
+        if outputs is None or outputs == []:
+            return self._choice.every
+        if not isinstance(outputs, list):
+            raise InvalidInput(f"outputs: expected a list of objects with a name, got {excerpt(outputs)}")
+        names = []
+        for position, output in enumerate(outputs):
+            name = output.get("name") if isinstance(output, dict) else None
+            if not isinstance(output, dict) or not isinstance(name, str):
+                raise InvalidInput(f"outputs[{position}]: expected an object with a name, got {excerpt(output)}")
+            refuse_repeated_key(output, f"outputs[{position}]")
+            names.append(name)
+        return self._choice.choose(names)
+
+
+def _count_keys(request: _RawRequest) -> int:
+    """Count the keys a parsed request holds, if none is repeated."""
+    unset = msgspec.UNSET
+    keys = 1 + 4 * len(request.inputs)
+    for optional in (request.id, request.model_name, request.model_version):
+        keys += optional is not unset
+    keys += _count_parameter_keys(request.parameters)
+    for tensor in request.inputs:
+        keys += _count_parameter_keys(tensor.parameters)
+    if request.outputs is not unset:
+        keys += 1
+        for output in request.outputs or ():
+            keys += 1 + _count_parameter_keys(output.parameters)
+    return keys
+
+
+def _count_parameter_keys(parameters: Parameters) -> int:
+    if parameters is msgspec.UNSET:
+        return 0
+    return 1 + len(parameters or ())
+
+
+def _tensor_text(array: Array) -> bytes:
+    # JSON has no 16-bit floats; their values fit FP32.
+    datatype = "FP32" if array.dtype == np.float16 else datatype_of(array.dtype)
+    shape = encode_json(array.shape)
+    return b',"datatype":"%b","shape":%b,"data":%b}' % (datatype.encode(), shape, encode_flat(array))
+
+
+def _column_parameters(column: Column) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"nullable": True} if column.nullable else {}
+    if column.categories:
+        parameters["categories"] = list(column.categories)
+    return parameters
+
+
+def _described(name: str, datatype: str, shape: list[int], parameters: dict[str, Any]) -> dict[str, Any]:
+    tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+    if parameters:
+        tensor["parameters"] = parameters
+    return tensor

@@ -1,0 +1,1 @@
+"""Rows to the matrix that the last estimator of a pipeline is given."""

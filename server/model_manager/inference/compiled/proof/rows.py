@@ -1,0 +1,184 @@
+"""Rows on which a form must agree with scikit-learn: ordinary ones, and every edge that an estimator may have.
+
+Deterministic: the same version is always proved on the same rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from model_manager.inference.compiled.form import Split
+from model_manager.inference.compiled.fronts.category_tables import UNKNOWN
+from model_manager.inference.compiled.proof.scales import Scales
+from model_manager.signature import DTYPES, Array, Datatype, Layout, Rows, Signature
+
+ORDINARY: Final = 1000
+MAX_SPLITS: Final = 400
+_EDGES: Final = 48
+_MAGNITUDES: Final = (1e-300, 1e-30, 1e-8, 1e3, 1e6, 1e9, 1e15, 1e30, 1e38, 1e100, 1e300)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of one kind.
+
+    `plain`: rows such as clients send; a form that leaves all of them open proves nothing. `apart`: they are never
+    mixed with others, since forms leave them, and whatever batch they are in, to scikit-learn.
+    """
+
+    name: str
+    rows: Rows
+    plain: bool = False
+    apart: bool = False
+
+
+class RowMaker:
+    """Makes rows of one signature, column by column; `scales` says where numbers usually lie."""
+
+    def __init__(self, signature: Signature, scales: Scales, *, seed: int = 0) -> None:
+        assert signature.columns is not None, "rows of unknown width cannot be made up"
+        self._signature = signature
+        self._columns = signature.columns
+        self._scales = scales
+        self._random = np.random.default_rng(seed)
+
+    def rows(self, columns: Sequence[Array]) -> Rows:
+        """Lay (rows,) columns out as the signature says."""
+        if self._signature.layout is Layout.FRAME:
+            return Rows(
+                tuple(_cast(values, column.datatype) for values, column in zip(columns, self._columns, strict=True))
+            )
+        dtype = DTYPES[self._signature.datatype]
+        block = np.empty((len(columns[0]), len(columns)), dtype=dtype)
+        for at, values in enumerate(columns):
+            block[:, at] = _cast(values, self._signature.datatype)
+        return Rows((block,))
+
+    def ordinary(self, count: int) -> list[Array]:
+        """Columns of values that are likely: near where the estimator was fitted, known categories."""
+        return [self._likely(at, count) for at in range(len(self._columns))]
+
+    def _likely(self, at: int, count: int) -> Array:
+        column, random = self._columns[at], self._random
+        known = column.categories or self._scales.known.get(at, ())
+        if known:
+            return np.array(known, dtype=object)[random.integers(len(known), size=count)]
+        if column.datatype == "BYTES":
+            return np.array([UNKNOWN, "", "a", "b"], dtype=object)[random.integers(4, size=count)]
+        centre, spread = self._scales.centre[at], self._scales.spread[at]
+        values = centre + spread * random.standard_normal(count) * random.choice([0.5, 1.0, 3.0], count)
+        rounded: Array = np.where(random.random(count) < 0.15, np.round(values), values)
+        return rounded
+
+    def numeric(self) -> list[int]:
+        """Positions of the columns that hold numbers which are no categories."""
+        return [
+            at
+            for at, column in enumerate(self._columns)
+            if column.datatype not in ("BYTES", "BOOL") and not column.categories and at not in self._scales.known
+        ]
+
+    def categorical(self) -> list[int]:
+        """Positions of the columns of strings or known categories."""
+        return [at for at in range(len(self._columns)) if at not in set(self.numeric())]
+
+    def nullable(self) -> list[int]:
+        """Positions of the columns in which a value may be missing."""
+        return [at for at, column in enumerate(self._columns) if column.nullable]
+
+    def with_values(self, count: int, at: Sequence[int], values: Array) -> Rows:
+        """Ordinary rows in which the columns `at` hold (count,) `values` instead."""
+        columns = self.ordinary(count)
+        for position in at:
+            columns[position] = values
+        return self.rows(columns)
+
+    def with_missing(self, count: int, at: Sequence[int], *, share: float) -> Rows:
+        """Ordinary rows in which a share of the values of the columns `at` is missing."""
+        columns = [column.astype(object) for column in self.ordinary(count)]
+        for position in at:
+            columns[position][self._random.random(count) < share] = np.nan
+        return self.rows(columns)
+
+    def unknown(self, at: int) -> Rows:
+        """Ordinary rows in which one column of categories holds values that no encoder knows."""
+        values = np.empty(8, dtype=object)
+        text = self._columns[at].datatype == "BYTES"
+        values[:] = [UNKNOWN, "", " ", "A", "0", "nan", "None", "ümläut"] if text else [1e9, -1, 0.5, 77, -7, 1e3, 3, 2]
+        return self.with_values(8, [at], values)
+
+    def split_rows(self, splits: Sequence[Split]) -> Rows:
+        """Rows that meet each split exactly, and on either side in float64 and in float32."""
+        chosen = [splits[at] for at in np.linspace(0, len(splits) - 1, min(len(splits), MAX_SPLITS)).astype(int)]
+        columns = self.ordinary(len(chosen) * 5)
+        for index, split in enumerate(chosen):
+            columns[split.column] = columns[split.column].astype(np.float64)
+            columns[split.column][index * 5 : index * 5 + 5] = _around(split.value)
+        return self.rows(columns)
+
+
+def groups(maker: RowMaker, examples: Rows | None, splits: Sequence[Split]) -> Iterator[Group]:
+    """Yield every kind of row, the plain ones first."""
+    if examples is not None:
+        yield Group("example rows", examples, plain=True)
+    ordinary = maker.rows(maker.ordinary(ORDINARY))
+    yield Group("ordinary rows", ordinary, plain=True)
+    yield Group(
+        "duplicate rows", Rows(tuple(np.repeat(block[:4], 16, axis=0) for block in ordinary.blocks)), plain=True
+    )
+    if splits:
+        yield Group("split points", maker.split_rows(splits))
+    yield from _numeric_edges(maker)
+    yield from _missing(maker)
+    for at in maker.categorical():
+        yield Group("unknown categories", maker.unknown(at))
+
+
+def _numeric_edges(maker: RowMaker) -> Iterator[Group]:
+    numeric = maker.numeric()
+    if not numeric:
+        return
+    yield Group("zeros", maker.with_values(4, numeric, np.array([0.0, -0.0, 0.0, 0.0])))
+    for magnitude in _MAGNITUDES:
+        values = np.array([magnitude, -magnitude])
+        yield Group(f"magnitude {magnitude:g}", maker.with_values(2, numeric, values))
+        yield Group(f"one of magnitude {magnitude:g}", maker.with_values(2, numeric[:1], values))
+    for value in (np.inf, -np.inf):
+        yield Group("infinity", maker.with_values(1, numeric[-1:], np.array([value])), apart=True)
+
+
+def _missing(maker: RowMaker) -> Iterator[Group]:
+    nullable = maker.nullable()
+    if not nullable:
+        return
+    yield Group("some missing", maker.with_missing(_EDGES, nullable, share=0.3), plain=True)
+    yield Group("all missing", maker.with_missing(2, nullable, share=1.0))
+    for at in nullable[:_EDGES]:
+        yield Group("one missing", maker.with_missing(2, [at], share=1.0))
+
+
+def _around(value: float) -> list[float]:
+    single = np.float32(value)
+    return [
+        value,
+        float(np.nextafter(value, -np.inf)),
+        float(np.nextafter(value, np.inf)),
+        float(np.nextafter(single, np.float32(-np.inf))),
+        float(np.nextafter(single, np.float32(np.inf))),
+    ]
+
+
+def _cast(values: Array, datatype: Datatype) -> Array:
+    dtype = DTYPES[datatype]
+    if dtype.kind == "O":
+        return values.astype(object)
+    if dtype.kind == "b":
+        return values.astype(np.float64) > 0
+    numbers = values.astype(np.float64)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        numbers = np.nan_to_num(np.round(numbers), posinf=0, neginf=0)
+        return np.clip(numbers, max(info.min, -(2**53)), min(info.max, 2**53)).astype(dtype)
+    return numbers.astype(dtype)

@@ -1,0 +1,72 @@
+"""Arrays in, arrays out: the estimator's own methods behind the one interface that batches are given to."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from model_manager.errors import PredictionFailed
+from model_manager.inference.features import feature_builder
+from model_manager.inference.methods import call, method_and_index
+from model_manager.signature import DTYPES, Array, Rows, Signature
+
+
+class Predictor(Protocol):
+    """What answers a batch. One call at a time per predictor; calls may come from different threads."""
+
+    @property
+    def form(self) -> str:
+        """How answers are computed: "sklearn", or the name of a compiled form."""
+        ...
+
+    @property
+    def signature(self) -> Signature:
+        """What rows must look like and which outputs can be asked for."""
+        ...
+
+    def predict(self, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array]:
+        """Answer every output asked for with one array of len(rows) rows, of the output's declared dtype.
+
+        Raises PredictionFailed.
+        """
+        ...
+
+
+class SklearnPredictor:
+    """Calls scikit-learn itself."""
+
+    form = "sklearn"
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._estimator = estimator
+        self._build: Callable[[Rows], Any] = feature_builder(signature)
+        self._dtypes = {output.name: DTYPES[output.datatype] for output in signature.outputs}
+        self._methods = {output.name: method_and_index(output.name) for output in signature.outputs}
+
+    def predict(self, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array]:
+        """Build X once, call each method that is asked for once.
+
+        Raises PredictionFailed when the estimator raises or answers with another number of rows.
+        """
+        count = len(rows)
+        X = self._build(rows)
+        called: dict[str, Array | list[Array]] = {}
+        answers: dict[str, Array] = {}
+        for name in outputs:
+            method, index = self._methods[name]
+            if method not in called:
+                called[method] = self._call(method, X)
+            answer = called[method]
+            part = answer[index] if isinstance(answer, list) and index is not None else np.asarray(answer)
+            if part.shape[:1] != (count,):
+                raise PredictionFailed(f"{name} answered {part.shape[0] if part.ndim else 'no'} rows to {count}")
+            answers[name] = part.astype(self._dtypes[name], copy=False)
+        return answers
+
+    def _call(self, method: str, X: Any) -> Array | list[Array]:
+        try:
+            return call(self._estimator, method, X)
+        except Exception as error:
+            text = " ".join(str(error).split())[:500]
+            raise PredictionFailed(f"{method} raised {type(error).__name__}: {text}") from error

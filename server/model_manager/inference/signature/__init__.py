@@ -1,0 +1,1 @@
+"""What an estimator takes and gives, found out by asking and trying."""

@@ -1,0 +1,110 @@
+"""What fitted transformers tell of their input columns: strings or numbers, and the categories they know."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from model_manager.inference.signature.receivers import receivers, takes_text
+from model_manager.signature import Array, Datatype, datatype_of
+
+MAX_CATEGORIES = 1000
+"""Above this many known values a column is described by its datatype alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnHint:
+    """The datatype of one column, with the values it may take where they are known."""
+
+    datatype: Datatype
+    categories: tuple[str | int | float | bool, ...] = ()
+
+
+Hints = list[ColumnHint | None]
+"""One entry per input column, in order; None where nothing tells."""
+
+
+def column_hints(estimator: Any, width: int) -> Hints:
+    """Ask every part of a fitted estimator that sees the client's rows for the types of its `width` columns."""
+    hints: Hints = [None] * width
+    for head in receivers(estimator):
+        # A head fitted on another number of columns does not see the client's rows after all.
+        if not isinstance(head, Pipeline) and getattr(head, "n_features_in_", width) == width:
+            hints = _merge(hints, _hints_of(head, width))
+        elif isinstance(head, Pipeline):
+            hints = _merge(hints, _hints_of_pipeline(head, width))
+    return hints
+
+
+def _hints_of(transformer: Any, width: int) -> Hints:
+    if isinstance(transformer, ColumnTransformer):
+        return _hints_of_column_transformer(transformer, width)
+    categories = getattr(transformer, "categories_", None)
+    if isinstance(categories, list) and len(categories) == width:
+        return [_hint_of_categories(np.asarray(values)) for values in categories]
+    if isinstance(transformer, SimpleImputer) and len(transformer.statistics_) == width:
+        return [ColumnHint("BYTES") if isinstance(value, str) else None for value in transformer.statistics_]
+    # Gradient boosting that takes its categories from the DataFrame's dtypes encodes them with a ColumnTransformer.
+    if isinstance(inner := getattr(transformer, "_preprocessor", None), ColumnTransformer):
+        return _hints_of_column_transformer(inner, width)
+    return [None] * width
+
+
+def _hints_of_column_transformer(transformer: ColumnTransformer, width: int) -> Hints:
+    hints: Hints = [None] * width
+    positions = transformer._transformer_to_input_indices
+    for name, part, columns in transformer.transformers_:
+        indices = positions.get(name, [])
+        if isinstance(columns, str | int) and takes_text(part):
+            told: Hints = [ColumnHint("BYTES")]
+        elif isinstance(part, str):
+            continue
+        else:
+            told = column_hints(part, len(indices))
+        for index, hint in zip(indices, told, strict=False):
+            hints[index] = hints[index] or hint
+    return hints
+
+
+def _hints_of_pipeline(pipeline: Pipeline, width: int) -> Hints:
+    """Ask step after step, for as long as each step's columns are still the client's, one to one."""
+    hints: Hints = [None] * width
+    for _, step in pipeline.steps:
+        if step is None or isinstance(step, str):
+            continue
+        if getattr(step, "n_features_in_", width) != width:
+            break
+        hints = _merge(hints, column_hints(step, width))
+        keeps = isinstance(step, OneToOneFeatureMixin | FunctionTransformer)
+        if not (keeps or (isinstance(step, SimpleImputer) and not step.add_indicator)) or hasattr(step, "categories_"):
+            break
+    return hints
+
+
+def _hint_of_categories(values: Array) -> ColumnHint:
+    known = tuple(value for value in values.tolist() if value is not None and value == value)
+    if any(isinstance(value, str) for value in known):
+        datatype: Datatype = "BYTES"
+    elif values.dtype.kind in "biu":
+        datatype = datatype_of(values.dtype)
+    else:
+        datatype = "FP64"
+    return ColumnHint(datatype, known if len(known) <= MAX_CATEGORIES else ())
+
+
+def _merge(hints: Hints, more: Hints) -> Hints:
+    """Keep the first hint of each column, with the first categories that agree with it."""
+    return [_join(hint, other) for hint, other in zip(hints, more, strict=True)]
+
+
+def _join(hint: ColumnHint | None, other: ColumnHint | None) -> ColumnHint | None:
+    if hint is None or other is None:
+        return hint or other
+    if not hint.categories and hint.datatype == other.datatype:
+        return other
+    return hint

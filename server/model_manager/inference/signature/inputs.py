@@ -1,0 +1,147 @@
+"""The input half of a signature: layout, columns and their types, from the estimator and what metadata declares."""
+
+from typing import Any
+
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+
+from model_manager.errors import LoadFailed
+from model_manager.inference.signature.column_types import ColumnHint, column_hints
+from model_manager.inference.signature.receivers import receivers, takes_text
+from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Signature
+
+
+def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+    """Find the layout and the columns; the second value says per column what metadata declares of `nullable`.
+
+    The signature has no outputs yet, and lets missing values through where metadata is silent. Raises LoadFailed:
+    "metadata_invalid" where metadata contradicts the estimator, "not_a_model" for rows that have no columns.
+    """
+    for head in receivers(estimator):
+        if isinstance(head, DictVectorizer | FeatureHasher):
+            message = f"its first step, {type(head).__name__}, takes dictionaries; fit it on a DataFrame or an array"
+            raise LoadFailed("not_a_model", message)
+    if takes_text(estimator):
+        return _text(declared)
+    names = _first_attribute(estimator, "feature_names_in_")
+    if names is not None:
+        return _frame(estimator, tuple(str(name) for name in names), declared)
+    return _array(estimator, declared)
+
+
+def _text(declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+    column = DeclaredColumn("0", "BYTES", declared.tensor.nullable if declared.tensor else None)
+    tensor = declared.tensor.name if declared.tensor else "input"
+    if declared.columns is not None:
+        if len(declared.columns) != 1:
+            raise _invalid(f"{len(declared.columns)} columns are declared; the estimator takes one string a row")
+        column = declared.columns[0]
+        tensor = column.name
+    columns = (Column(column.name, "BYTES", _allowed(column.nullable)),)
+    return Signature(Layout.TEXT, columns, declared.columns is not None, (), tensor), (column.nullable,)
+
+
+def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+    hints = column_hints(estimator, len(names))
+    if declared.columns is not None:
+        _check_names(tuple(column.name for column in declared.columns), names)
+        columns = [_declared_column(column, hint) for column, hint in zip(declared.columns, hints, strict=True)]
+        nullable = tuple(column.nullable for column in declared.columns)
+    else:
+        if declared.tensor is not None:
+            _check_tensor(declared.tensor, len(names))
+            if declared.tensor.columns is not None:
+                _check_names(declared.tensor.columns, names)
+        told = declared.tensor.nullable if declared.tensor else None
+        columns = [_inferred_column(name, hint, told) for name, hint in zip(names, hints, strict=True)]
+        nullable = (told,) * len(names)
+    return Signature(Layout.FRAME, tuple(columns), True, ()), nullable
+
+
+def _array(estimator: Any, declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+    width = _first_attribute(estimator, "n_features_in_")
+    if declared.columns is not None:
+        if width is not None and len(declared.columns) != width:
+            raise _invalid(_count_message(tuple(column.name for column in declared.columns), width))
+        _check_unique(tuple(column.name for column in declared.columns))
+        hints = column_hints(estimator, len(declared.columns))
+        columns = tuple(_declared_column(column, hint) for column, hint in zip(declared.columns, hints, strict=True))
+        nullable = tuple(column.nullable for column in declared.columns)
+        return Signature(Layout.ARRAY, columns, True, ()), nullable
+    tensor = declared.tensor or DeclaredTensor("input", "FP64")
+    if width is None:
+        width = len(tensor.columns) if tensor.columns is not None else tensor.width
+    if width is None:
+        return Signature(Layout.ARRAY, None, False, (), tensor.name), ()
+    _check_tensor(tensor, width)
+    names = tensor.columns or tuple(map(str, range(width)))
+    _check_unique(names)
+    columns = _tensor_columns(names, column_hints(estimator, width), declared.tensor)
+    return Signature(Layout.ARRAY, columns, tensor.columns is not None, (), tensor.name), (tensor.nullable,) * width
+
+
+def _tensor_columns(
+    names: tuple[str, ...], hints: list[ColumnHint | None], tensor: DeclaredTensor | None
+) -> tuple[Column, ...]:
+    """An array has one dtype: the declared one, object if some column holds strings, else float64."""
+    told = tensor.nullable if tensor else None
+    columns = tuple(_inferred_column(name, hint, told) for name, hint in zip(names, hints, strict=True))
+    has_strings = any(column.datatype == "BYTES" for column in columns)
+    if tensor is not None and not (has_strings and tensor.datatype == "BYTES"):
+        return tuple(Column(c.name, tensor.datatype, c.nullable, c.categories) for c in columns)
+    if has_strings:
+        return columns
+    return tuple(Column(c.name, "FP64", c.nullable, c.categories) for c in columns)
+
+
+def _declared_column(column: DeclaredColumn, hint: ColumnHint | None) -> Column:
+    categories = column.categories or (hint.categories if hint and hint.datatype == column.datatype else ())
+    return Column(column.name, column.datatype, _allowed(column.nullable), categories)
+
+
+def _inferred_column(name: str, hint: ColumnHint | None, nullable: bool | None) -> Column:
+    hint = hint or ColumnHint("FP64")
+    return Column(name, hint.datatype, _allowed(nullable), hint.categories)
+
+
+def _allowed(nullable: bool | None) -> bool:
+    return nullable is not False
+
+
+def _first_attribute(estimator: Any, name: str) -> Any:
+    return next((getattr(head, name) for head in receivers(estimator) if hasattr(head, name)), None)
+
+
+def _check_tensor(tensor: DeclaredTensor, width: int) -> None:
+    declared = len(tensor.columns) if tensor.columns is not None else tensor.width
+    if declared is not None and declared != width:
+        raise _invalid(_count_message(tensor.columns or (), width, declared))
+
+
+def _check_names(declared: tuple[str, ...], fitted: tuple[str, ...]) -> None:
+    _check_unique(declared)
+    for name in declared:
+        if name not in fitted:
+            raise _invalid(f"column {name!r} is declared; the estimator was not fitted with it")
+    for position, name in enumerate(fitted):
+        if name not in declared:
+            raise _invalid(f"column {name!r} is missing; the estimator was fitted with it")
+        if declared[position] != name:
+            raise _invalid(f"column {position} is {declared[position]!r}; the estimator was fitted with {name!r} there")
+
+
+def _check_unique(names: tuple[str, ...]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise _invalid(f"column {name!r} is declared twice")
+        seen.add(name)
+
+
+def _count_message(names: tuple[str, ...], fitted: int, declared: int | None = None) -> str:
+    count = len(names) if declared is None else declared
+    extra = f", from {names[fitted]!r} on too many" if len(names) > fitted else ""
+    return f"{count} columns are declared{extra}; the estimator was fitted with {fitted}"
+
+
+def _invalid(text: str) -> LoadFailed:
+    return LoadFailed("metadata_invalid", f"metadata.json: inputs: {text}")

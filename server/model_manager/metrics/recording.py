@@ -1,0 +1,176 @@
+"""What is counted and timed: the instruments of one server process, and one version's view with its labels bound.
+
+In the flow: request path, batcher and manager call these; a scrape reads `families`. Loop only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter, time
+from typing import Final, Literal
+from weakref import WeakSet
+
+import numpy as np
+
+from model_manager.metrics import catalogue
+from model_manager.metrics.instruments import Family, Instrument, Series, observe_rows
+from model_manager.metrics.predictions import COUNTED_OUTPUT, Distribution, distribution_of
+from model_manager.signature import Array, Signature
+
+FOLD_AT: Final = 1024
+"""So many requests or rows are noted down before they are put into the histograms, unless a scrape comes first."""
+
+DropReason = Literal[
+    "queue_full", "unloaded", "expired_in_queue", "expired_in_batch", "cancelled_in_queue", "cancelled_in_batch"
+]
+
+
+class Metrics:
+    """All counters and histograms of one server process. Not thread-safe: use them on the event loop only."""
+
+    def __init__(self) -> None:
+        self.requests = Instrument(catalogue.REQUESTS)
+        self.unrouted_requests = Instrument(catalogue.UNROUTED_REQUESTS)
+        self.dropped_requests = Instrument(catalogue.DROPPED_REQUESTS)
+        self.request_seconds = Instrument(catalogue.REQUEST_SECONDS)
+        self.decode_seconds = Instrument(catalogue.DECODE_SECONDS)
+        self.queue_seconds = Instrument(catalogue.QUEUE_SECONDS)
+        self.batch_seconds = Instrument(catalogue.BATCH_SECONDS)
+        self.predict_seconds = Instrument(catalogue.PREDICT_SECONDS)
+        self.encode_seconds = Instrument(catalogue.ENCODE_SECONDS)
+        self.rows = Instrument(catalogue.ROWS_PREDICTED)
+        self.batch_rows = Instrument(catalogue.BATCH_ROWS)
+        self.predictions = Instrument(catalogue.PREDICTIONS)
+        self.prediction_value = Instrument(catalogue.PREDICTION_VALUE)
+        self.load_failures = Instrument(catalogue.LOAD_FAILURES)
+        self.source_failures = Instrument(catalogue.SOURCE_FAILURES)
+        self.event_loop_lag = Instrument(catalogue.EVENT_LOOP_LAG)
+        self._views: WeakSet[ServableMetrics] = WeakSet()
+        self._of_versions = (
+            self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
+            self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
+            self.prediction_value, self.load_failures,
+        )  # fmt: skip
+
+    def servable(
+        self, model: str, version: str, signature: Signature | None = None, edges: Sequence[float] | None = None
+    ) -> "ServableMetrics":
+        """The view of one version. Its predictions are counted if its signature says that they can be."""
+        view = ServableMetrics(self, model, version, signature, edges)
+        self._views.add(view)
+        return view
+
+    def forget(self, model: str, version: str) -> None:
+        """Remove every series of a version that is gone."""
+        for instrument in self._of_versions:
+            instrument.remove(model, version)
+
+    def families(self) -> list[Family]:
+        """What was counted and timed so far."""
+        for view in self._views:
+            view.fold()
+        of_process = (self.unrouted_requests, self.source_failures, self.event_loop_lag)
+        return [instrument.family() for instrument in (*self._of_versions, *of_process)]
+
+
+class ServableMetrics:
+    """The metrics of one version with their labels bound once, so that the request path looks nothing up."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        model: str,
+        version: str,
+        signature: Signature | None = None,
+        edges: Sequence[float] | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._labels = labels = (model, version)
+        self._by_code: dict[int, Series] = {}
+        self._ok = self._requests(200)
+        self._request = metrics.request_seconds.labels(*labels)
+        self._decode = metrics.decode_seconds.labels(*labels)
+        self._queue = metrics.queue_seconds.labels(*labels)
+        self._batch = metrics.batch_seconds.labels(*labels)
+        self._predict = metrics.predict_seconds.labels(*labels)
+        self._encode = metrics.encode_seconds.labels(*labels)
+        self._batch_rows = metrics.batch_rows.labels(*labels)
+        self._rows = metrics.rows.labels(*labels)
+        # Noted down by requests and batches, and put into the histograms many at a time: that is done in a fraction of
+        # the time, and leaves the processor's caches to the next request.
+        self._answers: list[float] = []
+        self.answered: Callable[[tuple[float, float, float]], object] = self._answers.extend
+        """Count a request answered with 200: the seconds of all of it, of decoding and of encoding. No method, because
+        a call of Python's is what most of counting costs; `ran`, called for every batch, sees to the folding."""
+        self._waits: list[float] = []
+        self._batches: list[float] = []
+        self._exemplars: list[tuple[float, int, float]] = []
+        self._calls: list[int] = []
+        self._rows_noted = 0
+        self._predicted: list[Array] = []
+        self._predictions: Distribution | None = None
+        if signature is not None:
+            self._predictions = distribution_of(
+                signature, edges, labels=metrics.predictions, values=metrics.prediction_value, version=labels
+            )
+
+    def failed(self, code: int, request: float) -> None:
+        """Count a request that ended with another status."""
+        self._requests(code).inc()
+        self._request.observe(request)
+
+    def exemplify(self, request: float, trace_id: int) -> None:
+        """Let the seconds of a request that ended just now, and was counted, point to its trace."""
+        self._exemplars.append((request, trace_id, perf_counter()))
+
+    def dropped(self, reason: DropReason) -> None:
+        """Count a request that was right and got no prediction."""
+        self._metrics.dropped_requests.labels(*self._labels, reason).inc()
+
+    def ran(
+        self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]
+    ) -> None:
+        """Count a batch: how long each request waited for it, how long it took from queue to answers, the predictor's
+        part, and the rows of each call.
+        """
+        self._waits += waits
+        self._batches += (batch, predict)
+        for rows, results in calls:
+            self._calls.append(rows)
+            self._rows_noted += rows
+            if self._predictions is not None and COUNTED_OUTPUT in results:
+                self._predicted.append(results[COUNTED_OUTPUT])
+        if self._rows_noted >= FOLD_AT or len(self._waits) >= FOLD_AT or len(self._batches) >= FOLD_AT:
+            self.fold()
+
+    def fold(self) -> None:
+        """Put what was noted down into the histograms: before every scrape, and when much has gathered."""
+        answers, batches = self._answers, self._batches
+        if answers:
+            self._ok.value += len(answers) // 3
+            observe_rows((self._request, self._decode, self._encode), answers)
+            answers.clear()
+        if self._waits:
+            self._queue.observe_all(self._waits)
+            self._waits.clear()
+        if batches:
+            observe_rows((self._batch, self._predict), batches)
+            batches.clear()
+        if self._exemplars:
+            distance = time() - perf_counter()
+            for request, trace_id, ended in self._exemplars:
+                self._request.exemplify(request, f"{trace_id:032x}", ended + distance)
+            self._exemplars.clear()
+        if self._calls:
+            self._batch_rows.observe_all(self._calls)
+            self._calls.clear()
+            self._rows.value += self._rows_noted
+            self._rows_noted = 0
+        if self._predictions is not None and self._predicted:
+            several = len(self._predicted) > 1
+            self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
+            self._predicted.clear()
+
+    def _requests(self, code: int) -> Series:
+        series = self._by_code.get(code)
+        if series is None:
+            series = self._by_code[code] = self._metrics.requests.labels(*self._labels, str(code))
+        return series

@@ -1,0 +1,48 @@
+"""Histograms of the training data and of the predictions on it: what drift is measured against later."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+
+from model_manager.repository.metadata import Histogram
+from model_manager.signature import Array
+
+BINS: Final = 10
+MAX_VALUES: Final = 20
+MIN_COUNT: Final = 5
+"""A string seen fewer times than this is not listed: it tells nothing of the distribution, and may tell of a person."""
+
+
+def histogram(values: Array) -> Histogram | None:
+    """Count a one-dimensional array: strings, booleans and few integers by value, other numbers by decile.
+
+    Missing and infinite values are counted apart. None where there is nothing to count.
+    """
+    if values.dtype.kind in "OUSb":
+        return _by_value(values.tolist())
+    numbers = values[np.isfinite(values)]
+    missing = int(values.size - numbers.size)
+    if not numbers.size:
+        return None
+    if values.dtype.kind in "iu" and len(np.unique(numbers)) <= MAX_VALUES:
+        return _by_value(numbers.tolist())
+    # Deciles, so that every bin has weight; repeated ones fall together.
+    edges = np.unique(np.quantile(numbers.astype(np.float64), np.linspace(0, 1, BINS + 1)))
+    if len(edges) == 1:
+        edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
+    counts, _ = np.histogram(numbers, edges)
+    return Histogram(edges=edges.tolist(), counts=counts.tolist(), missing=missing)
+
+
+def _by_value(values: Iterable[Any]) -> Histogram | None:
+    counted = Counter(values)
+    missing = sum(counted.pop(value) for value in [value for value in counted if value is None or value != value])
+    least = MIN_COUNT if any(isinstance(value, str) for value in counted) else 1
+    # Ties in alphabetical order, so that the same data always gives the same file.
+    top = sorted(counted.items(), key=lambda item: (-item[1], str(item[0])))[:MAX_VALUES]
+    kept = [(value, count) for value, count in top if count >= least]
+    if not kept:
+        return None
+    return Histogram(values=[value for value, _ in kept], counts=[count for _, count in kept], missing=missing)

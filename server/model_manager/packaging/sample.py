@@ -1,0 +1,143 @@
+"""A sample of training rows, as a script holds it, → declared columns, Rows and V1 instances. Used when packaging."""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from model_manager.errors import PackageRefused
+from model_manager.signature import (
+    DTYPES,
+    Array,
+    Datatype,
+    Declared,
+    DeclaredColumn,
+    DeclaredTensor,
+    Layout,
+    Rows,
+    Signature,
+    datatype_of,
+)
+
+Sample: TypeAlias = pd.DataFrame | Array | Sequence[str]
+"""Rows as they were given to fit: a DataFrame, a (rows, columns) array, or one string a row."""
+
+MAX_CATEGORIES: Final = 50
+"""A string column with more distinct values than this is not described by them."""
+
+
+def declare(sample: Sample, layout: Layout, columns: Sequence[str] | None = None) -> Declared:
+    """Say of the inputs what the sample shows: names, datatypes, and the values of string columns that have few.
+
+    `columns` names an array's columns. Raises PackageRefused for a column that holds neither numbers nor strings.
+    """
+    if layout is Layout.TEXT:
+        return Declared()
+    if isinstance(sample, pd.DataFrame):
+        names = tuple(str(name) for name in sample.columns)
+        if layout is Layout.FRAME or any(_datatype(sample, at) == "BYTES" for at in range(len(names))):
+            return Declared(columns=tuple(_declared_column(sample, at) for at in range(len(names))))
+        return Declared(tensor=DeclaredTensor("input", "FP64", len(names), names))
+    array = np.asarray(sample)
+    if array.ndim != 2:
+        raise PackageRefused(f"the sample has {array.ndim} dimensions; the estimator takes rows of columns")
+    if layout is Layout.FRAME:
+        return Declared()
+    # Integers are declared as FP64: an estimator fitted on whole numbers takes others as well.
+    datatype: Datatype = datatype_of(array.dtype) if array.dtype.kind in "fOUS" else "FP64"
+    return Declared(tensor=DeclaredTensor("input", datatype, array.shape[1], tuple(columns) if columns else None))
+
+
+def rows_of(sample: Sample, signature: Signature) -> Rows:
+    """Lay a sample out as the signature says.
+
+    Raises PackageRefused where it does not fit: other columns, or text in a column of numbers.
+    """
+    if signature.layout is Layout.TEXT:
+        return Rows((np.array(list(_only_column(sample)), dtype=object),))
+    if signature.layout is Layout.ARRAY:
+        array = sample.to_numpy() if isinstance(sample, pd.DataFrame) else np.asarray(sample)
+        return Rows((_converted(array, signature.datatype, "the sample"),))
+    assert signature.columns is not None, "a FRAME signature names its columns"
+    names = [column.name for column in signature.columns]
+    frame = sample if isinstance(sample, pd.DataFrame) else _named(np.asarray(sample), names)
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise PackageRefused(f"the sample has no column {missing[0]!r}, which the estimator was fitted with")
+    return Rows(tuple(_block(frame[column.name], column.datatype) for column in signature.columns))
+
+
+def instances_of(rows: Rows, signature: Signature) -> list[Any]:
+    """Write rows as V1 `instances`: objects for a DataFrame, lists for an array, strings for text; null for missing."""
+    if signature.layout is Layout.FRAME:
+        assert signature.columns is not None, "a FRAME signature names its columns"
+        names = [column.name for column in signature.columns]
+        values = zip(*(block.tolist() for block in rows.blocks), strict=True)
+        return [dict(zip(names, map(null_for_missing, row), strict=True)) for row in values]
+    return [null_for_missing(row) for row in rows.blocks[0].tolist()]
+
+
+def null_for_missing(value: Any) -> Any:
+    """Replace every NaN and infinity in nested lists by None, as JSON has no word for them."""
+    if isinstance(value, list):
+        return [null_for_missing(one) for one in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _named(array: Array, names: list[str]) -> pd.DataFrame:
+    if array.shape[1:] != (len(names),):
+        raise PackageRefused(f"the sample has {array.shape[-1]} columns; the estimator was fitted with {len(names)}")
+    return pd.DataFrame(array, columns=names)
+
+
+def _only_column(sample: Sample) -> Any:
+    if isinstance(sample, pd.DataFrame):
+        return sample.iloc[:, 0]
+    return sample
+
+
+def _declared_column(frame: pd.DataFrame, at: int) -> DeclaredColumn:
+    datatype = _datatype(frame, at)
+    known: tuple[str, ...] = ()
+    if datatype == "BYTES":
+        distinct = sorted(frame.iloc[:, at].dropna().unique().tolist())
+        known = tuple(distinct) if len(distinct) <= MAX_CATEGORIES else ()
+    return DeclaredColumn(str(frame.columns[at]), datatype, None, known)
+
+
+def _datatype(frame: pd.DataFrame, at: int) -> Datatype:
+    column: pd.Series[Any] = frame.iloc[:, at]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype) if not column.hasnans else column.astype(object)
+    if pd.api.types.is_bool_dtype(column.dtype) and not column.hasnans:
+        return "BOOL"
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        if column.hasnans and not pd.api.types.is_float_dtype(column.dtype):
+            return "FP64"
+        named = datatype_of(np.dtype(str(column.dtype).lower()))
+        return named if named != "BYTES" else "FP64"
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("string", "empty"):
+        return "BYTES"
+    if kind in ("floating", "integer", "mixed-integer-float", "boolean"):
+        return "FP64"
+    raise PackageRefused(f"column {frame.columns[at]!r} holds {kind} values; a server takes numbers and strings")
+
+
+def _block(column: "pd.Series[Any]", datatype: Datatype) -> Array:
+    if datatype == "BYTES":
+        values = column.astype(object)
+        return values.where(values.notna(), np.nan).to_numpy(dtype=object)
+    if DTYPES[datatype].kind == "f":
+        return _converted(column.to_numpy(dtype=object, na_value=np.nan), datatype, f"column {column.name!r}")
+    return _converted(column.to_numpy(), datatype, f"column {column.name!r}")
+
+
+def _converted(values: Array, datatype: Datatype, what: str) -> Array:
+    try:
+        return np.ascontiguousarray(values, dtype=DTYPES[datatype])
+    except (TypeError, ValueError) as error:
+        raise PackageRefused(f"{what} does not fit datatype {datatype}: {error}") from error

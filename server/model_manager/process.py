@@ -1,0 +1,159 @@
+"""One server process, read top to bottom: bind both ports, serve, and on a signal stop without dropping a request.
+
+Order of a graceful stop: not ready → the API stops accepting and finishes what it accepted → (lifespan) leases drain,
+batchers close → the admin port goes last, so that the stop can be watched.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from model_manager.app import create_admin_app, create_app
+from model_manager.errors import StartRefused
+from model_manager.metrics.recording import Metrics
+from model_manager.repository.mounts import subpath_warning
+from model_manager.serving.system import System
+from model_manager.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to this module, which stops two servers in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def run(settings: Settings, metrics: Metrics | None = None) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit code: 0 after a graceful stop, 1 when the manager crashed.
+
+    `metrics`: what counts and times, if it is to be another than the usual. Raises StartRefused when the folder cannot
+    be read or a port cannot be bound.
+    """
+    check_folder(settings)
+    with (
+        bind(settings.host, settings.port, "port") as api,
+        bind(settings.host, settings.admin_port, "admin_port") as admin,
+        asyncio.Runner(loop_factory=event_loop_factory()) as runner,
+    ):
+        return runner.run(serve(System(settings, metrics), api, admin))
+
+
+def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it exists, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def check_folder(settings: Settings) -> None:
+    """Raise StartRefused when the models folder cannot be listed: a mount that is wrong now will be wrong later.
+
+    A folder that lists and will never change (a subPath mount) is warned of.
+    """
+    try:
+        os.listdir(settings.models)
+    except OSError as error:
+        raise StartRefused(f"--models {settings.models}: {error.strerror}") from None
+    warning = subpath_warning(settings.models)
+    if warning is not None:
+        logger.warning("%s", warning)
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Bind and listen on a TCP port; 0 picks a free one. Raises StartRefused naming the setting."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        flag = f"--{setting.replace('_', '-')}"
+        raise StartRefused(f"{flag} {port}: cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+async def serve(system: System, api_socket: socket.socket, admin_socket: socket.socket | None) -> int:
+    """Run both servers on bound sockets until a signal; returns the exit code.
+
+    Without an admin socket only the API is served: a supervisor answers the admin port for several processes.
+    """
+    crash: list[BaseException] = []
+    interrupted = asyncio.Event()
+
+    def stop() -> None:
+        if system.registry.stopping:
+            return
+        logger.info("stopping: what was accepted is finished, for at most %g s", system.settings.drain_timeout_s)
+        system.registry.stopping = True
+        api.should_exit = True
+
+    def interrupt() -> None:
+        api.force_exit = interrupted.is_set()  # a person who presses Ctrl-C twice waits for nobody
+        interrupted.set()
+        stop()
+
+    def crashed(error: BaseException) -> None:
+        crash.append(error)
+        stop()
+
+    api = _Server(_config(create_app(system, crashed=crashed), system.settings))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    admin: uvicorn.Server | None = None
+    if admin_socket is not None:
+        admin = admin_server(create_admin_app(system), system.settings)
+        announce(system.settings, api_socket, admin_socket)
+    async with asyncio.TaskGroup() as tasks:
+        if admin is not None and admin_socket is not None:
+            tasks.create_task(admin.serve(sockets=[admin_socket]))
+        try:
+            await api.serve(sockets=[api_socket])
+        finally:
+            if admin is not None:
+                admin.should_exit = True
+    logger.info("stopped")
+    return 1 if crash else 0
+
+
+def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """The server of the admin port; its lifecycle is the caller's."""
+    return _Server(_config(app, settings))
+
+
+def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
+    """Log where the ports are: the line a person looks for, and a program that asked for port 0."""
+    logger.info("serving %s", settings.models, extra={"api": _address(api), "admin": _address(admin)})
+
+
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        http="httptools",
+        ws="none",
+        lifespan="auto",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
+    )
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

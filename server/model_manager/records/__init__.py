@@ -1,0 +1,1 @@
+"""Predictions as data: sampled, bounded, sent elsewhere."""

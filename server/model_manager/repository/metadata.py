@@ -1,0 +1,182 @@
+"""metadata.json: what a package says of its artifact. Written by packaging, read before an artifact is loaded."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from model_manager.errors import LoadFailed
+from model_manager.signature import Datatype, Declared, DeclaredColumn, DeclaredTensor, Output
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Scalar = str | int | float | bool
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Framework(_Part):
+    """The library that wrote the artifact."""
+
+    name: Literal["scikit-learn"] = "scikit-learn"
+    version: str
+
+
+class ArtifactInfo(_Part):
+    """The artifact's file name, digest of its bytes, and size in bytes."""
+
+    file: str
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class ColumnInput(_Part):
+    """One named input column."""
+
+    name: str
+    datatype: Datatype
+    nullable: bool | None = None
+    """Whether a missing value is accepted; when absent, the loader tries it out."""
+    categories: list[Scalar] | None = None
+
+
+class TensorInput(_Part):
+    """One input tensor of shape [-1, columns] (or [-1]: one string a row); `columns` optionally names its columns."""
+
+    name: str = "input"
+    datatype: Datatype
+    shape: list[int]
+    columns: list[str] | None = None
+    nullable: bool | None = None
+
+
+class OutputInfo(_Part):
+    """One output: a method of the estimator, by name."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    classes: list[Scalar] | None = None
+
+
+class DataInfo(_Part):
+    """The training data: where it came from and the digest that says which it was."""
+
+    uri: str
+    sha256: Sha256
+    rows: int
+    columns: int
+    git_commit: str | None = None
+    dvc_md5: str | None = None
+
+
+class Evaluation(_Part):
+    """Metrics on a named hold-out."""
+
+    dataset: str
+    rows: int
+    metrics: dict[str, float]
+
+
+class Golden(_Part):
+    """A few rows as V1 `instances` and, per output, what the author saw for them."""
+
+    instances: list[Any] = Field(min_length=1)
+    outputs: dict[str, list[Any]]
+
+
+class Histogram(_Part):
+    """Counts of a feature or an output over the training data: by bin edge (len(counts) + 1) or by value."""
+
+    edges: list[float] | None = None
+    values: list[Scalar] | None = None
+    counts: list[int]
+    missing: int = 0
+
+
+class Baseline(_Part):
+    """What training data and predictions looked like, per feature and per output (for drift)."""
+
+    features: dict[str, Histogram]
+    outputs: dict[str, Histogram]
+
+
+def _kind_of_inputs(inputs: Any) -> str:
+    # One decision for the whole list, so that an error speaks of the kind that was meant and not of both.
+    first = inputs[0] if isinstance(inputs, list) and inputs else None
+    return "tensor" if isinstance(first, TensorInput) or (isinstance(first, dict) and "shape" in first) else "columns"
+
+
+Inputs = Annotated[
+    Annotated[list[ColumnInput], Tag("columns")] | Annotated[list[TensorInput], Tag("tensor")],
+    Discriminator(_kind_of_inputs),
+]
+
+
+class Metadata(_Part):
+    """The whole of metadata.json. Everything but `inputs`, `outputs` and `golden` is for people and tools."""
+
+    name: str | None = None
+    version: str | None = None
+    created: datetime.datetime | None = None
+    framework: Framework | None = None
+    python: str | None = None
+    artifact: ArtifactInfo | None = None
+    inputs: Inputs | None = None
+    outputs: list[OutputInfo] | None = None
+    data: DataInfo | None = None
+    evaluation: Evaluation | None = None
+    golden: Golden | None = None
+    baseline: Baseline | None = None
+
+
+def parse_metadata(text: bytes) -> Metadata:
+    """Read metadata.json.
+
+    Raises LoadFailed("metadata_invalid") with the key and what is wrong with it.
+    """
+    try:
+        return Metadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise LoadFailed("metadata_invalid", f"metadata.json: {key}: {first['msg']}") from None
+
+
+def declared_from(metadata: Metadata) -> Declared:
+    """Turn what metadata says of inputs and outputs into plain values.
+
+    Raises LoadFailed("metadata_invalid") for more than one tensor, or one that is not [-1] or [-1, columns].
+    """
+    inputs: Sequence[ColumnInput | TensorInput] = metadata.inputs or ()
+    tensors = [one for one in inputs if isinstance(one, TensorInput)]
+    tensor = _declared_tensor(tensors) if tensors else None
+    columns = tuple(
+        DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()))
+        for one in inputs
+        if isinstance(one, ColumnInput)
+    )
+    outputs = None
+    if metadata.outputs:
+        outputs = tuple(
+            Output(one.name, one.datatype, tuple(one.shape), tuple(one.classes or ())) for one in metadata.outputs
+        )
+    return Declared(columns or None, tensor, outputs)
+
+
+def _declared_tensor(tensors: list[TensorInput]) -> DeclaredTensor:
+    if len(tensors) > 1:
+        raise LoadFailed("metadata_invalid", "metadata.json: inputs: an estimator takes one tensor; declare one")
+    tensor = tensors[0]
+    if not 1 <= len(tensor.shape) <= 2 or tensor.shape[0] != -1:
+        raise LoadFailed(
+            "metadata_invalid", f"metadata.json: inputs.0.shape: {tensor.shape} is not [-1] or [-1, columns]"
+        )
+    width = tensor.shape[1] if len(tensor.shape) == 2 and tensor.shape[1] != -1 else None
+    columns = None if tensor.columns is None else tuple(tensor.columns)
+    if columns is not None and width is not None and len(columns) != width:
+        message = f"metadata.json: inputs.0.columns: {len(columns)} names for {width} columns"
+        raise LoadFailed("metadata_invalid", message)
+    return DeclaredTensor(tensor.name, tensor.datatype, width, columns, tensor.nullable)

@@ -1,0 +1,91 @@
+"""The mounted folder → the wanted state. The only reader of the models folder.
+
+Place in the flow: the manager calls `read` off the loop, on every file event and on a slow poll, and converges to what
+it returns. Two forms are read: a manifest (`models.yaml`) and a repository (`<model>/<version>/model.joblib`). A folder
+that has shown a manifest stays in that form, so that a manifest which vanishes for a moment unloads nothing.
+
+Why a folder that changes yields one consistent state: the kubelet writes each generation of a ConfigMap into a new
+folder, renames the link `..data` onto it, and only then deletes the old one. So `..data` is resolved once, everything
+is read below that real path, and what was read counts only if `..data` still leads there afterwards.
+"""
+
+import os
+from pathlib import Path
+
+from model_manager.errors import ConfigurationError, SourceUnreadable
+from model_manager.repository.digests import Digests
+from model_manager.repository.from_folders import read_repository_form
+from model_manager.repository.from_manifest import MANIFEST, read_manifest_form
+from model_manager.repository.generation import Generation
+from model_manager.repository.manifest import Manifest, parse_manifest
+from model_manager.repository.packages import ARTIFACT
+from model_manager.repository.wanted import WantedState
+
+_ATTEMPTS = 10
+
+
+class Source:
+    """The folder of models, read whole each time. One reader at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._folder = os.path.abspath(folder)
+        self._digests = Digests()
+        self._parsed: tuple[bytes, Manifest] | None = None
+        self._warned: set[str] = set()
+
+    def read(self) -> WantedState:
+        """Read the wanted state. Blocking.
+
+        Raises SourceUnreadable when the folder is missing, cannot be read or holds no model, and ManifestInvalid when
+        models.yaml is refused; in both cases what serves should stay.
+        """
+        for _ in range(_ATTEMPTS):
+            generation = Generation.of(self._folder)
+            outcome = self._outcome(generation)
+            if Generation.of(self._folder) != generation:
+                continue  # whatever came out, a state or an error, may be that of a folder being deleted
+            if isinstance(outcome, ConfigurationError):
+                raise outcome
+            self._digests.forget_unused()
+            return outcome
+        raise SourceUnreadable(f"{self._folder} was replaced {_ATTEMPTS} times while being read; it will be read again")
+
+    def _outcome(self, generation: Generation) -> WantedState | ConfigurationError:
+        try:
+            return self._read(generation)
+        except ConfigurationError as error:
+            return error
+        except FileNotFoundError:
+            return SourceUnreadable(f"{self._folder} does not exist: mount a folder of models there, or set --models")
+        except NotADirectoryError:
+            return SourceUnreadable(f"{self._folder} is not a folder: give the folder that holds the models")
+        except OSError as error:
+            return SourceUnreadable(f"{error.filename or self._folder} cannot be read: {error.strerror or error}")
+
+    def _read(self, generation: Generation) -> WantedState:
+        try:
+            with open(os.path.join(generation.real, MANIFEST), "rb") as file:
+                text = file.read()
+        except FileNotFoundError:
+            return self._read_without_manifest(generation)
+        return read_manifest_form(self._manifest(text), generation, self._digests)
+
+    def _manifest(self, text: bytes) -> Manifest:
+        # A poll that finds the same text need not validate it again.
+        if self._parsed is None or self._parsed[0] != text:
+            self._parsed = (text, parse_manifest(text, MANIFEST))
+        return self._parsed[1]
+
+    def _read_without_manifest(self, generation: Generation) -> WantedState:
+        if self._parsed is not None and os.path.isdir(generation.real):
+            raise SourceUnreadable(
+                f"{self._folder} no longer holds {MANIFEST}: put it back (with 'models: {{}}' to unload every model), "
+                "or restart to read the folder as a repository"
+            )
+        state = read_repository_form(generation, self._digests, self._warned)
+        if not state.models:
+            raise SourceUnreadable(
+                f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}"
+            )
+        return state

@@ -1,0 +1,168 @@
+"""The verdict: two sides' figures → checks → continue, roll back, or wait. Pure: no clock, no network, no output.
+
+A check calls the canary worse only when a limit is exceeded and chance does not explain it: a limit alone fails a
+version for one unlucky request, a test alone fails it for a difference too small to matter.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from scipy.stats import fisher_exact
+
+from model_manager.rollout.distribution import Distance, Histogram, kolmogorov_smirnov, total_variation
+
+SIGNIFICANCE = 0.001
+"""Chance is ruled out when it explains the difference in fewer than one comparison of a thousand.
+
+Strict, because a pipeline asks again and again, and because a single failed request falls on a canary with 1% of the
+traffic once in a hundred times, though stable be no better.
+"""
+
+Outcome = Literal["ok", "worse", "differs", "unknown"]
+Verdict = Literal["no worse", "worse", "not enough data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one track or version did within the window: requests by status code, drops by reason, predictions.
+
+    `unready` names its versions that do not serve, each with its state.
+    """
+
+    name: str
+    versions: tuple[str, ...] = ()
+    unready: Mapping[str, str] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    rows: int = 0
+    seconds: Histogram = field(default_factory=Histogram)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    values: Histogram = field(default_factory=Histogram)
+
+    def answered(self, status_class: str) -> int:
+        """Requests whose status code begins with a digit."""
+        return sum(count for code, count in self.requests.items() if code.startswith(status_class))
+
+    @property
+    def faultless(self) -> int:
+        """Requests that the client had no fault in: what errors are a share of, and what counts as data."""
+        return sum(self.requests.values()) - self.answered("4")
+
+    @property
+    def error_share(self) -> float:
+        """Server errors (5xx) among the faultless requests; NaN without any."""
+        return self.answered("5") / self.faultless if self.faultless else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the canary may do worse than stable before it counts, and the requests each side needs."""
+
+    min_requests: int
+    max_error_increase: float
+    max_p99_ratio: float
+    max_distance: float
+    fail_on_distance: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison: its outcome in a word, why in a sentence, and the figures behind it, None where unknown.
+
+    `value` is what `limit` bounds: the increase of the error share, the ratio of the p99s, the distance.
+    """
+
+    name: str
+    outcome: Outcome
+    why: str
+    value: float | None = None
+    limit: float | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both sides, every check, and what follows from them."""
+
+    verdict: Verdict
+    stable: Side
+    canary: Side
+    checks: tuple[Check, ...]
+
+
+def compare(stable: Side, canary: Side, limits: Limits) -> Comparison:
+    """Check errors, latency and predictions.
+
+    Errors that chance does not explain are worse however few requests there were; everything else waits for
+    `min_requests` on both sides.
+    """
+    checks = [check(stable, canary, limits) for check in (_errors, _latency, _predictions)]
+    short = [side for side in (stable, canary) if side.faultless < limits.min_requests]
+    if short:
+        missing = " and ".join(f"{side.name} has {side.faultless:,}" for side in short)
+        why = f"{missing} of the {limits.min_requests:,} requests needed"
+        convincing = [check for check in checks if check.name == "errors" and check.outcome == "worse"]
+        checks = [check if check in convincing else replace(check, outcome="unknown", why=why) for check in checks]
+    verdict: Verdict = "not enough data" if short else "no worse"
+    if any(check.outcome == "worse" for check in checks):
+        verdict = "worse"
+    return Comparison(verdict, stable, canary, tuple(checks))
+
+
+def _errors(stable: Side, canary: Side, limits: Limits) -> Check:
+    increase = canary.error_share - stable.error_share
+    if math.isnan(increase):
+        return Check("errors", "unknown", "no requests on both sides")
+    p_value = chance_of_excess(stable.answered("5"), stable.faultless, canary.answered("5"), canary.faultless)
+    what = f"{canary.error_share:.2%} fail, {stable.error_share:.2%} of {stable.name}'s"
+    limit = limits.max_error_increase
+    return _judged("errors", what, increase, limit, f"more than {limit * 100:g} points apart", p_value)
+
+
+def _latency(stable: Side, canary: Side, limits: Limits) -> Check:
+    """Compare the p99s; the test asks whether more than stable's share of requests is slower than stable's p99."""
+    p99 = stable.seconds.quantile(0.99)
+    ratio = canary.seconds.quantile(0.99) / p99
+    if math.isnan(ratio):
+        return Check("latency", "unknown", "no durations on both sides, or all beyond the last bucket")
+    slow = [round(side.seconds.total - side.seconds.at_most(p99)[1]) for side in (stable, canary)]
+    p_value = chance_of_excess(slow[0], round(stable.seconds.total), slow[1], round(canary.seconds.total))
+    return _judged(
+        "latency", f"p99 ratio {ratio:.2f}", ratio, limits.max_p99_ratio, f"above {limits.max_p99_ratio:g}", p_value
+    )
+
+
+def _predictions(stable: Side, canary: Side, limits: Limits) -> Check:
+    """Measure how far the predictions are apart; a new model is allowed to differ unless it is said not to be."""
+    distance = _distance(stable, canary)
+    if distance is None:
+        return Check("predictions", "unknown", "no predictions of one kind on both sides")
+    what, limit = f"{distance.measure} distance {distance.value:.2f}", limits.max_distance
+    check = _judged("predictions", what, distance.value, limit, f"above {limit:g}", distance.p_value)
+    return check if limits.fail_on_distance or check.outcome == "ok" else replace(check, outcome="differs")
+
+
+def _distance(stable: Side, canary: Side) -> Distance | None:
+    if stable.labels and canary.labels:
+        return total_variation(stable.labels, canary.labels)
+    if stable.values.total and canary.values.total:
+        return kolmogorov_smirnov(stable.values, canary.values)
+    return None
+
+
+def _judged(name: str, what: str, value: float, limit: float, exceeded: str, p_value: float) -> Check:
+    """Worse when a value is above its limit and chance does not explain it."""
+    if value <= limit:
+        return Check(name, "ok", what, value, limit, p_value)
+    p = "p < 1e-6" if p_value < 1e-6 else f"p = {p_value:.1g}"
+    if p_value < SIGNIFICANCE:
+        return Check(name, "worse", f"{what}: {exceeded}, not by chance ({p})", value, limit, p_value)
+    return Check(name, "ok", f"{what}: {exceeded}, but may be chance ({p})", value, limit, p_value)
+
+
+def chance_of_excess(stable_events: int, stable_total: int, canary_events: int, canary_total: int) -> float:
+    """How likely chance alone gives the canary this share of events or a larger one: Fisher's exact test, one-sided."""
+    table = [[canary_events, canary_total - canary_events], [stable_events, stable_total - stable_events]]
+    return float(fisher_exact(table, alternative="greater").pvalue)

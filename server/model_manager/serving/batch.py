@@ -1,0 +1,127 @@
+"""One batch through the model: stack, predict, check, slice. Runs on the loop or on a thread; touches neither.
+
+In the flow: batcher → **batch** → predictor.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from model_manager.errors import PredictionFailed
+from model_manager.signature import Array, Rows
+
+if TYPE_CHECKING:
+    from model_manager.traces.request_trace import RequestTrace
+
+Results: TypeAlias = Mapping[str, Array]
+Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
+
+
+class Watch:
+    """What one request wants to know of its batch: filled in, in perf_counter seconds, before it is answered."""
+
+    __slots__ = ("batch_ended", "batch_started", "trace")
+
+    def __init__(self, trace: "RequestTrace | None" = None) -> None:
+        self.trace = trace
+        self.batch_started = 0.0
+        self.batch_ended = 0.0
+
+
+class Item:
+    """One waiting request: it carries its own future, so nothing has to be looked up to answer it."""
+
+    __slots__ = ("deadline", "future", "order", "outputs", "queued_at", "rows", "size", "watch")
+
+    def __init__(
+        self,
+        rows: Rows,
+        outputs: tuple[str, ...],
+        deadline: float,
+        future: asyncio.Future[Results],
+        order: int,
+        watch: Watch | None,
+    ) -> None:
+        self.rows = rows
+        self.size = len(rows)
+        self.outputs = outputs
+        self.deadline = deadline
+        self.future = future
+        self.order = order
+        self.watch = watch
+        self.queued_at = perf_counter()
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of a batch: an answer or a failure for each item, the time it took, and what each call got and gave."""
+
+    answers: list[Results | PredictionFailed]
+    seconds: float = 0.0
+    calls: list[tuple[int, Results]] = field(default_factory=list)
+
+
+class Finished(NamedTuple):
+    """A batch that ended, for people: when (Unix time), its rows and requests, how long, and where it was computed."""
+
+    ended: float
+    rows: int
+    requests: int
+    batch_ms: float
+    predict_ms: float
+    on: Literal["loop", "thread"]
+    failed: int
+
+
+def run(predict: Predict, items: Sequence[Item]) -> Ran:
+    """Predict items together; when that fails, each alone, once, so that only the guilty one gets the error.
+
+    A wrong number of rows is a failure, never shifted answers. Raises nothing that derives from Exception.
+    """
+    started = perf_counter()
+    ran = Ran([])
+    try:
+        ran.answers = _together(predict, items, ran)
+    except Exception as error:
+        ran.answers = [_failure(error)] if len(items) == 1 else [_alone(predict, item, ran) for item in items]
+    ran.seconds = perf_counter() - started
+    return ran
+
+
+def _together(predict: Predict, items: Sequence[Item], ran: Ran) -> list[Results | PredictionFailed]:
+    rows = Rows.concatenate([item.rows for item in items])
+    count = len(rows)
+    results = predict(rows, items[0].outputs)
+    for name, values in results.items():
+        if len(values) != count:
+            raise PredictionFailed(f"the model returned {len(values)} rows of {name} for {count} rows of input")
+    ran.calls.append((count, results))
+    if len(items) == 1:
+        return [results]
+    parts: list[Results | PredictionFailed] = []
+    start = 0
+    for item in items:
+        stop = start + item.size
+        parts.append({name: values[start:stop] for name, values in results.items()})
+        start = stop
+    return parts
+
+
+def _alone(predict: Predict, item: Item, ran: Ran) -> Results | PredictionFailed:
+    if item.future.done():
+        return PredictionFailed("nobody waits for this any more")
+    try:
+        return _together(predict, [item], ran)[0]
+    except Exception as error:
+        return _failure(error)
+
+
+def _failure(error: Exception) -> PredictionFailed:
+    """Wrap what the estimator raised; the cause stays attached for the log and out of the answer."""
+    if isinstance(error, PredictionFailed):
+        return error
+    failure = PredictionFailed("the model failed on this input")
+    failure.__cause__ = error
+    return failure

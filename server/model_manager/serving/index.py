@@ -1,0 +1,42 @@
+"""The repository index as values: one row for every version of one process, and one view of several processes."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from model_manager.repository.lifecycle import INDEX_STATE
+from model_manager.repository.wanted import version_order
+from model_manager.serving.registry import Snapshot
+
+_WORST_FIRST = ("UNAVAILABLE", "UNLOADING", "LOADING", "READY")
+
+
+class IndexRow(msgspec.Struct, omit_defaults=True):
+    """One version: state in the field's words, why, and how it is answered (text by name)."""
+
+    name: str
+    version: str
+    state: str
+    reason: str | None = None
+    parameters: dict[str, str] = {}
+
+
+def index_of(snapshot: Snapshot) -> list[IndexRow]:
+    """Every known version, by model and from the oldest to the newest."""
+    rows = []
+    for name, view in sorted(snapshot.models.items()):
+        for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version)):
+            servable = view.ready.get(status.version)
+            parameters = servable.form.properties() if servable is not None else {}
+            rows.append(IndexRow(name, status.version, INDEX_STATE[status.state], status.reason, parameters))
+    return rows
+
+
+def merge_indexes(processes: Sequence[Sequence[IndexRow]]) -> list[IndexRow]:
+    """One view of processes that follow the same folder: a version is what it is in the process that is worst off."""
+    merged: dict[tuple[str, str], IndexRow] = {}
+    for row in (row for rows in processes for row in rows):
+        known = merged.setdefault((row.name, row.version), row)
+        if _WORST_FIRST.index(row.state) < _WORST_FIRST.index(known.state):
+            merged[row.name, row.version] = row
+    return [merged[key] for key in sorted(merged, key=lambda key: (key[0], version_order(key[1])))]

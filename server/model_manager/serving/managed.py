@@ -1,0 +1,53 @@
+"""One incarnation of one version in the manager's hands: its state, and a log line for each change, with why."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from model_manager.repository.lifecycle import Incarnation, State, check_move
+from model_manager.repository.wanted import WantedVersion
+from model_manager.serving.servable import Servable
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class ManagedVersion:
+    """One incarnation of one version: it only moves forward; a retry is a new one."""
+
+    wanted: WantedVersion
+    attempts: int
+    state: State = State.WANTED
+    reason: str = ""
+    retry_at: float = 0.0
+    servable: Servable | None = None
+    task: asyncio.Task[None] | None = None
+
+    def snapshot(self) -> Incarnation:
+        """What `next_action` is shown of it."""
+        return Incarnation(self.wanted.id, self.wanted.fingerprint, self.state, self.attempts, self.retry_at)
+
+    def move(self, to: State, why: str) -> None:
+        """Change state along the arrows of the lifecycle; see `tell`. Only a failure keeps its reason for the index."""
+        check_move(self.state, to)
+        self.state, self.reason = to, why if to is State.FAILED else ""
+        self.tell(why)
+
+    def tell(self, why: str) -> None:
+        """Log the state and why: one line for each change."""
+        id, state = self.wanted.id, self.state
+        level = logging.WARNING if state is State.FAILED else logging.INFO
+        fields = {"model_name": id.model, "model_version": id.version, "state": state.value}
+        logger.log(level, "%s is %s: %s", id, state.value, why, extra=fields)
+
+    def tell_form(self) -> None:
+        """Log how the version answers from now on."""
+        if self.servable is None or self.state is not State.READY:
+            return
+        id, form = self.wanted.id, self.servable.form
+        fields = {"model_name": id.model, "model_version": id.version}
+        if form.reason is not None:
+            logger.info("%s is answered by scikit-learn itself: %s", id, form.reason, extra=fields)
+        elif form.speedup:
+            gains = ", ".join(f"{gain:.0f} times as fast for {rows} rows" for rows, gain in form.speedup.items())
+            logger.info("%s is answered by %s, %s", id, form.name, gains, extra=fields)

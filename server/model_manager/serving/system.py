@@ -1,0 +1,198 @@
+"""The running system as one value: settings, metrics, registry and manager, started and stopped in order."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from model_manager.inference.threads import limit_native_threads
+from model_manager.metrics import catalogue
+from model_manager.metrics.instruments import Family, gauge
+from model_manager.metrics.live import LiveFamilies, LiveServable, LiveVersion, convergence_families, counted
+from model_manager.metrics.loop_lag import measure_loop_lag
+from model_manager.metrics.process_metrics import ProcessMetrics
+from model_manager.metrics.recording import Metrics
+from model_manager.records.stream import RecordStream
+from model_manager.repository.source import Source
+from model_manager.serving.index import IndexRow, index_of
+from model_manager.serving.inspection import Inspection, Topic, inspect
+from model_manager.serving.loading import Loader
+from model_manager.serving.manager import Manager
+from model_manager.serving.registry import ModelView, Registry, VersionStatus
+from model_manager.serving.servable import Servable
+from model_manager.settings import Settings
+from model_manager.traces.tracing import start_tracing
+from model_manager.version import __version__
+
+logger = logging.getLogger(__name__)
+
+_LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
+
+_FLUSH_S = 2.0
+_VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
+
+
+class System:
+    """Everything one server process runs, wired by hand.
+
+    Made on the thread that will run the event loop, before it runs.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self.settings = settings
+        self.metrics = metrics if metrics is not None else Metrics()
+        self.tracing = start_tracing()
+        self.records = RecordStream.from_settings(settings)
+        self._process_metrics = ProcessMetrics()
+        self.registry = Registry()
+        limit_native_threads()  # cheap batches run on this thread
+        self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
+        self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
+        self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
+        loader = Loader(
+            metrics=self.metrics,
+            loading=self._loading,
+            compiling=self._compiling,
+            predicting=self._predicting,
+            library_mismatch=settings.library_mismatch,
+            max_rows=settings.max_rows_per_request,
+            timeout_s=settings.timeout_ms / 1000,
+            compile=settings.compile == "auto",
+            stopped=lambda: self.registry.stopping,
+            tracing=self.tracing,
+        )
+        self.manager = Manager(
+            Source(settings.models),
+            loader,
+            self.registry,
+            self.metrics,
+            executor=self._loading,
+            poll_interval_s=settings.poll_interval_s,
+            drain_timeout_s=settings.drain_timeout_s,
+            reached=_settle_heap,
+        )
+
+    @asynccontextmanager
+    async def running(self, *, crashed: Callable[[BaseException], None] | None = None) -> AsyncIterator[None]:
+        """Converge while the body runs; on leaving stop converging, drain leases, close batchers, flush telemetry.
+
+        `crashed` is told when converging ended by itself, which only our own bug can cause: the process should go down,
+        so that its probe fails, rather than serve a state nobody updates.
+        """
+        converging = asyncio.create_task(self.manager.run(), name="manager")
+        if self.records is not None:
+            self.records.start()
+        lag = self.metrics.event_loop_lag.labels()
+        measuring = asyncio.create_task(measure_loop_lag(lag), name="loop lag")
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                logger.critical("the manager crashed", exc_info=error)
+                if crashed is not None:
+                    crashed(error)
+
+        converging.add_done_callback(ended)
+        try:
+            yield
+        finally:
+            self.registry.stopping = True
+            for task in (converging, measuring):
+                task.cancel()
+            await asyncio.wait([converging, measuring])
+            await self.manager.drain()
+            for executor in (self._predicting, self._compiling, self._loading):
+                executor.shutdown(wait=False, cancel_futures=True)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Hand over the records and spans that wait, for at most _FLUSH_S seconds each; the rest is dropped."""
+        closing = []
+        if self.records is not None:
+            closing.append(self.records.close)
+        if self.tracing is not None:
+            closing.append(self.tracing.shutdown)
+        await asyncio.gather(*(asyncio.to_thread(close, _FLUSH_S) for close in closing))
+
+    async def waiting_for(self) -> str:
+        """Why this process should get no traffic now; empty when it should."""
+        return self.registry.waiting_for()
+
+    async def current_metrics(self) -> Sequence[Family]:
+        """What a scrape shows now. Read in steps, so that many versions hold no request up."""
+        live = LiveFamilies()
+        for number, (model, status, view) in enumerate(self._known_versions()):
+            servable = view.ready.get(status.version)
+            if servable is not None:
+                servable.metrics.fold()  # a few at a time, so that `families` finds next to nothing to fold
+            live.add(
+                LiveVersion(
+                    model,
+                    status.version,
+                    status.state,
+                    None if servable is None else _live(servable, default=servable is view.default),
+                )
+            )
+            if number % _VERSIONS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return [
+            *self.metrics.families(),
+            *live.families(),
+            *convergence_families(self.manager.convergence),
+            gauge(catalogue.READY, [((), float(not self.registry.waiting_for()))]),
+            gauge(catalogue.BUILD_INFO, [((__version__,), 1)]),
+            *self._telemetry_families(),
+            *await asyncio.to_thread(self._process_metrics.families),
+        ]
+
+    async def index(self) -> list[IndexRow]:
+        """Every known version and its state."""
+        return index_of(self.registry.snapshot)
+
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        """What this process is doing now."""
+        return [await inspect(self.registry, topic, seconds)]
+
+    def _telemetry_families(self) -> list[Family]:
+        families = []
+        if self.tracing is not None:
+            families.append(gauge(catalogue.SPANS_EXPORTED, [((), self.tracing.spans_exported)]))
+            families.append(counted(catalogue.SPANS_DROPPED, self.tracing.spans_dropped))
+        if self.records is not None:
+            outcomes = {name: getattr(self.records, name) for name in ("sent", "sampled_out", "dropped")}
+            families.append(counted(catalogue.PREDICTION_RECORDS, outcomes))
+        return families
+
+    def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
+        models = self.registry.snapshot.models
+        return [(name, status, view) for name, view in models.items() for status in view.statuses.values()]
+
+
+def _live(servable: Servable, *, default: bool) -> LiveServable:
+    form = servable.form
+    return LiveServable(
+        default=default,
+        in_flight=servable.in_flight,
+        queue_rows=servable.batcher.queued_rows,
+        queue_limit_rows=servable.batcher.limit_rows,
+        timeout_s=servable.timeout_s,
+        info=servable.provenance.info_labels,
+        load_seconds=servable.load_seconds,
+        golden_rows=servable.provenance.golden_rows,
+        form=form.name,
+        speedup=form.speedup,
+        largest_difference=form.largest_difference,
+    )
+
+
+def _settle_heap() -> None:
+    """Take everything that was imported and loaded so far out of the garbage collector's sight, before traffic comes.
+
+    Its walks over that heap are otherwise the longest pauses a request meets. Requests leave no cycles behind, so the
+    young generation may also grow larger before it is looked at.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

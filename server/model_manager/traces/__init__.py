@@ -1,0 +1,1 @@
+"""Spans of requests, batches and loads, by OpenTelemetry."""

@@ -1,6 +1,6 @@
 """The server that turns metrics and traces off and on again every half second, to tell what they cost.
 
-python -m loadtests.benchmark.alternating takes the arguments of `model-manager`, and appends a line of JSON to the file
+python -m loadtests.benchmark.alternating takes the arguments of `model-manager serve`, and appends a line of JSON to the file
 that ALTERNATING_LOG names for each half second: [on, requests, seconds].
 
 Two processes of one program differ by more than telemetry costs, as does one process from second to second. Halves of
@@ -14,104 +14,51 @@ import asyncio
 import gc
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO
 
-from model_manager.api.predict import Predict
-from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
-from model_manager.serving.batcher import Batcher
-from model_manager.signature import Array, Signature
+import click
+
+if TYPE_CHECKING:
+    from model_manager.serving.system import System
 
 LOG = "ALTERNATING_LOG"
 _HALF_S = 0.5
 
-_T = TypeVar("_T", Predict, Batcher)
+
+async def alternate(system: "System", *, log: TextIO) -> None:
+    """Switch observation every half second, until cancelled."""
+    on = False
+    while True:
+        on = not on
+        system.switch_observation(on)
+        began, arrived = perf_counter(), _arrived(system)
+        await asyncio.sleep(_HALF_S)
+        log.write(json.dumps([on, _arrived(system) - arrived, perf_counter() - began]) + "\n")
 
 
-class Uncounted(ServableMetrics):
-    """Forgets what it is told."""
-
-    def failed(self, code: int, request: float) -> None:
-        """Do nothing."""
-
-    def dropped(self, reason: DropReason) -> None:
-        """Do nothing."""
-
-    def ran(
-        self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]
-    ) -> None:
-        """Do nothing."""
-
-    def fold(self) -> None:
-        """Do nothing."""
-
-
-class Alternating(Metrics):
-    """Metrics that alternate, with what the endpoints observe, once there is a version to be asked."""
-
-    def __init__(self, halves: TextIO) -> None:
-        super().__init__()
-        self._halves = halves
-        self._endpoints = _remembered(Predict)
-        self._batchers = _remembered(Batcher)
-        self._alternating: asyncio.Task[None] | None = None
-
-    def servable(
-        self, model: str, version: str, signature: Signature | None = None, edges: Sequence[float] | None = None
-    ) -> ServableMetrics:
-        """The view of one version."""
-        if self._alternating is None:
-            self._alternating = asyncio.create_task(self._alternate())
-        return super().servable(model, version, signature, edges)
-
-    async def _alternate(self) -> None:
-        observers = [(endpoint, endpoint._observer) for endpoint in self._endpoints]
-        on = False
-        while True:
-            on = not on
-            for endpoint, observer in observers:
-                endpoint._observer = observer if on else None
-            for batcher in self._batchers:
-                _switch(batcher._metrics, on)
-            began, arrived = perf_counter(), self._arrived()
-            await asyncio.sleep(_HALF_S)
-            self._halves.write(json.dumps([on, self._arrived() - arrived, perf_counter() - began]) + "\n")
-
-    def _arrived(self) -> int:
-        return sum(batcher._arrivals for batcher in self._batchers)
-
-
-def _remembered(kind: type[_T]) -> list[_T]:
-    """The list of every object of this kind that will be made."""
-    made: list[_T] = []
-    initialize = kind.__init__
-
-    def remember(self: _T, *arguments: Any, **named: Any) -> None:
-        initialize(self, *arguments, **named)
-        made.append(self)
-
-    kind.__init__ = remember  # type: ignore[method-assign]
-    return made
-
-
-def _switch(view: ServableMetrics, on: bool) -> None:
-    view.__class__ = ServableMetrics if on else Uncounted
-    view.answered = view._answers.extend if on else id  # which does nothing, at the least a call can cost
+def _arrived(system: "System") -> int:
+    views = system.registry.snapshot.models.values()
+    return sum(servable.batcher.arrivals for view in views for servable in view.ready.values())
 
 
 def main() -> None:
-    """Do what `model-manager` does, started in the same way."""
+    """Do what `model-manager serve` does, started in the same way."""
     gc.disable()
     from model_manager import process
-    from model_manager.cli import cli
+    from model_manager.cli import settings_from, settings_options
 
     gc.freeze()
     gc.enable()
-    with open(os.environ[LOG], "w", buffering=1) as halves:
-        process.run = partial(process.run, metrics=Alternating(halves))
-        cli(prog_name="model-manager")
+
+    @click.command()
+    @settings_options
+    def serve(**flags: object) -> None:
+        with open(os.environ[LOG], "w", buffering=1) as log:
+            raise SystemExit(process.run(settings_from(flags), beside=partial(alternate, log=log)))
+
+    serve()
 
 
 if __name__ == "__main__":

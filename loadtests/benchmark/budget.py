@@ -11,7 +11,6 @@ import timeit
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -20,11 +19,12 @@ from typing import Any, Final
 import click
 import numpy as np
 import uvloop
-from model_manager.api.body import check_content, read_body
+from model_manager.api.body import read_body
 from model_manager.api.dispatch import KnownPaths
 from model_manager.api.predict import Predict
 from model_manager.metrics.recording import FOLD_AT, Metrics
 from model_manager.repository.wanted import Batching
+from model_manager.serving.answering import Answering
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.servable import Servable
 from model_manager.signature import PredictRequest
@@ -69,8 +69,8 @@ def _cost(call: Callable[[], object], each: int = 1) -> float:
 
 async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]:
     """Time every step for one version and one body."""
-    codec = servable.v1 if protocol == "v1" else servable.v2
-    request = codec.decode(body)
+    codec = servable.codecs[protocol]
+    request = codec.decode(HEADERS, body)
     results = servable.predictor.predict(request.rows, request.outputs)
     many = type(request.rows).concatenate([request.rows] * TOGETHER)
     metrics = Metrics().servable("m", "1")
@@ -86,10 +86,9 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
         metrics.fold()
 
     return [
-        Step("check content type and length", _cost(lambda: check_content(HEADERS, limit=1 << 24))),
         Step("lease the version", _cost(lease)),
         Step("read the body", await _read_cost(body)),
-        Step("decode and validate", _cost(lambda: codec.decode(body))),
+        Step("decode and validate", _cost(lambda: codec.decode(HEADERS, body))),
         Step("queue, gather, slice", await _batcher_cost(request, results)),
         Step(f"predict, {TOGETHER} requests together", _cost(lambda: predict(many, request.outputs), TOGETHER)),
         Step("encode", _cost(lambda: codec.encode(request, results))),
@@ -141,7 +140,7 @@ async def _read_cost(body: bytes) -> float:
     rounds = 2000
     started = perf_counter()
     for _ in range(rounds):
-        await read_body(receive, limit=1 << 24)
+        await read_body(HEADERS, receive, limit=1 << 24)
     return (perf_counter() - started) / rounds * 1e6
 
 
@@ -201,7 +200,10 @@ async def budget(models: Path, workload: str) -> list[Step]:
     async with running(models, [plan.model]) as system:
         gc.freeze()
         steps = await steps_of(system.registry.servable(plan.model, None), plan.protocol, body)
-        endpoint = Predict(system, attrgetter(plan.protocol), KnownPaths(), None, plan.path)
+        answering = Answering(system.registry, system.metrics, None)
+        endpoint = Predict(
+            answering, system.registry, KnownPaths(), protocol=plan.protocol, route=plan.path, limit=1 << 24
+        )
         return [*steps, Step("the whole endpoint", await whole(endpoint, plan.model, body))]
 
 

@@ -47,7 +47,7 @@ def _settled(system: System, names: Sequence[str]) -> bool:
 
 def call_for(servable: Servable, *, protocol: str, body: bytes, seconds: float) -> dict[str, Any]:
     """Predict the rows of one body over and over for some seconds."""
-    request = (servable.v1 if protocol == "v1" else servable.v2).decode(body)
+    request = servable.codecs[protocol].decode([], body)
     predict, rows, outputs = servable.predictor.predict, request.rows, request.outputs
     times: list[float] = []
     began = last = perf_counter()

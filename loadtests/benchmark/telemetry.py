@@ -67,7 +67,7 @@ def _alternating(stage: Stage) -> Iterator[tuple[Server, Path]]:
             core=stage.cores.server,
             folder=stage.folder,
             environment=environment,
-            program=[alternating.__name__, "serve"],
+            program=[alternating.__name__],
         ) as running:
             yield running, log
         if not ask_json(f"{collector.api}/spans"):  # asked once the server has sent what it had

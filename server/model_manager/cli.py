@@ -1,7 +1,7 @@
 """The command `model-manager`: read settings, run one thing, and fail in one clear line with a non-zero exit code."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -29,7 +29,7 @@ _METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "U
 """What an option's value is called in the help, by type or by name; otherwise it is a number."""
 
 
-def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
+def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option for every setting; pydantic validates the values, whatever their source."""
     for name, field in reversed(Settings.model_fields.items()):
         command = click.option(*_option(name, field), **_option_details(name, field))(command)
@@ -60,19 +60,25 @@ def _option_details(name: str, field: FieldInfo) -> dict[str, Any]:
 
 
 @cli.command(epilog="Example: model-manager serve --models ./models-folder --port 8080 --log-format json")
-@_settings_options
+@settings_options
 def serve(**flags: object) -> None:
     """Serve the models of a folder until interrupted; versions written to it go live without a restart."""
-    try:
-        settings = Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        fail(_wrong_setting(error))
-    configure_logging(form=settings.log_format, level=settings.log_level)
+    settings = settings_from(flags)
     try:
         code = process.run(settings) if settings.workers == 1 else supervisor.run(settings)
     except ConfigurationError as error:
         fail(str(error))
     sys.exit(code)
+
+
+def settings_from(flags: Mapping[str, object]) -> Settings:
+    """Read the settings, flags first, and begin to log as they say; a wrong one ends the command."""
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        fail(_wrong_setting(error))
+    configure_logging(form=settings.log_format, level=settings.log_level)
+    return settings
 
 
 def _wrong_setting(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""The exception tree: what can go wrong, by meaning. HTTP statuses live in api/problems.py, not here.
+"""The exception tree: what can go wrong, by meaning. Codes are in serving/outcomes.py, not here.
 
 ModelManagerError
 ├── RequestRefused              the caller's fault; never counts against a version
@@ -7,6 +7,7 @@ ModelManagerError
 │   ├── UnsupportedContent      a content type or encoding that is not served
 │   ├── ModelNotFound           no such model
 │   └── VersionNotFound         the model exists, that version does not
+├── ClientGone                  the caller left before its answer was there; nobody is told
 ├── Unavailable                 right request, wrong moment; carries when to retry
 │   ├── VersionNotReady         known, but fetching, loading, proving, failed or draining
 │   └── Overloaded              the version's queue is full
@@ -63,6 +64,10 @@ class ModelNotFound(RequestRefused):
 
 class VersionNotFound(RequestRefused):
     """The model is known; the version is not."""
+
+
+class ClientGone(ModelManagerError):
+    """The caller closed its connection before its request was whole, or before the answer was there."""
 
 
 class Unavailable(ModelManagerError):

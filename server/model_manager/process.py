@@ -10,15 +10,15 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
-from model_manager.metrics.recording import Metrics
 from model_manager.repository.mounts import subpath_warning
 from model_manager.serving.system import System
 from model_manager.settings import Settings
@@ -36,11 +36,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings, metrics: Metrics | None = None) -> int:
+Beside: TypeAlias = Callable[[System], Coroutine[None, None, None]]
+"""What runs beside a server until it stops, such as a measurement of it."""
+
+
+def run(settings: Settings, *, beside: Beside | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after a graceful stop, 1 when the manager crashed.
 
-    `metrics`: what counts and times, if it is to be another than the usual. Raises StartRefused when the folder cannot
-    be read or a port cannot be bound.
+    `beside` runs on the event loop for as long. Raises StartRefused when the folder cannot be read or a port cannot be
+    bound.
     """
     check_folder(settings)
     with (
@@ -48,7 +52,7 @@ def run(settings: Settings, metrics: Metrics | None = None) -> int:
         bind(settings.host, settings.admin_port, "admin_port") as admin,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(serve(System(settings, metrics), api, admin))
+        return runner.run(serve(System(settings), api, admin, beside=beside))
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -84,7 +88,13 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         raise StartRefused(f"{flag} {port}: cannot listen on {host}:{port}: {error.strerror}") from None
 
 
-async def serve(system: System, api_socket: socket.socket, admin_socket: socket.socket | None) -> int:
+async def serve(
+    system: System,
+    api_socket: socket.socket,
+    admin_socket: socket.socket | None,
+    *,
+    beside: Beside | None = None,
+) -> int:
     """Run both servers on bound sockets until a signal; returns the exit code.
 
     Without an admin socket only the API is served: a supervisor answers the admin port for several processes.
@@ -114,14 +124,17 @@ async def serve(system: System, api_socket: socket.socket, admin_socket: socket.
     loop.add_signal_handler(signal.SIGINT, interrupt)
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
-        admin = admin_server(create_admin_app(system), system.settings)
+        admin = admin_server(create_admin_app(system, max_body_bytes=system.settings.max_body_bytes), system.settings)
         announce(system.settings, api_socket, admin_socket)
     async with asyncio.TaskGroup() as tasks:
         if admin is not None and admin_socket is not None:
             tasks.create_task(admin.serve(sockets=[admin_socket]))
+        running_beside = tasks.create_task(beside(system)) if beside is not None else None
         try:
             await api.serve(sockets=[api_socket])
         finally:
+            if running_beside is not None:
+                running_beside.cancel()
             if admin is not None:
                 admin.should_exit = True
     logger.info("stopped")

@@ -95,7 +95,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        server = admin_server(create_admin_app(self), self._settings)
+        server = admin_server(create_admin_app(self, max_body_bytes=self._settings.max_body_bytes), self._settings)
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:

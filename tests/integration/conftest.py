@@ -27,7 +27,7 @@ async def running_app(folder: Path, **settings: Any) -> AsyncIterator[tuple[Clie
     """Clients of the API and the admin app, and the system behind them, once it is ready."""
     system = await asyncio.to_thread(lambda: System(Settings(models=folder, **settings)))
     async with LifespanManager(create_app(system)) as manager:
-        admin = create_admin_app(system)
+        admin = create_admin_app(system, max_body_bytes=system.settings.max_body_bytes)
         async with (
             httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://api") as api,
             httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://admin") as admin_client,

@@ -38,10 +38,10 @@ def test_a_large_tensor_is_read_to_the_last_bit(signature: Signature, data: Any)
     together = np.column_stack(read.blocks) if signature is FRAME else read.blocks[0]
     np.testing.assert_array_equal(together, VALUES)
     codec = V2Codec(signature, max_rows=500, model="m", version="1")
-    request = codec.decode(sent)
+    request = codec.decode([], sent)
     assert (request.id, request.outputs) == ("7", ("transform",))
     np.testing.assert_array_equal(request.rows.blocks[0], read.blocks[0])
-    assert codec.decode(body(data)).outputs == ("predict", "transform")
+    assert codec.decode([], body(data)).outputs == ("predict", "transform")
 
 
 RAGGED = [*VALUES[:-2].tolist(), [1.0] * 5, [1.0] * 3]
@@ -86,12 +86,12 @@ def test_whatever_is_not_surely_right_is_left_to_the_typed_decoders(sent: bytes)
 def test_a_large_tensor_that_is_wrong_is_refused_with_its_place(data: Any) -> None:
     codec = V2Codec(ARRAY, max_rows=1000, model="m", version="1")
     with pytest.raises(InvalidInput, match="input"):
-        codec.decode(body(data))
+        codec.decode([], body(data))
 
 
 def test_more_rows_than_allowed_are_refused_however_large() -> None:
     with pytest.raises(InvalidInput, match="max_rows_per_request"):
-        V2Codec(ARRAY, max_rows=499, model="m", version="1").decode(body(VALUES.tolist()))
+        V2Codec(ARRAY, max_rows=499, model="m", version="1").decode([], body(VALUES.tolist()))
 
 
 def test_signatures_with_more_than_floats_are_not_for_this_path() -> None:
@@ -105,5 +105,5 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 @given(st.lists(st.lists(finite | st.integers(-(2**53), 2**53), min_size=4, max_size=4), min_size=1, max_size=20))
 def test_both_fast_paths_agree(rows: list[list[float]]) -> None:
     sent = body(rows, [len(rows), 4])
-    typed = V2Codec(ARRAY, max_rows=100, model="m", version="1").decode(sent).rows.blocks[0]
+    typed = V2Codec(ARRAY, max_rows=100, model="m", version="1").decode([], sent).rows.blocks[0]
     np.testing.assert_array_equal(LargeTensors(ARRAY).read(sent).blocks[0], typed)

@@ -2,13 +2,14 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from model_manager.codecs.v1 import V1Codec
 from model_manager.errors import InvalidInput
-from model_manager.signature import Column, Layout, Output, PredictRequest, Rows, Signature
+from model_manager.signature import Array, Column, Layout, Output, PredictRequest, Rows, Signature
 
 OUTPUTS = (Output("predict", "BYTES", (-1,)), Output("predict_proba", "FP64", (-1, 2)))
 IRIS = Signature(Layout.ARRAY, tuple(Column(str(n), "FP64") for n in range(4)), False, OUTPUTS)
@@ -35,6 +36,21 @@ ONE_NAMED = Signature(Layout.ARRAY, (Column("x", "FP64"),), True, OUTPUTS)
 ODD_NAMES = Signature(Layout.FRAME, (Column('say "x"', "FP64"), Column("y", "FP64")), True, OUTPUTS)
 HUGE_INTEGERS = Signature(Layout.FRAME, (Column("id", "UINT64", nullable=True),), True, OUTPUTS)
 MIXED_WITH_HUGE = Signature(Layout.ARRAY, (Column("0", "UINT64"), Column("1", "FP64")), False, OUTPUTS)
+
+
+def codec(signature: Signature, *, max_rows: int) -> V1Codec:
+    return V1Codec(signature, max_rows=max_rows, model="m", version="1")
+
+
+def encoded(request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+    """The body of an answer of iris."""
+    headers, body = codec(IRIS, max_rows=2).encode(request, results)
+    assert list(headers) == [
+        (b"content-type", b"application/json"),
+        (b"x-model-name", b"m"),
+        (b"x-model-version", b"1"),
+    ]
+    return body
 
 
 class NoReference(V1Codec):
@@ -88,8 +104,8 @@ READ_FAST: list[tuple[Signature, bytes, list[Any] | None]] = [
 def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
     signature: Signature, body: bytes, blocks: list[Any] | None
 ) -> None:
-    fast = NoReference(signature, max_rows=10).decode(body)
-    slow = V1Codec(signature, max_rows=10)._reference_request(body)
+    fast = NoReference(signature, max_rows=10, model="m", version="1").decode([], body)
+    slow = codec(signature, max_rows=10)._reference_request(body)
     assert blocks is None or plain(fast.rows) == blocks
     assert plain(fast.rows) == plain(slow.rows)
     assert fast.rows.shape_key == slow.rows.shape_key
@@ -118,7 +134,7 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
     ],
 )
 def test_unusual_bodies_are_read_all_the_same(signature: Signature, body: bytes, blocks: list[Any]) -> None:
-    request = V1Codec(signature, max_rows=10).decode(body)
+    request = codec(signature, max_rows=10).decode([], body)
     assert plain(request.rows) == blocks
     assert request.outputs == ("predict",)
 
@@ -139,7 +155,7 @@ ONE_ROW = b'"instances":[[1,2,3,4]]'
     ],
 )
 def test_outputs_are_chosen_by_name(body: bytes, outputs: tuple[str, ...]) -> None:
-    assert V1Codec(IRIS, max_rows=10).decode(body).outputs == outputs
+    assert codec(IRIS, max_rows=10).decode([], body).outputs == outputs
 
 
 @pytest.mark.parametrize(
@@ -197,7 +213,7 @@ def test_outputs_are_chosen_by_name(body: bytes, outputs: tuple[str, ...]) -> No
 )
 def test_bad_bodies_are_refused_with_the_place_of_the_fault(signature: Signature, body: bytes, message: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        V1Codec(signature, max_rows=2).decode(body)
+        codec(signature, max_rows=2).decode([], body)
     assert message in str(refused.value)
 
 
@@ -231,7 +247,7 @@ RESULTS: dict[str, Any] = {
     ],
 )
 def test_answers_have_the_shape_that_was_asked_for(outputs: tuple[str, ...], columnar: bool, answer: Any) -> None:
-    body = V1Codec(IRIS, max_rows=2).encode(PredictRequest(ROWS, outputs, columnar=columnar), RESULTS)
+    body = encoded(PredictRequest(ROWS, outputs, columnar=columnar), RESULTS)
     assert json.loads(body) == answer
 
 
@@ -248,10 +264,10 @@ def test_answers_have_the_shape_that_was_asked_for(outputs: tuple[str, ...], col
     ],
 )
 def test_every_dtype_has_a_json_form(array: Any, values: list[Any]) -> None:
-    body = V1Codec(IRIS, max_rows=2).encode(PredictRequest(ROWS, ("predict",)), {"predict": array})
+    body = encoded(PredictRequest(ROWS, ("predict",)), {"predict": array})
     assert json.loads(body) == {"predictions": values}
 
 
 def test_an_output_that_json_cannot_carry_is_our_error_not_the_callers() -> None:
     with pytest.raises(NotImplementedError, match="an output holds a object"):
-        V1Codec(IRIS, max_rows=2).encode(PredictRequest(ROWS, ("predict",)), {"predict": np.array([object()])})
+        encoded(PredictRequest(ROWS, ("predict",)), {"predict": np.array([object()])})

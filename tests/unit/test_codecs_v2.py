@@ -72,7 +72,7 @@ MIXED_BLOCKS = [[1, 2], [1.5, None], ["f", "unheard of"]]
 def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
     signature: Signature, body: bytes, blocks: list[Any]
 ) -> None:
-    fast = NoReference(signature, max_rows=3, model="iris", version="2").decode(body)
+    fast = NoReference(signature, max_rows=3, model="iris", version="2").decode([], body)
     slow = codec(signature)._reference_request(body)
     assert plain(fast.rows) == plain(slow.rows) == blocks
     assert fast.rows.shape_key == slow.rows.shape_key
@@ -94,7 +94,7 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
     ],
 )
 def test_unusual_bodies_are_read_all_the_same(signature: Signature, body: bytes, blocks: list[Any]) -> None:
-    assert plain(codec(signature).decode(body).rows) == blocks
+    assert plain(codec(signature).decode([], body).rows) == blocks
 
 
 def without(key: str) -> dict[str, Any]:
@@ -229,5 +229,5 @@ def without(key: str) -> dict[str, Any]:
 )
 def test_bad_bodies_are_refused_with_the_place_of_the_fault(signature: Signature, body: bytes, message: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        codec(signature).decode(body)
+        codec(signature).decode([], body)
     assert message in str(refused.value)

@@ -5,20 +5,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.signature import Column, Layout, PredictRequest, Rows, Signature
 
 from tests.unit.v2_bodies import ANY_WIDTH, FRAME, NAMED, OUTPUTS, PAIRS, TEXT, NoReference, X, body_of, codec
 
 
 def test_all_declared_outputs_answer_unless_some_are_asked_for() -> None:
-    assert codec(PAIRS).decode(body_of(X)).outputs == ("predict", "predict_proba")
+    assert codec(PAIRS).decode([], body_of(X)).outputs == ("predict", "predict_proba")
     asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"binary_data": False}}])
-    assert NoReference(PAIRS, max_rows=3, model="m", version="1").decode(asked).outputs == ("predict_proba",)
+    assert NoReference(PAIRS, max_rows=3, model="m", version="1").decode([], asked).outputs == ("predict_proba",)
 
 
 def test_outputs_are_chosen_alike_by_the_reference() -> None:
     asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": {}}}])
-    assert codec(PAIRS).decode(asked).outputs == ("predict_proba",)
+    assert codec(PAIRS).decode([], asked).outputs == ("predict_proba",)
 
 
 def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
@@ -27,7 +28,7 @@ def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
         "predict": np.array(["no", "yes"]),
         "predict_proba": np.array([[1.0, 0.0], [np.nan, 1.0]]),
     }
-    assert json.loads(codec(PAIRS).encode(request, results)) == {
+    assert json.loads(codec(PAIRS).encode(request, results)[1]) == {
         "model_name": "iris",
         "model_version": "2",
         "id": 'a"1',
@@ -49,19 +50,19 @@ def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
     ],
 )
 def test_tensors_answer_in_the_datatype_of_their_array(array: Any, datatype: str) -> None:
-    answer = json.loads(codec(PAIRS).encode(PredictRequest(Rows((array,)), ("predict",)), {"predict": array}))
+    answer = json.loads(codec(PAIRS).encode(PredictRequest(Rows((array,)), ("predict",)), {"predict": array})[1])
     assert answer["outputs"] == [{"name": "predict", "datatype": datatype, "shape": [1], "data": array.tolist()}]
 
 
 def test_an_id_goes_out_as_it_came_in() -> None:
-    assert codec(PAIRS).decode(body_of(X, id="7")).id == "7"
-    assert codec(PAIRS).decode(body_of(X, id="")).id == ""
-    assert codec(PAIRS).decode(body_of(X)).id is None
+    assert codec(PAIRS).decode([], body_of(X, id="7")).id == "7"
+    assert codec(PAIRS).decode([], body_of(X, id="")).id == ""
+    assert codec(PAIRS).decode([], body_of(X)).id is None
 
 
 def test_an_answer_to_a_request_without_an_id_has_one_of_its_own() -> None:
     request, results = PredictRequest(Rows((np.zeros((1, 2)),)), ("predict",)), {"predict": np.array([1.0])}
-    ids = {json.loads(codec(PAIRS).encode(request, results))["id"] for _ in range(3)}
+    ids = {json.loads(codec(PAIRS).encode(request, results)[1])["id"] for _ in range(3)}
     assert len(ids) == 3
 
 
@@ -97,11 +98,11 @@ def test_an_answer_to_a_request_without_an_id_has_one_of_its_own() -> None:
     ],
 )
 def test_inputs_are_described_as_they_are_to_be_sent(signature: Signature, described: list[dict[str, Any]]) -> None:
-    assert codec(signature).describe_inputs() == described
+    assert describe_inputs(signature) == described
 
 
 def test_outputs_are_described_with_their_classes() -> None:
-    assert codec(PAIRS).describe_outputs() == [
+    assert describe_outputs(PAIRS) == [
         {"name": "predict", "datatype": "BYTES", "shape": [-1], "parameters": {"classes": ["no", "yes"]}},
         {"name": "predict_proba", "datatype": "FP64", "shape": [-1, 2]},
     ]

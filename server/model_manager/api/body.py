@@ -1,46 +1,23 @@
-"""Read a request body: checked for type before, for size while it arrives; one await when it is already there."""
-
-from collections.abc import Iterable
+"""Read a request body, checked for its size before and while it arrives; one await when it is already there."""
 
 from starlette.types import Receive
 
-from model_manager.errors import BodyTooLarge, UnsupportedContent
+from model_manager.call import Headers
+from model_manager.errors import BodyTooLarge, ClientGone
 
 
-class ClientGone(Exception):
-    """The client closed the connection before its request was whole."""
-
-
-def check_content(headers: Iterable[tuple[bytes, bytes]], *, limit: int) -> None:
-    """Refuse from the headers alone what need not be read.
-
-    Raises UnsupportedContent for a declared type that is not JSON or for a compressed body, BodyTooLarge for a
-    declared length over `limit` bytes. A missing content type is taken for JSON.
-    """
-    for name, value in headers:
-        if name == b"content-type":
-            media = value.partition(b";")[0].strip().lower()
-            if media not in (b"application/json", b"") and not media.endswith(b"+json"):
-                raise UnsupportedContent(
-                    f"content type '{media.decode('latin-1')}' is not served here; send content-type: application/json"
-                )
-        elif name == b"content-length":
-            if value.isdigit() and int(value) > limit:
-                raise _too_large(limit)
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedContent(
-                f"content encoding '{value.decode('latin-1')}' is not served here; send the body uncompressed"
-            )
-
-
-async def read_body(receive: Receive, *, limit: int) -> bytes:
+async def read_body(headers: Headers, receive: Receive, *, limit: int) -> bytes:
     """Return the whole body.
 
-    Raises BodyTooLarge as soon as more than `limit` bytes came, ClientGone on a disconnect.
+    Raises BodyTooLarge, before anything is read where the declared length is over `limit` bytes, else as soon as more
+    came; ClientGone on a disconnect.
     """
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
     message = await receive()
     if message["type"] != "http.request":
-        raise ClientGone
+        raise _gone()
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if len(body) > limit:
@@ -53,7 +30,7 @@ async def read_body(receive: Receive, *, limit: int) -> bytes:
             raise _too_large(limit)
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise _gone()
         chunk: bytes = message.get("body", b"")
         chunks.append(chunk)
         size += len(chunk)
@@ -64,3 +41,7 @@ async def read_body(receive: Receive, *, limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is larger than {limit} bytes (max_body_bytes); send fewer rows per request")
+
+
+def _gone() -> ClientGone:
+    return ClientGone("the client left before its request was whole")

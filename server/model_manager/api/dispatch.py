@@ -1,4 +1,4 @@
-"""Ahead of Starlette: a path that reached a version before goes straight to its endpoint.
+"""In front of Starlette's routes, behind all middleware: a path that reached a version before goes to its endpoint.
 
 Routing, its exception handling and its request objects cost as much as the rest of the path from socket to socket,
 and a prediction needs none of it: its endpoint answers its own errors. A path is remembered only after Starlette's

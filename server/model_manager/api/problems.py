@@ -1,102 +1,32 @@
-"""Error → status and body: the one table of HTTP statuses. Every error of every route is `{"error": "…"}`."""
-
-import logging
-import uuid
-from typing import TYPE_CHECKING
+"""What went wrong → an HTTP response. Every error of every route is `{"error": "…"}`; codes are in serving.outcomes."""
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Scope
 
-from model_manager.errors import (
-    BodyTooLarge,
-    ConfigurationError,
-    DeadlineExceeded,
-    InvalidInput,
-    LoadFailed,
-    ModelManagerError,
-    ModelNotFound,
-    PredictionFailed,
-    RequestRefused,
-    Unavailable,
-    UnsupportedContent,
-    VersionNotFound,
-)
-
-if TYPE_CHECKING:
-    from model_manager.traces.request_trace import RequestTrace
-
-logger = logging.getLogger(__name__)
-
-STATUS: dict[type[ModelManagerError], int] = {
-    InvalidInput: 400,
-    BodyTooLarge: 413,
-    UnsupportedContent: 415,
-    ModelNotFound: 404,
-    VersionNotFound: 404,
-    RequestRefused: 400,
-    Unavailable: 503,
-    DeadlineExceeded: 504,
-    PredictionFailed: 500,
-    LoadFailed: 500,
-    ConfigurationError: 500,
-    ModelManagerError: 500,
-}
+from model_manager.codecs.content import version_headers
+from model_manager.serving.outcomes import Problem, explain
+from model_manager.serving.servable import Servable
 
 
-def status_of(error: Exception) -> int:
-    """The HTTP status of an error; anything that is not ours is 500."""
-    for kind in type(error).__mro__:
-        if kind in STATUS:
-            return STATUS[kind]
-    return 500
-
-
-def sent_request_id(scope: Scope) -> str | None:
-    """The caller's x-request-id, which a mesh sets."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return str(value.decode("latin-1"))
-    return None
-
-
-def request_id(scope: Scope) -> str:
-    """The caller's x-request-id, or a new one."""
-    return sent_request_id(scope) or uuid.uuid4().hex
-
-
-def trace_fields(scope: Scope, trace: "RequestTrace | None") -> dict[str, str]:
-    """The trace and span of a request, for its log lines: its own where it is recorded, else its caller's if any."""
-    if trace is not None:
-        return {"trace_id": trace.trace_id, "span_id": trace.span_id}
-    headers = dict(scope["headers"])
-    parts = headers.get(b"traceparent", b"").split(b"-")
-    ids = parts[1:3] if len(parts) == 4 else [headers.get(b"x-b3-traceid", b""), headers.get(b"x-b3-spanid", b"")]
-    return dict(zip(("trace_id", "span_id"), (id.decode("latin-1") for id in ids), strict=True)) if all(ids) else {}
-
-
-def problem(error: Exception, scope: Scope, trace: "RequestTrace | None" = None) -> Response:
-    """The response for an error. What is our fault or the estimator's is logged with the request's id, never shown."""
-    status = status_of(error)
-    headers = {"x-request-id": request_id(scope)}
-    message = str(error)
-    if isinstance(error, Unavailable):
-        headers["retry-after"] = str(error.retry_after_s)
-    if isinstance(error, BodyTooLarge):
+def response_of(problem: Problem, servable: Servable | None = None) -> Response:
+    """Put a problem into HTTP's form; it names the version that it is one of, if any."""
+    headers = {"x-request-id": problem.request_id}
+    if problem.retry_after_s is not None:
+        headers["retry-after"] = str(problem.retry_after_s)
+    if problem.code == 413:
         headers["connection"] = "close"  # the rest of the body is not worth reading
-    if status == 500:
-        fields = {"request_id": headers["x-request-id"], **trace_fields(scope, trace), "path": scope["path"]}
-        logger.error("%s", message or type(error).__name__, exc_info=error.__cause__ or error, extra=fields)
-        shown = message if isinstance(error, PredictionFailed) else "internal error"
-        message = f"{shown} (request id {headers['x-request-id']})"
-    return Response(msgspec.json.encode({"error": message}), status, headers, "application/json")
+    body = msgspec.json.encode({"error": problem.message})
+    response = Response(body, problem.code, headers, "application/json")
+    if servable is not None:
+        response.raw_headers.extend(version_headers(*servable.id))
+    return response
 
 
 async def on_error(request: Request, error: Exception) -> Response:
     """Exception handler for everything raised by a route."""
-    return problem(error, request.scope)
+    return response_of(explain(error, request.scope["headers"], request.scope["path"]))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -6,6 +6,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from model_manager.api.body import read_body
+from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.errors import InvalidInput
 from model_manager.repository.wanted import version_order
 from model_manager.serving.index import IndexRow
@@ -41,8 +43,8 @@ class V2:
             "name": name,
             "versions": sorted(view.ready, key=version_order),
             "platform": "sklearn_joblib",
-            "inputs": servable.v2.describe_inputs(),
-            "outputs": servable.v2.describe_outputs(),
+            "inputs": describe_inputs(servable.signature),
+            "outputs": describe_outputs(servable.signature),
             "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
         }
         return JSONResponse(body, headers={"x-model-name": name, "x-model-version": servable.id.version})
@@ -55,14 +57,17 @@ class V2:
 
 
 class Index:
-    """The repository index: every known version with its state and the reason for it. `rows` gives them all."""
+    """The repository index: every known version with its state and the reason for it. `rows` gives them all.
 
-    def __init__(self, rows: Callable[[], Awaitable[list[IndexRow]]]) -> None:
+    `limit`: the most bytes of a body."""
+
+    def __init__(self, rows: Callable[[], Awaitable[list[IndexRow]]], *, limit: int) -> None:
         self._rows = rows
+        self._limit = limit
 
     async def index(self, request: Request) -> Response:
         """List every version; `{"ready": true}` lists those that are ready."""
-        body = await request.body()
+        body = await read_body(request.scope["headers"], request.receive, limit=self._limit)
         try:
             wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

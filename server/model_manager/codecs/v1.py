@@ -1,8 +1,8 @@
 """V1, as TensorFlow Serving speaks it: `instances` → `predictions`, columnar `inputs` → `outputs`.
 
-Between the endpoint and the servable: bytes → PredictRequest on the way in, arrays → bytes on the way out. A body is
-read by typed decoders first (compiled.py); at any doubt it is read again by the reference path (rows.py), which names
-the fault.
+In the flow: answering → **codec** → answering: bytes → PredictRequest on the way in, arrays → bytes on the way out. A
+body is read by typed decoders first (typed_decoding.py); at any doubt it is read again by the reference path (rows.py),
+which names the fault.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from model_manager.call import Headers
+from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse_object, refuse_repeated_key
 from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
@@ -24,15 +26,20 @@ _DEFAULT_SIGNATURE = "serving_default"
 class V1Codec:
     """Decode and encode V1 bodies for one version."""
 
-    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+    def __init__(self, signature: Signature, *, max_rows: int, model: str, version: str) -> None:
         self._signature = signature
         self._max_rows = max_rows
+        self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
         self._by_name = signature.columns is not None and (signature.named or signature.layout is Layout.FRAME)
         self._fast = _compile(signature)
 
-    def decode(self, body: bytes) -> PredictRequest:
-        """Decode a body into rows in the signature's blocks. Raises InvalidInput naming row and column."""
+    def decode(self, headers: Headers, body: bytes) -> PredictRequest:
+        """Decode a body into rows in the signature's blocks.
+
+        Raises InvalidInput naming row and column, UnsupportedContent for headers that say it is not JSON.
+        """
+        require_json(headers)
         if self._fast is not None:
             try:
                 return self._fast_request(body, *self._fast)
@@ -40,8 +47,11 @@ class V1Codec:
                 pass
         return self._reference_request(body)
 
-    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as `predictions` per row or as columnar `outputs`."""
+        return self._headers, self._encode(request, results)
+
+    def _encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
         head = b'{"outputs":' if request.columnar else b'{"predictions":'
         names = request.outputs
         if len(names) == 1:

@@ -7,11 +7,12 @@ row-major. A missing value is null both ways: JSON has no NaN, and the protocol 
 import secrets
 from collections.abc import Mapping
 from itertools import count
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from model_manager.call import Headers
+from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
 from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
 from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json
@@ -19,7 +20,7 @@ from model_manager.codecs.tensors import rows_from_tensors
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt
 from model_manager.codecs.typed_tensors import Parameters, RawTensor, TypedTensors
 from model_manager.errors import InvalidInput
-from model_manager.signature import Array, Column, Layout, PredictRequest, Rows, Signature, datatype_of
+from model_manager.signature import Array, PredictRequest, Rows, Signature, datatype_of
 
 _PROCESS = secrets.token_hex(6).encode()
 _ANSWERS = count(1)
@@ -42,11 +43,12 @@ class _RawRequest(msgspec.Struct, gc=False):
 
 
 class V2Codec:
-    """Decode and encode V2 bodies for one version, and describe its tensors."""
+    """Decode and encode V2 bodies for one version."""
 
     def __init__(self, signature: Signature, *, max_rows: int, model: str, version: str) -> None:
         self._signature = signature
         self._max_rows = max_rows
+        self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
         self._decoder = msgspec.json.Decoder(_RawRequest)
         self._tensors = TypedTensors(signature)
@@ -54,8 +56,12 @@ class V2Codec:
         self._head = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
         self._output_heads = {output.name: b'{"name":' + encode_json(output.name) for output in signature.outputs}
 
-    def decode(self, body: bytes) -> PredictRequest:
-        """Decode a body into rows in the signature's blocks. Raises InvalidInput naming input, row and column."""
+    def decode(self, headers: Headers, body: bytes) -> PredictRequest:
+        """Decode a body into rows in the signature's blocks.
+
+        Raises InvalidInput naming input, row and column, UnsupportedContent for headers that say it is not JSON.
+        """
+        require_json(headers)
         if len(body) >= SMALLEST_BODY and self._large.usable:
             try:
                 return self._large_request(body)
@@ -66,48 +72,14 @@ class V2Codec:
         except DOUBTS:
             return self._reference_request(body)
 
-    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as tensors in the order asked for.
 
         The answer has the request's id, or one of its own where the request had none, as peers do it.
         """
         id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
         tensors = [self._output_heads[name] + _tensor_text(results[name]) for name in request.outputs]
-        return self._head + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
-
-    def describe_inputs(self) -> list[dict[str, Any]]:
-        """Describe the input tensors for model metadata: one per FRAME column, or one for the whole."""
-        signature = self._signature
-        if signature.layout is Layout.FRAME:
-            return [
-                _described(column.name, column.datatype, [-1], _column_parameters(column))
-                for column in signature.columns or ()
-            ]
-        if signature.layout is Layout.TEXT:
-            return [_described(signature.tensor, "BYTES", [-1], {})]
-        columns = signature.columns
-        if columns is None:
-            return [_described(signature.tensor, signature.datatype, [-1, -1], {})]
-        parameters: dict[str, Any] = {}
-        if signature.named:
-            parameters["columns"] = [column.name for column in columns]
-        if any(column.nullable for column in columns):
-            parameters["nullable"] = [column.nullable for column in columns]
-        if any(column.categories for column in columns):
-            parameters["categories"] = [list(column.categories) for column in columns]
-        return [_described(signature.tensor, signature.datatype, [-1, len(columns)], parameters)]
-
-    def describe_outputs(self) -> list[dict[str, Any]]:
-        """Describe the output tensors for model metadata."""
-        return [
-            _described(
-                output.name,
-                output.datatype,
-                list(output.shape),
-                {"classes": list(output.classes)} if output.classes else {},
-            )
-            for output in self._signature.outputs
-        ]
+        return self._headers, self._head + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
 
     def _large_request(self, body: bytes) -> PredictRequest:
         request = self._large.read(body)
@@ -182,17 +154,3 @@ def _tensor_text(array: Array) -> bytes:
     datatype = "FP32" if array.dtype == np.float16 else datatype_of(array.dtype)
     shape = encode_json(array.shape)
     return b',"datatype":"%b","shape":%b,"data":%b}' % (datatype.encode(), shape, encode_flat(array))
-
-
-def _column_parameters(column: Column) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"nullable": True} if column.nullable else {}
-    if column.categories:
-        parameters["categories"] = list(column.categories)
-    return parameters
-
-
-def _described(name: str, datatype: str, shape: list[int], parameters: dict[str, Any]) -> dict[str, Any]:
-    tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
-    if parameters:
-        tensor["parameters"] = parameters
-    return tensor

@@ -63,6 +63,11 @@ class Metrics:
         for instrument in self._of_versions:
             instrument.remove(model, version)
 
+    def switch(self, on: bool) -> None:
+        """Count what versions do, or let it pass: only what weighs the cost of counting ever lets it pass."""
+        for view in self._views:
+            view.switch(on)
+
     def families(self) -> list[Family]:
         """What was counted and timed so far."""
         for view in self._views:
@@ -96,6 +101,7 @@ class ServableMetrics:
         self._rows = metrics.rows.labels(*labels)
         # Noted down by requests and batches, and put into the histograms many at a time: that is done in a fraction of
         # the time, and leaves the processor's caches to the next request.
+        self._on = True
         self._answers: list[float] = []
         self.answered: Callable[[tuple[float, float, float]], object] = self._answers.extend
         """Count a request answered with 200: the seconds of all of it, of decoding and of encoding. No method, because
@@ -112,8 +118,15 @@ class ServableMetrics:
                 signature, edges, labels=metrics.predictions, values=metrics.prediction_value, version=labels
             )
 
+    def switch(self, on: bool) -> None:
+        """See Metrics.switch."""
+        self._on = on
+        self.answered = self._answers.extend if on else id  # which does nothing, at the least that a call can cost
+
     def failed(self, code: int, request: float) -> None:
         """Count a request that ended with another status."""
+        if not self._on:
+            return
         self._requests(code).inc()
         self._request.observe(request)
 
@@ -123,6 +136,8 @@ class ServableMetrics:
 
     def dropped(self, reason: DropReason) -> None:
         """Count a request that was right and got no prediction."""
+        if not self._on:
+            return
         self._metrics.dropped_requests.labels(*self._labels, reason).inc()
 
     def ran(
@@ -131,6 +146,8 @@ class ServableMetrics:
         """Count a batch: how long each request waited for it, how long it took from queue to answers, the predictor's
         part, and the rows of each call.
         """
+        if not self._on:
+            return
         self._waits += waits
         self._batches += (batch, predict)
         for rows, results in calls:

@@ -63,7 +63,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._queues: dict[_Key, deque[Item]] = {}
-        self._arrivals = 0
+        self.arrivals = 0
         self._running: list[Item] = []
         self._started = 0.0
         self._wakeup: asyncio.Handle | None = None
@@ -109,8 +109,8 @@ class Batcher:
         if self.closed:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
-        self._arrivals += 1
-        item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals, watch)
+        self.arrivals += 1
+        item = Item(rows, outputs, deadline, self._loop.create_future(), self.arrivals, watch)
         if self.queued_rows and self.queued_rows + item.size > self._batching.max_queue_rows:
             self._metrics.dropped("queue_full")
             raise Overloaded(

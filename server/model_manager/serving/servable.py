@@ -5,16 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from model_manager.codecs.v1 import V1Codec
-from model_manager.codecs.v2 import V2Codec
+from model_manager.codecs.protocols import codecs_for
 from model_manager.inference.compiled.compilation import CompileReport
 from model_manager.inference.predictor import Predictor
 from model_manager.metrics.recording import ServableMetrics
 from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId
-from model_manager.serving.batch import Results, Watch
 from model_manager.serving.batcher import Batcher
-from model_manager.signature import PredictRequest, Signature
+from model_manager.signature import Signature
 
 LIBRARY_VERSIONS = {name: version(name) for name in ("scikit-learn", "numpy")}
 
@@ -112,14 +110,8 @@ class Servable:
         self.provenance = provenance
         self.metrics = metrics
         self.timeout_s = timeout_s
-        self.v1 = V1Codec(signature, max_rows=max_rows)
-        self.v2 = V2Codec(signature, max_rows=max_rows, model=id.model, version=id.version)
+        self.codecs = codecs_for(signature, max_rows=max_rows, model=id.model, version=id.version)
         self.load_seconds: dict[str, float] = {}
-        self.headers = [
-            (b"content-type", b"application/json"),
-            (b"x-model-name", id.model.encode()),
-            (b"x-model-version", id.version.encode()),
-        ]
         self._leases = 0
         self._idle: asyncio.Event | None = None
 
@@ -148,14 +140,6 @@ class Servable:
         self._leases -= 1
         if self._idle is not None and not self._leases:
             self._idle.set()
-
-    def predict(self, request: PredictRequest, watch: Watch | None = None) -> asyncio.Future[Results]:
-        """Submit a decoded request; its timeout counts from now. `watch` is told of its batch.
-
-        Raises Overloaded. Cancelling the future takes the request out of the queue.
-        """
-        batcher = self.batcher
-        return batcher.submit(request.rows, request.outputs, batcher.now() + self.timeout_s, watch)
 
     async def drained(self) -> None:
         """Wait until no request holds a lease; no new one may be given out meanwhile."""

@@ -16,10 +16,12 @@ from model_manager.metrics.process_metrics import ProcessMetrics
 from model_manager.metrics.recording import Metrics
 from model_manager.records.stream import RecordStream
 from model_manager.repository.source import Source
+from model_manager.serving.answering import Answering
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
+from model_manager.serving.observation import Observer
 from model_manager.serving.registry import ModelView, Registry, VersionStatus
 from model_manager.serving.servable import Servable
 from model_manager.settings import Settings
@@ -40,13 +42,15 @@ class System:
     Made on the thread that will run the event loop, before it runs.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = metrics if metrics is not None else Metrics()
+        self.metrics = Metrics()
         self.tracing = start_tracing()
         self.records = RecordStream.from_settings(settings)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
+        self._observer = self._choose_observer()
+        self.answering = Answering(self.registry, self.metrics, self._observer)
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
@@ -72,6 +76,26 @@ class System:
             poll_interval_s=settings.poll_interval_s,
             drain_timeout_s=settings.drain_timeout_s,
             reached=_settle_heap,
+        )
+
+    def switch_observation(self, on: bool) -> None:
+        """Count and observe requests, or let them pass, from the next one on.
+
+        For what weighs the cost of observing; no setting does this, since nobody should run blind for a few percent.
+        """
+        self.metrics.switch(on)
+        self.answering.observer = self._observer if on else None
+
+    def _choose_observer(self) -> Observer | None:
+        """Who wants to know of single requests, as settings and environment say; None where they ask for nothing."""
+        settings = self.settings
+        if self.tracing is None and self.records is None and not settings.log_requests and not settings.server_timing:
+            return None
+        return Observer(
+            tracing=self.tracing,
+            records=self.records,
+            log_share=settings.log_requests,
+            server_timing=settings.server_timing,
         )
 
     @asynccontextmanager

@@ -1,6 +1,6 @@
 """What is told of single requests, where anybody asked for it: a trace, a log line, a record, a server-timing header.
 
-In the flow: predict → **observer** (does anybody want to know more of this request?) → observation, filled in on the
+In the flow: answering → **observer** (does anybody want to know more of this call?) → observation, filled in on the
 way → told at the end. A request that nobody asks about costs no more than its metrics.
 """
 
@@ -8,13 +8,11 @@ import logging
 import random
 from typing import TYPE_CHECKING, Final
 
-from starlette.types import Scope
-
-from model_manager.api.problems import request_id, sent_request_id, trace_fields
+from model_manager.call import Call, request_id, sent_request_id
 from model_manager.records.stream import RecordStream
 from model_manager.serving.batch import Results, Watch
+from model_manager.serving.outcomes import trace_fields
 from model_manager.serving.servable import Servable
-from model_manager.serving.system import System
 from model_manager.signature import PredictRequest
 
 if TYPE_CHECKING:
@@ -36,38 +34,28 @@ class Observer:
         self._always = server_timing or records is not None
         self._server_timing = server_timing
 
-    @classmethod
-    def of(cls, system: System) -> "Observer | None":
-        """What the settings and the environment ask for, or None when they ask for nothing."""
-        log_share, timing = system.settings.log_requests, system.settings.server_timing
-        if system.tracing is None and system.records is None and not log_share and not timing:
-            return None
-        return cls(tracing=system.tracing, records=system.records, log_share=log_share, server_timing=timing)
-
-    def begin(self, scope: Scope, route: str, began: float) -> "Observation | None":
-        """Observe a request from its first byte, or let it pass; `began` in perf_counter seconds."""
-        trace = None if self._tracing is None else self._tracing.begin(scope, route, began)
+    def begin(self, call: Call) -> "Observation | None":
+        """Observe a call from its arrival on, or let it pass."""
+        trace = None
+        if self._tracing is not None:
+            asked = {"headers": call.headers, "method": call.method, "path": call.path}
+            trace = self._tracing.begin(asked, call.route, call.began)
         logged = self._log_share > 0 and random.random() < self._log_share
         if trace is None and not logged and not self._always:
             return None
-        return Observation(
-            scope, route, began, trace=trace, logged=logged, timed=self._server_timing, records=self._records
-        )
+        return Observation(call, trace=trace, logged=logged, timed=self._server_timing, records=self._records)
 
 
 class Observation(Watch):
     """One observed request: what it asked and got, and when each step ended (perf_counter; 0 for steps not reached)."""
 
     __slots__ = (
-        "_logged", "_records", "_route", "_scope", "_timed", "began", "decoded", "decoding", "encoded", "encoding",
-        "request", "results",
+        "_call", "_logged", "_records", "_timed", "decoded", "decoding", "encoded", "encoding", "request", "results",
     )  # fmt: skip
 
     def __init__(
         self,
-        scope: Scope,
-        route: str,
-        began: float,
+        call: Call,
         *,
         trace: "RequestTrace | None",
         logged: bool,
@@ -75,12 +63,10 @@ class Observation(Watch):
         records: RecordStream | None,
     ) -> None:
         super().__init__(trace)
-        self._scope = scope
-        self._route = route
+        self._call = call
         self._logged = logged
         self._timed = timed
         self._records = records
-        self.began = began
         self.decoding = self.decoded = self.encoding = self.encoded = 0.0
         self.request: PredictRequest | None = None
         self.results: Results | None = None
@@ -93,27 +79,27 @@ class Observation(Watch):
             ("decode", self.decoded - self.decoding),
             ("queue", self.batch_started - self.decoded),
             ("batch", self.batch_ended - self.batch_started),
-            ("total", self.encoded - self.began),
+            ("total", self.encoded - self._call.began),
         )
         value = ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in steps)
         return [(b"server-timing", value.encode())]
 
-    def ended(self, servable: Servable | None, status: int, now: float, error: BaseException | None = None) -> None:
+    def ended(self, servable: Servable | None, code: int, now: float, error: BaseException | None = None) -> None:
         """Tell whoever asked what became of the request."""
         if self.trace is not None:
-            self._end_trace(self.trace, servable, status, now, error)
+            self._end_trace(self.trace, servable, code, now, error)
         if self._logged:
-            self._log(servable, status, now)
+            self._log(servable, code, now)
         if self._records is not None and servable is not None and self.request is not None:
             self._records.offer(
-                request_id=self.request.id or sent_request_id(self._scope),
+                request_id=self.request.id or sent_request_id(self._call.headers),
                 model=servable.id.model,
                 version=servable.id.version,
                 signature=servable.signature,
                 rows=self.request.rows,
                 outputs=self.results,
-                status=status,
-                duration_s=now - self.began,
+                status=code,
+                duration_s=now - self._call.began,
                 trace_id=self.trace.trace_id if self.trace is not None else None,
             )
 
@@ -121,7 +107,7 @@ class Observation(Watch):
         self,
         trace: "RequestTrace",
         servable: Servable | None,
-        status: int,
+        code: int,
         now: float,
         error: BaseException | None,
     ) -> None:
@@ -131,7 +117,7 @@ class Observation(Watch):
                 ("queue", self.decoded, self.batch_started),
                 ("encode", self.encoding, self.encoded),
             ),
-            status=status,
+            status=code,
             model=servable.id.model if servable is not None else None,
             version=servable.id.version if servable is not None else None,
             rows=len(self.request.rows) if self.request is not None else None,
@@ -139,18 +125,19 @@ class Observation(Watch):
             ended=now,
         )
         if servable is not None:
-            servable.metrics.exemplify(now - self.began, trace.trace_number)
+            servable.metrics.exemplify(now - self._call.began, trace.trace_number)
 
-    def _log(self, servable: Servable | None, status: int, now: float) -> None:
+    def _log(self, servable: Servable | None, code: int, now: float) -> None:
+        call = self._call
         fields: dict[str, object] = {
-            "request_id": request_id(self._scope),
-            **trace_fields(self._scope, self.trace),
-            "route": self._route,
-            "status": status,
+            "request_id": request_id(call.headers),
+            **trace_fields(call.headers, self.trace),
+            "route": call.route,
+            "status": code,
         }
         if servable is not None:
             fields |= {"model_name": servable.id.model, "model_version": servable.id.version}
         if self.request is not None:
             fields["rows"] = len(self.request.rows)
-        fields["duration_ms"] = round((now - self.began) * 1e3, 3)
-        logger.info("%s %s %d", self._scope["method"], self._scope["path"], status, extra=fields)
+        fields["duration_ms"] = round((now - call.began) * 1e3, 3)
+        logger.info("%s %s %d", call.method, call.path, code, extra=fields)

@@ -1,0 +1,32 @@
+"""The headers around a body: what a JSON codec accepts of a request's, and what it says of its answer."""
+
+from model_manager.call import Headers
+from model_manager.errors import UnsupportedContent
+
+
+def require_json(headers: Headers) -> None:
+    """Raise UnsupportedContent for a declared type that is not JSON, or for a compressed body.
+
+    A missing content type is taken for JSON.
+    """
+    for name, value in headers:
+        if name == b"content-type":
+            media = value.partition(b";")[0].strip().lower()
+            if media not in (b"application/json", b"") and not media.endswith(b"+json"):
+                raise UnsupportedContent(
+                    f"content type '{media.decode('latin-1')}' is not served here; send content-type: application/json"
+                )
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedContent(
+                f"content encoding '{value.decode('latin-1')}' is not served here; send the body uncompressed"
+            )
+
+
+def version_headers(model: str, version: str) -> list[tuple[bytes, bytes]]:
+    """Say which version answered."""
+    return [(b"x-model-name", model.encode()), (b"x-model-version", version.encode())]
+
+
+def json_headers(model: str, version: str) -> list[tuple[bytes, bytes]]:
+    """Say that an answer is JSON, and which version gave it."""
+    return [(b"content-type", b"application/json"), *version_headers(model, version)]

@@ -1,0 +1,89 @@
+"""Error → what a caller is told of it. The one table of codes: HTTP's numbers, which metrics and traces count by.
+
+In the flow: answering, or any route that raises → **outcomes** → an adapter, which puts it in its protocol's form. What
+is our fault or the estimator's is logged here, once, under the request's id; the caller gets the id.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from model_manager.call import Headers, request_id
+from model_manager.errors import (
+    BodyTooLarge,
+    ClientGone,
+    ConfigurationError,
+    DeadlineExceeded,
+    InvalidInput,
+    LoadFailed,
+    ModelManagerError,
+    ModelNotFound,
+    PredictionFailed,
+    RequestRefused,
+    Unavailable,
+    UnsupportedContent,
+    VersionNotFound,
+)
+
+if TYPE_CHECKING:
+    from model_manager.traces.request_trace import RequestTrace
+
+logger = logging.getLogger(__name__)
+
+CODES: Final[dict[type[ModelManagerError], int]] = {
+    InvalidInput: 400,
+    BodyTooLarge: 413,
+    UnsupportedContent: 415,
+    ModelNotFound: 404,
+    VersionNotFound: 404,
+    RequestRefused: 400,
+    ClientGone: 499,  # never sent: what a request is counted under when its client left (nginx's convention)
+    Unavailable: 503,
+    DeadlineExceeded: 504,
+    PredictionFailed: 500,
+    LoadFailed: 500,
+    ConfigurationError: 500,
+    ModelManagerError: 500,
+}
+
+
+class Problem(NamedTuple):
+    """What a caller is told. `retry_after_s` is None where trying again is of no use, or no sooner than at once."""
+
+    code: int
+    message: str
+    request_id: str
+    retry_after_s: int | None = None
+
+
+def code_of(error: BaseException) -> int:
+    """The code of an error; anything that is not ours is 500."""
+    for kind in type(error).__mro__:
+        if kind in CODES:
+            return CODES[kind]
+    return 500
+
+
+def explain(error: BaseException, headers: Headers, path: str, trace: "RequestTrace | None" = None) -> Problem:
+    """Say what a caller is told of an error; `headers` and `path` are the request's.
+
+    What is our fault or the estimator's is logged with the request's id, and shown in words that quote no data.
+    """
+    code = code_of(error)
+    id = request_id(headers)
+    message = str(error)
+    if code == 500:
+        fields = {"request_id": id, **trace_fields(headers, trace), "path": path}
+        logger.error("%s", message or type(error).__name__, exc_info=error.__cause__ or error, extra=fields)
+        shown = message if isinstance(error, PredictionFailed) else "internal error"
+        message = f"{shown} (request id {id})"
+    return Problem(code, message, id, error.retry_after_s if isinstance(error, Unavailable) else None)
+
+
+def trace_fields(headers: Headers, trace: "RequestTrace | None") -> dict[str, str]:
+    """The trace and span of a request, for its log lines: its own where it is recorded, else its caller's if any."""
+    if trace is not None:
+        return {"trace_id": trace.trace_id, "span_id": trace.span_id}
+    found = dict(headers)
+    parts = found.get(b"traceparent", b"").split(b"-")
+    ids = parts[1:3] if len(parts) == 4 else [found.get(b"x-b3-traceid", b""), found.get(b"x-b3-spanid", b"")]
+    return dict(zip(("trace_id", "span_id"), (id.decode("latin-1") for id in ids), strict=True)) if all(ids) else {}

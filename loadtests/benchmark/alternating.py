@@ -1,7 +1,7 @@
 """The server that turns metrics and traces off and on again every half second, to tell what they cost.
 
-python -m loadtests.benchmark.alternating takes the arguments of `model-manager serve`, and appends a line of JSON to the file
-that ALTERNATING_LOG names for each half second: [on, requests, seconds].
+python -m loadtests.benchmark.alternating takes the arguments of `model-manager serve`, and appends a line of JSON for
+each half second, [on, requests, seconds], to the file that ALTERNATING_LOG names.
 
 Two processes of one program differ by more than telemetry costs, as does one process from second to second. Halves of
 the same second in one process do not. A batch of spans leaves when it is full, which happens while they are made: what

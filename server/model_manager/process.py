@@ -122,6 +122,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a supervisor's worker starts without
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
         admin = admin_server(create_admin_app(system, max_body_bytes=system.settings.max_body_bytes), system.settings)

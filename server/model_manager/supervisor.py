@@ -13,6 +13,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TypeVar
@@ -116,7 +117,7 @@ class Supervisor:
         """Run one worker, again whenever it ends by itself, until stopping."""
         while not self._stopping.is_set():
             worker = _SPAWN.Process(target=_work, args=(self._settings, self._api, self._reports[number]))
-            worker.start()
+            _start(worker)
             self._workers[number] = worker
             if self._stopping.is_set():  # the signal came while the process was being started
                 worker.terminate()
@@ -162,6 +163,16 @@ class Supervisor:
         """What each worker is doing now."""
         found = await self._ask(Question(topic, seconds), list[Inspection])
         return [inspection for inspections in found for inspection in inspections]
+
+
+def _start(worker: SpawnProcess) -> None:
+    """Start a process that takes no notice of Ctrl-C until it handles it: imports would end in a traceback each."""
+    resource_tracker.ensure_running()  # which the first start would do, and unblock the signal after it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        worker.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 async def _ended(worker: SpawnProcess) -> None:

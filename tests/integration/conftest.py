@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
-from model_manager.app import create_admin_app, create_app
+from model_manager.app import MIDDLEWARE, create_admin_app, create_app
 from model_manager.serving.system import System
 from model_manager.settings import Settings
+from starlette.middleware import Middleware
 
 from tests.scrape import value
 
@@ -23,10 +24,12 @@ JSON = {"content-type": "application/json"}
 
 
 @asynccontextmanager
-async def running_app(folder: Path, **settings: Any) -> AsyncIterator[tuple[Client, Client, System]]:
+async def running_app(
+    folder: Path, *, middleware: Sequence[Middleware] = MIDDLEWARE, **settings: Any
+) -> AsyncIterator[tuple[Client, Client, System]]:
     """Clients of the API and the admin app, and the system behind them, once it is ready."""
     system = await asyncio.to_thread(lambda: System(Settings(models=folder, **settings)))
-    async with LifespanManager(create_app(system)) as manager:
+    async with LifespanManager(create_app(system, middleware=middleware)) as manager:
         admin = create_admin_app(system, max_body_bytes=system.settings.max_body_bytes)
         async with (
             httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://api") as api,

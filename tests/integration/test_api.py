@@ -1,12 +1,18 @@
 """Every route and every way of asking, over the whole app in this process and the sample models."""
 
 import json
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from model_manager.app import MIDDLEWARE
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.integration.conftest import IRIS, Client, v1, v2
+from tests.integration.conftest import IRIS, Client, running_app, v1, v2
 
 # what is there
 
@@ -93,6 +99,49 @@ async def test_the_repository_index_has_a_row_for_every_version(api: Client) -> 
     assert all("form" in row["parameters"] for row in rows)
     assert len((await api.post("/v2/repository/index", json={"ready": True})).json()) == 5
     assert (await api.post("/v2/repository/index", content=b"{")).status_code == 400
+
+
+async def test_the_repository_index_reads_no_more_than_other_routes_do(samples: Path) -> None:
+    async with running_app(samples, max_body_bytes=1000) as (api, admin, _):
+        for port in (api, admin):
+            refused = await port.post("/v2/repository/index", content=b" " * 1001)
+            assert refused.status_code == 413
+            assert "1000 bytes" in refused.json()["error"]
+            assert (await port.post("/v2/repository/index", content=_chunks(11, b" " * 100))).status_code == 413
+            assert (await port.post("/v2/repository/index", content=b" " * 1000)).status_code == 200
+
+
+async def _chunks(count: int, chunk: bytes) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield chunk
+
+
+# middleware
+
+
+class RequireKey:
+    """Refuses whoever does not know the word, as a middleware of API keys would."""
+
+    def __init__(self, app: ASGIApp, *, key: bytes) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and dict(scope["headers"]).get(b"x-key") != self._key:
+            await JSONResponse({"error": "no"}, 401)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v1/models/iris/versions/1:predict", "/v1/models/iris"])
+async def test_nothing_passes_by_a_middleware_however_often_it_is_asked(samples: Path, path: str) -> None:
+    method = "POST" if path.endswith("predict") else "GET"
+    async with running_app(samples, middleware=[*MIDDLEWARE, Middleware(RequireKey, key=b"open")]) as (api, _, _):
+        for slash in ("", "/"):
+            for _ in range(2):
+                ask = partial(api.request, method, path + slash, json={"instances": [IRIS]})
+                assert (await ask()).status_code == 401
+                assert (await ask(headers={"x-key": "open"})).status_code == 200
 
 
 # predictions

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_a_version_added_to_a_config_map_answers_and_the_old_one_stays_pinned(
     response = server.predict("m", ROW)
     assert response.headers["x-model-name"] == "m"
     assert response.headers["x-model-version"] == "2"
+
+
+def test_a_request_that_arrives_slowly_across_a_swap_is_answered_by_what_serves_when_it_is_whole(
+    volume: ConfigMapVolume, server: LiveServer
+) -> None:
+    body = b'{"instances": [[0.0, 0.0]]}'
+    head = b"POST /v1/models/m:predict HTTP/1.1\r\nhost: m\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    url = server.api.base_url
+    with socket.create_connection((url.host, url.port), timeout=30) as slow:
+        slow.sendall(head % len(body) + body[:5])
+        # one of them is the one that asks
+        wait_until(lambda: server.admin.get("/debug/tasks").text.count(".run_asgi") == 2, "the request to be read")
+        volume.write(config({"2": TWO}))
+        wait_until(lambda: answer(server, "1") == 404, "version 1 to be gone")  # it waits for nobody's upload
+        slow.sendall(body[5:])
+        said = b"".join(iter(lambda: slow.recv(4096), b""))
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert b"x-model-version: 2\r\n" in said
+    assert said.endswith(b'{"predictions":[2.0]}')
 
 
 def test_changing_the_default_rolls_back_without_loading(volume: ConfigMapVolume, server: LiveServer) -> None:

@@ -77,7 +77,7 @@ async def steps_of(servable: Servable, protocol: str, body: bytes) -> list[Step]
     predict = servable.predictor.predict
 
     def lease() -> None:
-        servable.acquire()
+        servable.leases += 1
         servable.release()
 
     def count() -> None:

@@ -13,7 +13,7 @@ from model_manager.api.body import read_body
 from model_manager.api.dispatch import KnownPaths
 from model_manager.api.problems import response_of
 from model_manager.call import Call
-from model_manager.serving.answering import CLIENT_GONE, Answer, Answering
+from model_manager.serving.answering import CLIENT_GONE, Answering
 from model_manager.serving.registry import Registry
 
 
@@ -57,12 +57,9 @@ class Predict:
             if answer.problem is not None:
                 await response_of(answer.problem, answer.servable)(scope, receive, send)
             elif answer.code != CLIENT_GONE:
-                await _write(answer, send)
+                body = answer.body
+                headers = [*answer.headers, (b"content-length", b"%d" % len(body))]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
         finally:
             answer.ended()
-
-
-async def _write(answer: Answer, send: Send) -> None:
-    headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})

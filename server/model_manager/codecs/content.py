@@ -11,15 +11,20 @@ def require_json(headers: Headers) -> None:
     """
     for name, value in headers:
         if name == b"content-type":
-            media = value.partition(b";")[0].strip().lower()
-            if media not in (b"application/json", b"") and not media.endswith(b"+json"):
-                raise UnsupportedContent(
-                    f"content type '{media.decode('latin-1')}' is not served here; send content-type: application/json"
-                )
+            if value != b"application/json":
+                _require_json_type(value)
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise UnsupportedContent(
                 f"content encoding '{value.decode('latin-1')}' is not served here; send the body uncompressed"
             )
+
+
+def _require_json_type(value: bytes) -> None:
+    media = value.partition(b";")[0].strip().lower()
+    if media not in (b"application/json", b"") and not media.endswith(b"+json"):
+        raise UnsupportedContent(
+            f"content type '{media.decode('latin-1')}' is not served here; send content-type: application/json"
+        )
 
 
 def version_headers(model: str, version: str) -> list[tuple[bytes, bytes]]:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final
 
+import msgspec
+
 from model_manager.call import Call, Headers
 from model_manager.errors import ClientGone
 from model_manager.metrics.recording import Metrics
@@ -25,64 +27,41 @@ Gone = Callable[[], Awaitable[object]]
 """Returns when the caller has left; asked only while a request has to wait."""
 
 
-class Answer:
+class Answer(msgspec.Struct):  # made for every request
     """What an adapter writes: `headers` and `body`, or what is told of a `problem`. It is over with `ended()`.
 
     `servable` is the version that answered or failed, under a lease until then; None where no version was reached. A
-    `code` of CLIENT_GONE is written to nobody.
+    `code` of CLIENT_GONE is written to nobody. `seconds`: those that decoding and encoding took.
     """
 
-    __slots__ = (
-        "_call", "_decode_s", "_encode_s", "_error", "_metrics", "_observation", "body", "code", "headers", "problem",
-        "servable",
-    )  # fmt: skip
-
-    def __init__(self, call: Call, metrics: Metrics, observation: Observation | None) -> None:
-        self._call = call
-        self._metrics = metrics
-        self._observation = observation
-        self._error: BaseException | None = None
-        self.servable: Servable | None = None
-        self.code = OK
-        self.headers: Headers = ()
-        self.body = b""
-        self.problem: Problem | None = None
-
-    def succeed(self, headers: Headers, body: bytes, *, decode_s: float, encode_s: float) -> None:
-        """Hold what was encoded, and the seconds that decoding and encoding took."""
-        self.headers = headers
-        self.body = body
-        self._decode_s = decode_s
-        self._encode_s = encode_s
-
-    def fail(self, error: BaseException) -> None:
-        """Hold what is told of an error."""
-        self._error = error
-        if isinstance(error, ClientGone | asyncio.CancelledError):
-            self.code = CLIENT_GONE
-            return
-        trace = self._observation.trace if self._observation is not None else None
-        self.problem = explain(error, self._call.headers, self._call.path, trace)
-        self.code = self.problem.code
+    call: Call
+    servable: Servable | None
+    metrics: Metrics
+    observation: Observation | None
+    code: int = OK
+    headers: Headers = ()
+    body: bytes = b""
+    seconds: tuple[float, float] = (0.0, 0.0)
+    problem: Problem | None = None
+    error: BaseException | None = None
 
     def ended(self) -> None:
         """Count it, tell whoever observes it, and give the lease back: the answer was written, or never will be."""
         now = perf_counter()
-        servable, seconds = self.servable, now - self._call.began
-        if servable is None:
-            self._metrics.unrouted_requests.labels(str(self.code)).inc()
-            if self._observation is not None:
-                self._observation.ended(None, self.code, now, self._error)
-            return
+        servable, took, observation = self.servable, now - self.call.began, self.observation
         try:
-            if self._error is None:
-                servable.metrics.answered((seconds, self._decode_s, self._encode_s))
+            if servable is None:
+                self.metrics.unrouted_requests.labels(str(self.code)).inc()
+            elif self.code == OK:
+                servable.metrics.answered((took, *self.seconds))
             else:
-                servable.metrics.failed(self.code, seconds)
-            if self._observation is not None:
-                self._observation.ended(servable, self.code, now, self._error)
+                servable.metrics.failed(self.code, took)
+            if observation is not None:
+                observation.ended(servable, self.code, now, self.error)
         finally:
-            servable.release()
+            self.error = None  # its traceback leads back here: a cycle for the collector
+            if servable is not None:
+                servable.release()
 
 
 class Answering:
@@ -100,9 +79,9 @@ class Answering:
         the same, and ends the answer.
         """
         observation = None if self.observer is None else self.observer.begin(call)
-        answer = Answer(call, self._metrics, observation)
+        servable: Servable | None = None
         try:
-            answer.servable = servable = self._registry.lease(call.model, call.version)
+            servable = self._registry.lease(call.model, call.version)
             codec, batcher = servable.codecs[call.protocol], servable.batcher
             decoding = perf_counter()
             request = codec.decode(call.headers, body)
@@ -113,24 +92,30 @@ class Answering:
             future = batcher.submit(request.rows, request.outputs, deadline, observation)
             results = await (_unless_gone(future, gone) if batcher.busy else future)
             encoding = perf_counter()
-            headers, encoded_body = codec.encode(request, results)
-            encoded = perf_counter()
+            headers, encoded = codec.encode(request, results)
+            seconds = (decoded - decoding, perf_counter() - encoding)
             if observation is not None:
-                observation.encoding, observation.encoded, observation.results = encoding, encoded, results
+                observation.encoding, observation.encoded, observation.results = encoding, perf_counter(), results
                 headers = [*headers, *observation.headers()]
-            answer.succeed(headers, encoded_body, decode_s=decoded - decoding, encode_s=encoded - encoding)
+            return Answer(call, servable, self._metrics, observation, OK, headers, encoded, seconds)
         except asyncio.CancelledError as error:
-            answer.fail(error)
-            answer.ended()
+            self._failed(call, servable, observation, error).ended()
             raise
         except Exception as error:
-            answer.fail(error)
-        return answer
+            return self._failed(call, servable, observation, error)
 
     def refuse(self, call: Call, error: BaseException) -> Answer:
         """Answer a call of which an adapter could not read the body. The caller says when it `ended()`."""
-        answer = Answer(call, self._metrics, None if self.observer is None else self.observer.begin(call))
-        answer.fail(error)
+        return self._failed(call, None, None if self.observer is None else self.observer.begin(call), error)
+
+    def _failed(
+        self, call: Call, servable: Servable | None, observation: Observation | None, error: BaseException
+    ) -> Answer:
+        answer = Answer(call, servable, self._metrics, observation, CLIENT_GONE, error=error)
+        if not isinstance(error, ClientGone | asyncio.CancelledError):
+            trace = observation.trace if observation is not None else None
+            answer.problem = explain(error, call.headers, call.path, trace)
+            answer.code = answer.problem.code
         return answer
 
 

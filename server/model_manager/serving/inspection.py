@@ -51,7 +51,7 @@ async def _queues(registry: Registry) -> list[Inspection]:
         {
             "model_name": servable.id.model,
             "model_version": servable.id.version,
-            "requests_in_flight": servable.in_flight,
+            "requests_in_flight": servable.leases,
             "queued_requests": servable.batcher.queued_requests,
             "queued_rows": servable.batcher.queued_rows,
             "queue_limit_rows": servable.batcher.limit_rows,

@@ -65,11 +65,11 @@ class Registry:
 
         Raises ModelNotFound, VersionNotFound (both list what exists) or VersionNotReady (with the state).
         """
-        view = self.model(model)
+        view = self.snapshot.models.get(model) or self.model(model)
         servable = view.default if version is None else view.ready.get(version)
         if servable is None:
             raise self._refusal(model, view, version)
-        servable.acquire()
+        servable.leases += 1
         return servable
 
     def knows(self, model: str, version: str | None) -> bool:

@@ -112,7 +112,7 @@ class Servable:
         self.timeout_s = timeout_s
         self.codecs = codecs_for(signature, max_rows=max_rows, model=id.model, version=id.version)
         self.load_seconds: dict[str, float] = {}
-        self._leases = 0
+        self.leases = 0  # requests that hold one; each delays unloading
         self._idle: asyncio.Event | None = None
 
     def use(self, predictor: Predictor, report: CompileReport, *, inline_rows: int) -> None:
@@ -122,27 +122,18 @@ class Servable:
         self.batcher.use(predictor.predict, inline_rows=inline_rows)
 
     @property
-    def in_flight(self) -> int:
-        """Requests that hold a lease."""
-        return self._leases
-
-    @property
     def form(self) -> Form:
         """How answers are computed now, and what that gains."""
         return Form.of(self.predictor, self.report)
 
-    def acquire(self) -> None:
-        """Take a lease; hold it for one request, since it delays unloading."""
-        self._leases += 1
-
     def release(self) -> None:
         """Give a lease back."""
-        self._leases -= 1
-        if self._idle is not None and not self._leases:
+        self.leases -= 1
+        if self._idle is not None and not self.leases:
             self._idle.set()
 
     async def drained(self) -> None:
         """Wait until no request holds a lease; no new one may be given out meanwhile."""
-        if self._leases:
+        if self.leases:
             self._idle = asyncio.Event()
             await self._idle.wait()

@@ -198,7 +198,7 @@ def _live(servable: Servable, *, default: bool) -> LiveServable:
     form = servable.form
     return LiveServable(
         default=default,
-        in_flight=servable.in_flight,
+        in_flight=servable.leases,
         queue_rows=servable.batcher.queued_rows,
         queue_limit_rows=servable.batcher.limit_rows,
         timeout_s=servable.timeout_s,

@@ -20,7 +20,7 @@ serve: samples  ## Train the sample models and serve them on ports 8080 (API) an
 	$(BIN)/model-manager serve --models $(SAMPLES)
 
 samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
-	$(BIN)/python models/build --out $(SAMPLES)
+	$(BIN)/python -m models.build --out $(SAMPLES)
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
@@ -39,27 +39,27 @@ check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the c
 	$(BIN)/hadolint Dockerfile
 
 docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made from the code
-	$(BIN)/python docs/metrics_page.py
-	$(BIN)/python docs/dashboard_json.py
+	$(BIN)/python -m tools.metrics_page
+	$(BIN)/python -m tools.dashboard_json
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 bench: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure the server against its ceilings on this machine; needs wrk, takes five minutes
-	$(BIN)/python loadtests/bench $(BENCH)
+	$(BIN)/python -m loadtests.benchmark $(BENCH)
 
 budget: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure where the microseconds of one request go, step by step
-	$(BIN)/python loadtests/budget
+	$(BIN)/python -m loadtests.benchmark.budget
 
 loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
-	$(BIN)/python loadtests/run $(LOADTEST)
+	$(BIN)/python -m loadtests.headless $(LOADTEST)
 
 split: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Measure a canary's share at every step, through a real Envoy
-	$(BIN)/python loadtests/split $(SPLIT)
+	$(BIN)/python -m tests.mesh $(SPLIT)
 
 observe: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Watch servers under traffic: Prometheus, alerts, traces; needs prometheus, until Ctrl-C
-	$(BIN)/python loadtests/observe $(OBSERVE)
+	$(BIN)/python -m tests.observability $(OBSERVE)
 
 image: build/pip.conf  ## Build the container image; docs/image.md names the settings
 	$(CONTAINERS) build $(BUILD) --tag $(IMAGE) .

@@ -1,4 +1,4 @@
-"""loadtests/run: a server of its own, warmed, put under the load of a shape, judged, and a report of it all."""
+"""A server of its own, warmed, put under the load of a shape, judged, and a report of it all."""
 
 import json
 import subprocess
@@ -12,12 +12,12 @@ from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.cores import Cores, choose_cores, pinned
-from loadtests.payloads import difference, draw, read_packages
-from loadtests.processes import ROOT, ProcessFailed, Server, ask, clean_environment, model_manager, stop_when_told
 from loadtests.shapes import SHAPES
 from loadtests.timeline import draw as draw_timeline
 from models.samples import SAMPLES, build_sample
+from tools.cores import Cores, choose_cores, pinned
+from tools.payloads import difference, draw, read_packages
+from tools.processes import ROOT, ProcessFailed, Server, ask, clean_environment, model_manager, stop_when_told
 
 RESULTS = ROOT / "build" / "loadtest"
 WARM_REQUESTS = 50
@@ -105,7 +105,7 @@ def _run_locust(command: list[str], report: Path, *, seconds: float, cores: Core
         raise LoadFailed(f"Locust ended with exit code {ran.returncode}: {ran.stderr.strip()[-1000:]}")
 
 
-@click.command(epilog="Example: loadtests/run --shape spike --p99-ms 400")
+@click.command(epilog="Example: python -m loadtests.headless --shape spike --p99-ms 400")
 @click.option("--shape", type=click.Choice(list(SHAPES)), default="ramp", show_default=True, help="Course of load.")
 @click.option(
     "--stretch",
@@ -152,3 +152,7 @@ def _table(report: dict[str, Any], caption: str) -> Table:
         latencies = (f"{route[name]:.0f}" for name in ("p50_ms", "p95_ms", "p99_ms"))
         table.add_row(route["route"], str(route["requests"]), str(route["failures"]), *latencies)
     return table
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m loadtests.headless")

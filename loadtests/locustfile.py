@@ -1,11 +1,11 @@
 """Users of a model server, for Locust: each kind sends one kind of request and checks every answer.
 
-Usually started by loadtests/run. By hand: locust -f loadtests/locustfile.py --repository build/models --host …
+Usually started by loadtests.headless. By hand, from the project's root, which Locust then finds our modules in:
+locust -f loadtests/locustfile.py --repository build/models --host …
 """
 
 import json
 import random
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,16 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Locust adds the folder of this file, not its parent
-
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from loadtests.checks import Seen, broken_limits, limits_from
-from loadtests.payloads import Package, Request, defaults, difference, draw, read_packages, several_versions
 from loadtests.shapes import SHAPES
 from loadtests.timeline import Timeline
+from tools.payloads import Package, Request, defaults, difference, draw, read_packages, several_versions
 
 REQUESTS_PER_USER = 10
 """A second; a user who waits longer for an answer than that sends fewer."""

@@ -1,13 +1,14 @@
-"""A CSV file → a package: python models/from_csv.py data.csv --target churned --out repository"""
+"""A CSV file → a package: python -m models.from_csv data.csv --target churned --out repository"""
 
 import difflib
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
 import pandas as pd
+from model_manager.errors import PackageRefused
+from model_manager.packaging.package import refuse_existing
 from rich.console import Console
 from rich.table import Table
 from sklearn.compose import ColumnTransformer
@@ -16,11 +17,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from anywhere, the trainers share models.training
-
-from model_manager.errors import PackageRefused
-from model_manager.packaging.package import refuse_existing
 
 from models.training import SEED, Trained, created_option, moment, publish, train_and_score
 
@@ -153,7 +149,7 @@ def main(
 ) -> None:
     """Train a model on a CSV file, score it on a hold-out, and write its package.
 
-    Example: python models/from_csv.py customers.csv --target churned --out repository
+    Example: python -m models.from_csv customers.csv --target churned --out repository
     """
     name = name or csv.stem
     try:

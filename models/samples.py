@@ -1,19 +1,13 @@
-"""All sample packages, built into one repository: what `models/build` runs."""
+"""All sample packages: where each is trained, and how one is built into a repository."""
 
 import importlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import click
-from model_manager.errors import PackageRefused
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
-from models.training import created_option, moment, publish
+from models.training import moment, publish
 
 SAMPLES: Final = {
     "iris": ("models.iris.train", ("1", "2")),
@@ -48,41 +42,3 @@ def build_sample(model: str, version: str, repository: Path, created: int | None
     metadata = json.loads((folder / "metadata.json").read_text())
     metrics = (metadata.get("evaluation") or {}).get("metrics", {})
     return Built(model, version, str(folder), metadata["artifact"]["bytes"], metrics, seconds)
-
-
-@click.command()
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The repository.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
-@created_option()
-def main(out: Path, as_json: bool, created: int | None) -> None:
-    """Train all sample models; versions that exist are left alone.
-
-    Example: models/build --out build/models
-    """
-    wanted = [(model, version) for model, (_, versions) in SAMPLES.items() for version in versions]
-    built: list[Built] = []
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as progress:
-        task = progress.add_task("", total=len(wanted))
-        for model, version in wanted:
-            progress.update(task, description=f"training {model} {version}")
-            try:
-                built.append(build_sample(model, version, out, created))
-            except PackageRefused as error:
-                raise click.ClickException(str(error)) from None
-            progress.advance(task)
-    if as_json:
-        click.echo(json.dumps([asdict(one) for one in built], indent=2))
-    else:
-        Console().print(_table(built, out))
-
-
-def _table(built: list[Built], out: Path) -> Table:
-    table = Table(title=f"sample models in {out}", title_justify="left")
-    for heading in ("model", "version", "size", "hold-out", "trained"):
-        table.add_column(heading, justify="right" if heading == "size" else "left")
-    for one in built:
-        metrics = ", ".join(f"{name} {value:.3f}" for name, value in one.metrics.items())
-        trained = "already there" if one.seconds is None else f"{one.seconds:.1f} s"
-        table.add_row(one.model, one.version, f"{one.bytes / 1024:.0f} KiB", metrics, trained)
-    return table

@@ -93,7 +93,7 @@ def created_option() -> Callable[[Any], Any]:
 
 
 def training_command(name: str, train: Callable[[str], Trained]) -> click.Command:
-    """Make the command line of one trainer: `train.py --version N --out DIR`."""
+    """Make the command line of one trainer: `python -m models.NAME.train --version N --out DIR`."""
 
     @click.command(help=f"Train the sample model {name!r} and write its package to DIR/{name}/VERSION.")
     @click.option("--version", required=True, help="The version to write; an existing one is never overwritten.")

@@ -1,8 +1,5 @@
-"""What every test gets: a clean environment, no blocking calls on the event loop, small real models."""
+"""What every test of the server gets: no blocking calls on the event loop, and metrics of its own."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +15,6 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings come from the test alone."""
-    for name in [name for name in os.environ if name.startswith(("MODEL_MANAGER_", "OTEL_"))]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail any test in which our code blocks the event loop with input or output."""
     with blockbuster_ctx("model_manager") as blocker:
@@ -37,13 +27,3 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 def metrics() -> Metrics:
     """All metrics, the test's own."""
     return Metrics()
-
-
-@pytest.fixture(scope="session")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository of sample models, trained once for the whole run."""
-    repository = tmp_path_factory.mktemp("samples")
-    subprocess.run(
-        [sys.executable, "models/build", "--out", str(repository)], cwd=ROOT, check=True, capture_output=True
-    )
-    return repository

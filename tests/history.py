@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 
 from tests.live import wait_until
-from tests.parts import program_of_debian
+from tools.parts import program_of_debian
 
 NOW = 1_793_631_600  # 2026-11-02 15:00:00 UTC
 SCRAPES = range(NOW - 1800, NOW + 1, 15)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from model_manager.metrics.catalogue import CATALOGUE
 
-from docs.metrics_page import PAGE, exposed_name, metrics_page
 from tests.live import LiveServer, live_server, wait_until
-from tests.parts import program_of_debian
+from tools.metrics_page import PAGE, exposed_name, metrics_page
+from tools.parts import program_of_debian
 
 DESCRIPTIONS = [description for section in CATALOGUE.values() for description in section]
 ONLY_WITH = {

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.history import NOW, History, write_side
 from tests.kubelet import ConfigMapVolume
 from tests.live import LiveServer, live_server, wait_until
-from tests.parts import helm, kubectl
+from tools.parts import helm, kubectl
 
 README = (ROOT / "README.md").read_text()
 

@@ -7,7 +7,7 @@ import yaml
 from loadtests.benchmark.measuring import require_no_error
 from loadtests.benchmark.targets import Stage
 from loadtests.benchmark.workloads import Workload
-from loadtests.processes import model_manager
+from tools.processes import model_manager
 
 _WARM_S = 2
 _SECONDS = 1  # long enough for thousands of requests, short enough that the machine stays as it is

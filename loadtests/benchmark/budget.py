@@ -1,6 +1,6 @@
 """Where the microseconds of one request go, step by step, measured in this process on the real objects.
 
-Sockets and HTTP parsing are uvicorn's and not in it: `loadtests/bench` measures the whole. Steps are timed by
+Sockets and HTTP parsing are uvicorn's and not in it: `make bench` measures the whole. Steps are timed by
 themselves, so their sum leaves out what only the whole has: switching tasks, and caches that other work has emptied.
 """
 
@@ -207,7 +207,7 @@ async def budget(models: Path, workload: str) -> list[Step]:
         return [*steps, Step("the whole endpoint", await whole(endpoint, plan.model, body))]
 
 
-@click.command(epilog="Example: loadtests/budget --json")
+@click.command(epilog="Example: python -m loadtests.benchmark.budget --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(as_json: bool) -> None:
     """Print where the microseconds of a one-row request go, step by step, on this machine."""
@@ -229,3 +229,7 @@ def main(as_json: bool) -> None:
             table.add_section()
         table.add_row(step.name, *(f"{found[name][position].microseconds:.2f}" for name in names))
     Console().print(table)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m loadtests.benchmark.budget")

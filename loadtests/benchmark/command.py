@@ -1,4 +1,4 @@
-"""loadtests/bench: how near the server comes to its ceilings, measured in one run on two cores."""
+"""How near the server comes to its ceilings, measured in one run on two cores."""
 
 import json
 import shutil
@@ -17,15 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from loadtests.benchmark import plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
 from loadtests.benchmark.batching import batching_ratios
-from loadtests.benchmark.machine import describe_commit, describe_machine, describe_versions, now
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt
 from loadtests.benchmark.report import document_of, print_report
 from loadtests.benchmark.targets import Stage, Target, uvicorn_options
 from loadtests.benchmark.telemetry import telemetry_ratios
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
-from loadtests.benchmark.wrk import GeneratorFailed, require_wrk
-from loadtests.cores import choose_cores, stay_on
-from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, stop_when_told
+from loadtests.benchmark.wrk import GeneratorFailed, require_wrk, wrk_version
+from tools.cores import choose_cores, stay_on
+from tools.machine import describe_commit, describe_machine, describe_versions, now
+from tools.processes import ROOT, ProcessFailed, Server, ask_json, stop_when_told
 
 RESULTS = ROOT / "loadtests" / "results"
 PARTIAL_RESULTS = ROOT / "build" / "bench"
@@ -113,7 +113,7 @@ def _chosen(context: click.Context, parameter: click.Parameter, value: str | Non
     return [PLANS[name] for name in dict.fromkeys(names)]
 
 
-@click.command(epilog="Example: loadtests/bench --only W1,W5 --repeat 1 --json -")
+@click.command(epilog="Example: python -m loadtests.benchmark --only W1,W5 --repeat 1 --json -")
 @click.option("--only", "plans", callback=_chosen, metavar="W1,W5", help="Workloads to run; default: all.")
 @click.option("--seconds", type=click.IntRange(1, 60), default=2, show_default=True, help="Length of one timed run.")
 @click.option(
@@ -157,7 +157,7 @@ def _run(plans: Sequence[Plan], schedule: Schedule, console: Console) -> tuple[d
             "started": now(),
             **describe_commit(),
             "machine": describe_machine(),
-            "versions": describe_versions(),
+            "versions": {**describe_versions(), "wrk": wrk_version()},
             "settings": {
                 "seconds": schedule.seconds,
                 "rounds": schedule.rounds,

@@ -9,7 +9,7 @@ from loadtests.benchmark.targets import Target
 from loadtests.benchmark.timing import NO_CONNECTION, PREDICT, SERVER, Point, Points, Timing
 from loadtests.benchmark.workloads import Plan, Workload
 from loadtests.benchmark.wrk import GeneratorFailed
-from loadtests.processes import ProcessFailed
+from tools.processes import ProcessFailed
 
 WARM_S = 1
 

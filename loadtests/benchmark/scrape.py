@@ -1,4 +1,4 @@
-"""loadtests/scrape: how long a scrape takes, and how much it delays predictions, where there are many versions."""
+"""How long a scrape takes, and how much it delays predictions, where there are many versions."""
 
 import http.client
 import json
@@ -17,14 +17,13 @@ import yaml
 from model_manager.errors import PackageRefused
 from rich.console import Console
 
-from loadtests.benchmark.machine import describe_commit, describe_machine, now
-from loadtests.cores import choose_cores
-from loadtests.processes import ROOT, ProcessFailed, Server, model_manager, stop_when_told
 from models.samples import build_sample
+from tools.cores import choose_cores
+from tools.machine import describe_commit, describe_machine, now
+from tools.processes import ROOT, ProcessFailed, Server, model_manager, stop_when_told
+from tools.scrape_cost import RESULT, SCRAPES, summary
 
-RESULT = ROOT / "loadtests" / "results" / "scrape.json"
 WHOLE_VERSIONS = 1000
-_SCRAPES = 15
 _ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
 _JSON = {"content-type": "application/json"}
 
@@ -102,15 +101,15 @@ def measure(running: Server, versions: int) -> Cost:
         while not done.is_set():
             beside.append(client.predict("iris-0"))
 
-    idle = [scrape(admin)[0] for _ in range(_SCRAPES)]
+    idle = [scrape(admin)[0] for _ in range(SCRAPES)]
     scrapes = []
-    for _ in range(_SCRAPES):
+    for _ in range(SCRAPES):
         for number in range(versions):
             api.predict(f"iris-{number}")
         scrapes.append(scrape(admin)[0])
     predicting = threading.Thread(target=predict)
     predicting.start()
-    for _ in range(_SCRAPES):
+    for _ in range(SCRAPES):
         scrape(admin)
     done.set()
     predicting.join()
@@ -126,7 +125,7 @@ def measure(running: Server, versions: int) -> Cost:
     )
 
 
-@click.command(epilog="Example: loadtests/scrape --versions 100")
+@click.command(epilog="Example: python -m loadtests.benchmark.scrape --versions 100")
 @click.option("--versions", type=click.IntRange(1, 10_000), default=WHOLE_VERSIONS, show_default=True)
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
 def main(versions: int, json_path: str | None) -> None:
@@ -162,13 +161,5 @@ def main(versions: int, json_path: str | None) -> None:
     console.print(summary(document), highlight=False)
 
 
-def summary(document: dict[str, object]) -> str:
-    """The figures as a sentence, for people and for docs/metrics.md."""
-    said = document
-    return (
-        f"{said['versions']:,} versions: {said['samples']:,} samples, {said['megabytes']} MB. A scrape took "
-        f"{said['scrape_ms']} ms where each version had traffic since the last one (median over HTTP; the slowest of "
-        f"{_SCRAPES} took {said['slowest_scrape_ms']} ms), and {said['idle_scrape_ms']} ms where none had. "
-        f"The p99 of predictions asked one after the other was {said['prediction_beside_p99_ms']} ms beside scrapes "
-        f"without a pause between them, and {said['prediction_alone_p99_ms']} ms alone."
-    )
+if __name__ == "__main__":
+    main(prog_name="python -m loadtests.benchmark.scrape")

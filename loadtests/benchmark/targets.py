@@ -20,8 +20,8 @@ from loadtests.benchmark.timing import (
 )
 from loadtests.benchmark.workloads import Workload
 from loadtests.benchmark.wrk import Flavour, run_wrk
-from loadtests.cores import Cores, pinned
-from loadtests.processes import ROOT, ProcessFailed, Server, ask_json, clean_environment, model_manager, server
+from tools.cores import Cores, pinned
+from tools.processes import ROOT, ProcessFailed, Server, ask_json, clean_environment, model_manager, server
 
 
 @dataclass(frozen=True, slots=True)

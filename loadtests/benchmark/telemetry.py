@@ -10,7 +10,7 @@ from loadtests.benchmark import alternating
 from loadtests.benchmark.measuring import require_no_error
 from loadtests.benchmark.targets import Stage
 from loadtests.benchmark.workloads import Workload
-from loadtests.processes import ProcessFailed, Server, ask_json, model_manager, server
+from tools.processes import ProcessFailed, Server, ask_json, model_manager, server
 
 _WARM_S = 2
 
@@ -53,7 +53,7 @@ def ratios_of(halves: list[str]) -> list[float]:
 def _alternating(stage: Stage) -> Iterator[tuple[Server, Path]]:
     """The server that switches, with one request in a hundred recorded and sent to a real receiver; and its log."""
     log = stage.folder / "alternating.jsonl"
-    receiver = [sys.executable, "-m", "loadtests.otlp_receiver", "--port", "0"]
+    receiver = [sys.executable, "-m", "tools.otlp_receiver", "--port", "0"]
     with server("collector", receiver, core=stage.cores.generator, folder=stage.folder) as collector:
         environment = {
             alternating.LOG: str(log),

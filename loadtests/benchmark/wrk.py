@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from loadtests.benchmark.timing import Timing, timing_of
-from loadtests.cores import pinned
+from tools.cores import pinned
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 Flavour: TypeAlias = Literal["timed", "strict"]

@@ -1,13 +1,8 @@
 """breast-cancer: malignant or benign from thirty measurements; a forest of a hundred trees on a plain array."""
 
-import sys
-from pathlib import Path
-
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere, the trainers share models.training
 
 from models.training import SEED, Trained, train_and_score, training_command
 

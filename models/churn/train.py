@@ -1,8 +1,5 @@
 """churn: who leaves, from a customer table of strings and numbers with gaps; a DataFrame in, "yes" or "no" out."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -10,8 +7,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere, the trainers share models.training
 
 from models.training import SEED, Trained, train_and_score, training_command
 

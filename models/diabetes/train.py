@@ -1,13 +1,8 @@
 """diabetes: how the disease progresses in a year, a number; gradient boosting on an array that may miss values."""
 
-import sys
-from pathlib import Path
-
 import pandas as pd
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere, the trainers share models.training
 
 from models.training import SEED, Trained, train_and_score, training_command
 

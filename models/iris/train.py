@@ -4,16 +4,11 @@ Two versions that take the same rows and differ in one answer: for [6.0, 2.8, 4.
 version 2 virginica, because version 2 would rather call a versicolor virginica than miss a virginica.
 """
 
-import sys
-from pathlib import Path
-
 import pandas as pd
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere, the trainers share models.training
 
 from models.training import Trained, train_and_score, training_command
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import parts
 from tests.chart.chart import Helm
+from tools import parts
 
 
 @pytest.fixture(params=[4, 3], ids=["helm4", "helm3"])

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests import parts
 from tests.chart.chart import MATRIX, Document, Helm
 from tests.chart.definitions import DEFINITIONS
+from tools import parts
 
 OLDEST, NEWEST = "1.30", "1.37"
 MODELS = {

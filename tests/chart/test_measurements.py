@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import parts
 from tests.chart.chart import CHART, Helm, Render
+from tools import parts
 
 FLAGGER = CHART / "ci" / "flagger-values.yaml"
 ARGO = CHART / "ci" / "argo-values.yaml"

@@ -11,9 +11,9 @@ from model_manager.metrics.catalogue import CATALOGUE
 from model_manager.settings import Settings
 from opentelemetry.sdk.trace import TracerProvider
 
-from docs.metrics_page import exposed_name
 from tests.chart.chart import CHART, MATRIX, Document, Helm, environment
 from tests.conftest import ROOT
+from tools.metrics_page import exposed_name
 
 EVERY_FILE = pytest.mark.parametrize("file", MATRIX, ids=lambda file: file.name)
 

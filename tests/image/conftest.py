@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.image.containers import hardened, measured
-from tests.parts import absent
+from tools.parts import absent
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.otlp_receiver import OtlpReceiver, Span
-from tests.envoy import envoy
+from tests.integration.tracing_proxy import envoy
 from tests.live import live_server, wait_until
 from tests.models import dump, put
 from tests.slow_model import SlowRegressor
+from tools.otlp_receiver import OtlpReceiver, Span
 
 IRIS = [[5.1, 3.5, 1.4, 0.2]]
 BODY = {"instances": IRIS}

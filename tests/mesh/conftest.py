@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from loadtests.mesh.deployment import VALUES, Documents, Release, release
-from tests import parts
 from tests.chart.chart import Helm
+from tests.mesh.deployment import VALUES, Documents, Release, release
+from tools import parts
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from loadtests.mesh.split import WALK
-from loadtests.mesh.virtual_service import read_routing
 from tests.chart.chart import CHART, Helm, Refused, Render
 from tests.conftest import ROOT
+from tests.mesh.split import WALK
+from tests.mesh.virtual_service import read_routing
 
 PAGE = (ROOT / "docs" / "canary.md").read_text()
-RUN = json.loads((ROOT / "loadtests" / "results" / "split.json").read_text())
+RUN = json.loads((ROOT / "docs" / "split.json").read_text())
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 INSTALL = ["helm", "install", "models", "charts/model-manager"]
 UPGRADE = ["helm", "upgrade", "models", "charts/model-manager", "--reset-then-reuse-values"]

@@ -13,17 +13,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.mesh.deployment import TRACKS, VALUES, Release, environment, weights
-from loadtests.mesh.envoy import Envoy, envoy
-from loadtests.mesh.traffic import Asked, bounds, traffic
-from loadtests.mesh.virtual_service import read_routing, route_configuration
-from loadtests.processes import ask
-from tests import parts
 from tests.chart.chart import Helm
 from tests.conftest import ROOT
 from tests.live import LiveServer, live_server, wait_until
+from tests.mesh.deployment import TRACKS, VALUES, Release, environment, weights
+from tests.mesh.proxy import Envoy, envoy
+from tests.mesh.traffic import Asked, bounds, traffic
+from tests.mesh.virtual_service import read_routing, route_configuration
 from tests.models import dump, put
 from tests.slow_model import SlowRegressor
+from tools import parts
+from tools.processes import ask
 
 REQUESTS = 10_000
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
@@ -218,7 +218,7 @@ def test_what_a_pod_has_begun_is_never_begun_again(helm4: Helm, held: SlowRegres
 def test_the_command_walks_the_whole_way_and_draws_it(tmp_path: Path) -> None:
     parts.module("matplotlib")
     figures, picture = tmp_path / "split.json", tmp_path / "split.png"
-    command = ["loadtests/split", "--requests", "500", "--json", str(figures), "--plot", str(picture)]
+    command = ["-m", "tests.mesh", "--requests", "500", "--json", str(figures), "--plot", str(picture)]
     ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert ran.returncode == 0, ran.stderr
     document = json.loads(figures.read_text())

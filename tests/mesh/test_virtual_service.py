@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.mesh.virtual_service import NotUnderstood, read_routing, read_subsets, route_configuration
 from tests.chart.chart import CHART, MATRIX, Document, Helm
+from tests.mesh.virtual_service import NotUnderstood, read_routing, read_subsets, route_configuration
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from model_manager.metrics.catalogue import CATALOGUE
 
-from loadtests.observing.prometheus import rendered_rules
-from tests import parts
 from tests.chart.chart import CHART, Helm
 from tests.conftest import ROOT
+from tests.observability.prometheus import rendered_rules
+from tools import parts
 
 RULES: list[dict[str, Any]] = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from model_manager.metrics.catalogue import CATALOGUE
 
-from docs.dashboard_json import DASHBOARD, dashboard
-from loadtests.observing.prometheus import rendered_rules
-from loadtests.observing.queries import Query, dashboard_queries
-from loadtests.observing.stage import Stage, stage
-from loadtests.observing.traffic import traffic
-from loadtests.processes import ask
-from tests import parts
 from tests.live import wait_until
+from tests.observability.prometheus import rendered_rules
+from tests.observability.queries import Query, dashboard_queries
+from tests.observability.stage import Stage, stage
+from tests.observability.traffic import traffic
+from tools import parts
+from tools.dashboard_json import DASHBOARD, dashboard
+from tools.processes import ask
 
 MAY_BE_EMPTY = {
     "Unreadable folder": "its folder can be read; tests/unit/test_system.py sees the counter rise",

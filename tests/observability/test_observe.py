@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import parts
 from tests.conftest import ROOT
+from tools import parts
 
 pytestmark = pytest.mark.timeout(200)
-COMMAND = (sys.executable, "loadtests/observe", "--prometheus-port", "0")
+COMMAND = (sys.executable, "-m", "tests.observability", "--prometheus-port", "0")
 
 
 def test_it_says_where_to_look_and_draws_the_dashboard(tmp_path: Path) -> None:

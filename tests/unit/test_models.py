@@ -19,13 +19,14 @@ from model_manager.inference.signature.inference import infer_signature
 from model_manager.repository.metadata import declared_from, parse_metadata
 from model_manager.signature import Layout
 
-from models import from_csv, samples
+from models import build, from_csv, samples
 from models.churn.train import customers
 from models.iris.train import NAME as IRIS
 from models.iris.train import train as train_iris
 from models.training import training_command
 
 ROOT = Path(__file__).resolve().parents[2]
+FROM_ANYWHERE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 CONFIG_MAP_BYTES = 1 << 20
 
 
@@ -46,7 +47,7 @@ def refusal(command: Any, *arguments: object) -> str:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository")
-    result = run(samples.main, "--out", folder)
+    result = run(build.main, "--out", folder)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -97,19 +98,19 @@ def test_diabetes_takes_missing_measurements(repository: Path) -> None:
 
 
 def test_building_again_leaves_what_is_there_and_says_so(repository: Path) -> None:
-    result = run(samples.main, "--out", repository, "--json")
+    result = run(build.main, "--out", repository, "--json")
     built = json.loads(result.stdout)
     assert [(one["model"], one["version"]) for one in built] == PACKAGES
     assert all(one["seconds"] is None for one in built)
-    assert "already there" in run(samples.main, "--out", repository).stdout
+    assert "already there" in run(build.main, "--out", repository).stdout
 
 
 def test_the_build_script_gives_the_same_bytes_from_anywhere(tmp_path: Path) -> None:
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    environment = {**FROM_ANYWHERE, "SOURCE_DATE_EPOCH": "1700000000"}
     built: list[dict[str, bytes]] = []
     for place in (tmp_path / "here", tmp_path / "there"):
         place.mkdir()
-        command = [sys.executable, str(ROOT / "models" / "build"), "--out", "built", "--json"]
+        command = [sys.executable, "-m", "models.build", "--out", "built", "--json"]
         done = subprocess.run(command, cwd=place, env=environment, capture_output=True, check=True)
         files = [
             f"{one['path']}/{file}" for one in json.loads(done.stdout) for file in ("model.joblib", "metadata.json")
@@ -121,8 +122,8 @@ def test_the_build_script_gives_the_same_bytes_from_anywhere(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("script", ["iris", "breast_cancer", "diabetes", "churn"])
 def test_a_trainer_runs_alone(tmp_path: Path, script: str) -> None:
-    command = [sys.executable, str(ROOT / "models" / script / "train.py"), "--version", "7", "--out", "built"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, text=True)
+    command = [sys.executable, "-m", f"models.{script}.train", "--version", "7", "--out", "built"]
+    done = subprocess.run(command, cwd=tmp_path, env=FROM_ANYWHERE, capture_output=True, check=True, text=True)
     assert (tmp_path / done.stdout.strip() / "metadata.json").is_file()
 
 
@@ -132,8 +133,9 @@ def test_a_trainer_never_overwrites(repository: Path) -> None:
 
 
 def test_a_build_that_is_refused_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "SAMPLES", {"not a name": ("models.iris.train", ("1",))})
-    assert "model name 'not a name' is not letters" in refusal(samples.main, "--out", tmp_path)
+    for module in (build, samples):
+        monkeypatch.setattr(module, "SAMPLES", {"not a name": ("models.iris.train", ("1",))})
+    assert "model name 'not a name' is not letters" in refusal(build.main, "--out", tmp_path)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from model_manager.traces.spans import Tracing
 from model_manager.traces.tracing import start_tracing
 
-from loadtests.otlp_receiver import OtlpReceiver
 from tests.live import wait_until
+from tools.otlp_receiver import OtlpReceiver
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 SCOPE = {"method": "POST", "path": "/", "headers": []}

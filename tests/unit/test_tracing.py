@@ -16,7 +16,7 @@ from model_manager.traces.request_trace import RequestTrace
 from model_manager.traces.spans import Tracing
 from model_manager.traces.tracing import batch_span, start_tracing
 
-from loadtests.otlp_receiver import OtlpReceiver, Span
+from tools.otlp_receiver import OtlpReceiver, Span
 
 ROUTE = "/v1/models/{model}:predict"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -9,8 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from loadtests.benchmark.wrk import wrk_version
-from loadtests.processes import ROOT
+from tools.processes import ROOT
 
 _THREADS = ("OPENBLAS_", "OMP_", "MKL_")
 
@@ -28,8 +27,8 @@ def describe_machine() -> dict[str, Any]:
 
 
 def describe_versions() -> dict[str, str]:
-    """Python, wrk, and every library that the server depends on."""
-    versions = {"python": platform.python_version(), "wrk": wrk_version()}
+    """Python, and every library that the server depends on."""
+    versions = {"python": platform.python_version()}
     for requirement in requires("model-manager") or []:
         match = re.match(r"[A-Za-z0-9._-]+", requirement)
         if match is None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import uvloop
 from scipy.stats import binom
 
-from loadtests.processes import ProcessFailed
+from tools.processes import ProcessFailed
 
 CONNECTIONS: Final = 16
 CONFIDENCE: Final = 0.999

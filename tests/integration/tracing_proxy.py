@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests.live import DEADLINE_S, wait_until
-from tests.parts import module
+from tools.parts import module
 
 
 @contextmanager

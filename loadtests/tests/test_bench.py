@@ -28,11 +28,11 @@ from loadtests.benchmark.timing import (
 from loadtests.benchmark.workloads import PLANS, Workload, encode_binary, encode_json
 from loadtests.benchmark.wrk import GeneratorFailed, parse_result
 from loadtests.checks import Seen, broken_limits, limits_from
-from loadtests.payloads import Package, defaults, draw, several_versions
-from loadtests.payloads import difference as golden_difference
-from loadtests.processes import Answer
 from loadtests.shapes import SHAPES, Limits
 from loadtests.timeline import Timeline
+from tools.payloads import Package, defaults, draw, several_versions
+from tools.payloads import difference as golden_difference
+from tools.processes import Answer
 
 CLEAN = {
     "sent": 1064, "answered": 1000, "microseconds": 2_000_000, "p50": 1500, "p99": 4000, "max": 9000,

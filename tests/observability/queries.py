@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadtests.processes import ROOT
+from tools.processes import ROOT
 
 DASHBOARD = ROOT / "charts" / "model-manager" / "files" / "dashboard.json"
 _VARIABLES = {"$namespace": ".*", "$track": ".*", "$model": ".*", "$version": ".*"}

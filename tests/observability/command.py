@@ -1,4 +1,4 @@
-"""loadtests/observe: servers, Prometheus with the chart's rules, an OTLP receiver and traffic, to be looked at."""
+"""`make observe`: servers, Prometheus with the chart's rules, an OTLP receiver and traffic, to be looked at."""
 
 import contextlib
 import sys
@@ -11,16 +11,16 @@ from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.observing.picture import draw
-from loadtests.observing.prometheus import QueryFailed, require_prometheus
-from loadtests.observing.stage import Stage, stage
-from loadtests.observing.traffic import Traffic, traffic
-from loadtests.processes import ProcessFailed, stop_when_told
+from tests.observability.picture import draw
+from tests.observability.prometheus import QueryFailed, require_prometheus
+from tests.observability.stage import Stage, stage
+from tests.observability.traffic import Traffic, traffic
+from tools.processes import ProcessFailed, stop_when_told
 
 _LOOK_S = 0.5
 
 
-@click.command(epilog="Example: loadtests/observe --seconds 70 --picture docs/dashboard.png")
+@click.command(epilog="Example: python -m tests.observability --seconds 70 --picture docs/dashboard.png")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop by itself after so long; default: at Ctrl-C.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dashboard at the end.")
 @click.option("--prometheus-port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loadtests.mesh.traffic import bounds
+from tests.mesh.traffic import bounds
 
 _MEASURED, _WANTED, _BOUNDS, _FAILED, _QUIET = "#1f6feb", "#24292f", "#e3872d", "#d1242f", "#57606a"
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from loadtests.observing.stage import SHED_ROWS, Stage
-from loadtests.payloads import Package, defaults, draw, read_packages
+from tests.observability.stage import SHED_ROWS, Stage
+from tools.payloads import Package, defaults, draw, read_packages
 
 _CANARY_SHARE = 0.2
 _PAUSE_S = 0.02

@@ -1,17 +1,13 @@
-"""Make docs/metrics.md from the catalogue that the server counts by: python docs/metrics_page.py, or `make docs`."""
+"""Make docs/metrics.md from the catalogue that the server counts by: python -m tools.metrics_page, or `make docs`."""
 
 import json
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from model_manager.metrics import catalogue
 from model_manager.metrics.instruments import Description
 from model_manager.metrics.process_metrics import ProcessMetrics
 
-from loadtests.benchmark.scrape import RESULT, summary
+from tools.processes import ROOT
+from tools.scrape_cost import RESULT, summary
 
 PAGE = ROOT / "docs" / "metrics.md"
 
@@ -30,7 +26,7 @@ does where `exemplar-storage` is on): then the buckets of `model_manager_request
 - With `--workers N` one scrape adds up all workers; "across workers" below says how where it is not a sum. Nothing is
   written to files.
 - On Kubernetes the scrape adds `namespace`, `pod`, and by the chart's relabeling `track`.
-- What a scrape costs: `loadtests/scrape` measures it. {cost}
+- What a scrape costs: `python -m loadtests.benchmark.scrape` measures it. {cost}
 
 [observe.md](observe.md) has the dashboard, the alerts, and how these names map to those of Triton, KServe and MLServer.
 """

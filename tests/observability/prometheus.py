@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import yaml
 
-from loadtests.processes import ROOT, ProcessFailed, ask
+from tools.processes import ROOT, ProcessFailed, ask
 
 NAMESPACE = "models"
 RELEASE = "observe"

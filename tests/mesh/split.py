@@ -1,4 +1,4 @@
-"""loadtests/split: a canary's whole way, from no share to all of it and back, measured through a real Envoy."""
+"""`make split`: a canary's whole way, from no share to all of it and back, measured through a real Envoy."""
 
 import json
 import platform
@@ -17,16 +17,16 @@ from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.benchmark.machine import describe_commit, describe_machine, now
-from loadtests.mesh import plot
-from loadtests.mesh.deployment import VALUES, VERSIONS, Documents, Release, release, weights
-from loadtests.mesh.traffic import CONFIDENCE, CONNECTIONS, Asked, Traffic, bounds, traffic
-from loadtests.mesh.virtual_service import NotUnderstood
-from loadtests.processes import ROOT, ProcessFailed, stop_when_told
 from tests.chart.chart import Helm, Refused
-from tests.parts import Unobtainable, fetch_helm
+from tests.mesh import plot
+from tests.mesh.deployment import VALUES, VERSIONS, Documents, Release, release, weights
+from tests.mesh.traffic import CONFIDENCE, CONNECTIONS, Asked, Traffic, bounds, traffic
+from tests.mesh.virtual_service import NotUnderstood
+from tools.machine import describe_commit, describe_machine, now
+from tools.parts import Unobtainable, fetch_helm
+from tools.processes import ROOT, ProcessFailed, stop_when_told
 
-RESULTS: Final = ROOT / "loadtests" / "results"
+RESULTS: Final = ROOT / "docs"
 PARTIAL_RESULTS: Final = ROOT / "build" / "split"
 REQUESTS: Final = 10_000
 WALK: Final = (
@@ -99,7 +99,7 @@ def slices(asked: Sequence[Asked], start: float, end: float) -> list[dict[str, f
     return [{"at_s": (number + 0.5) * SLICE_S, **count} for number, count in enumerate(counts)]
 
 
-@click.command(epilog="Example: loadtests/split --requests 2000 --json -")
+@click.command(epilog="Example: python -m tests.mesh --requests 2000 --json -")
 @click.option(
     "--requests", type=click.IntRange(100, 1_000_000), default=REQUESTS, show_default=True, help="Requests of one step."
 )
@@ -109,7 +109,7 @@ def main(requests: int, json_path: str | None, plot_path: Path | None) -> None:
     """Walk a canary from 0 to 100 percent and back, and measure the share that it gets at every step.
 
     Weights are read from the chart as Helm renders it, by a real Envoy before two servers of different versions, under
-    load. Writes loadtests/results/split.json and .png, or build/split/ for another number of requests. Exit code 1: a
+    load. Writes docs/split.json and .png, or build/split/ for another number of requests. Exit code 1: a
     request failed, or a share is out of its bounds, which chance alone does to one step in a thousand.
     """
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loadtests.mesh.virtual_service import ROUTES
-from loadtests.processes import Process, ProcessFailed, ask, ask_json
+from tests.mesh.virtual_service import ROUTES
+from tools.processes import Process, ProcessFailed, ask, ask_json
 
 _TYPE: Final = "type.googleapis.com/envoy"
 _LOOPBACK: Final = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}

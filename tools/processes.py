@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from loadtests.cores import pinned
+from tools.cores import pinned
 
 ROOT = Path(__file__).resolve().parents[1]
 START_S = 60.0

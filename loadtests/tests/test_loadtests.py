@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import absent
+from tools.parts import absent
+from tools.processes import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.timeout(150)
 
 
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -32,7 +32,7 @@ def test_the_bench_measures_the_server_against_its_ceilings(tmp_path: Path) -> N
     if shutil.which("wrk") is None:
         absent("wrk is not installed; it is Debian's package wrk")
     figures, picture = tmp_path / "bench.json", tmp_path / "bench.png"
-    ran = run("loadtests/bench", "--quick", "--only", "W1", "--json", str(figures), "--plot", str(picture))
+    ran = run("loadtests.benchmark", "--quick", "--only", "W1", "--json", str(figures), "--plot", str(picture))
     assert ran.returncode == 0, ran.stderr
     document = json.loads(figures.read_text())
     (workload,) = document["workloads"]
@@ -51,13 +51,13 @@ def test_the_bench_measures_the_server_against_its_ceilings(tmp_path: Path) -> N
 
 
 def test_the_bench_says_which_workloads_there_are() -> None:
-    ran = run("loadtests/bench", "--only", "W9")
+    ran = run("loadtests.benchmark", "--only", "W9")
     assert ran.returncode == 2
     assert "'W9' is none of W1, W2, W3, W3D, W4, W5" in ran.stderr
 
 
 def test_a_scrape_of_many_versions_is_timed() -> None:
-    ran = run("loadtests/scrape", "--versions", "12", "--json", "-")
+    ran = run("loadtests.benchmark.scrape", "--versions", "12", "--json", "-")
     assert ran.returncode == 0, ran.stderr
     document = json.loads(ran.stdout)
     assert document["versions"] == 12
@@ -68,7 +68,7 @@ def test_a_scrape_of_many_versions_is_timed() -> None:
 def test_users_are_answered_rightly_and_the_run_is_reported(tmp_path: Path) -> None:
     need("locust", "matplotlib")
     easy = ("--p95-ms", "20000", "--p99-ms", "20000", "--min-rate", "0.1")
-    ran = run("loadtests/run", "--shape", "soak", "--stretch", "0.06", "--out", str(tmp_path), *easy)
+    ran = run("loadtests.headless", "--shape", "soak", "--stretch", "0.06", "--out", str(tmp_path), *easy)
     assert ran.returncode == 0, ran.stderr
     report = json.loads((tmp_path / "soak.json").read_text())
     assert report["seen"]["requests"] > 0
@@ -82,6 +82,6 @@ def test_users_are_answered_rightly_and_the_run_is_reported(tmp_path: Path) -> N
 
 def test_a_broken_limit_sets_the_exit_code(tmp_path: Path) -> None:
     need("locust", "matplotlib")
-    ran = run("loadtests/run", "--shape", "soak", "--stretch", "0.04", "--out", str(tmp_path), "--min-rate", "1e9")
+    ran = run("loadtests.headless", "--shape", "soak", "--stretch", "0.04", "--out", str(tmp_path), "--min-rate", "1e9")
     assert ran.returncode == 1
     assert "at least 1e+09 are expected" in ran.stderr

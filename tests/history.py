@@ -3,17 +3,15 @@
 No waiting for scrapes, and a rollout that went wrong in any way that can be written down.
 """
 
-import socket
 import subprocess
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 
-from tests.live import wait_until
+from tests.observability.prometheus import Prometheus
 from tools.parts import program_of_debian
 
 NOW = 1_793_631_600  # 2026-11-02 15:00:00 UTC
@@ -44,26 +42,14 @@ class History:
     @contextmanager
     def served(self, folder: Path) -> Iterator[str]:
         """The address of a Prometheus that has all this; skips the test, or fails it, when there is none."""
-        promtool, prometheus = (program_of_debian(name, "prometheus") for name in ("promtool", "prometheus"))
-        text, data, config = folder / "history.txt", folder / "data", folder / "prometheus.yml"
+        promtool = program_of_debian("promtool", "prometheus")
+        text, data, configuration = folder / "history.txt", folder / "prometheus", folder / "prometheus.yml"
         text.write_text("".join([*self._lines, "# EOF\n"]))
-        config.write_text("{}")
+        configuration.write_text("{}")
         command: list[str | Path] = [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data]
-        subprocess.run(command, check=True, capture_output=True, timeout=50)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        flags = [f"--web.listen-address={address}", "--storage.tsdb.retention.time=100y", "--log.level=error"]
-        process = subprocess.Popen(
-            [prometheus, f"--config.file={config}", f"--storage.tsdb.path={data}", *flags], stderr=subprocess.PIPE
-        )
-        try:
-            wait_until(lambda: _is_ready(f"http://{address}/-/ready") or process.poll() is not None, "Prometheus")
-            assert process.poll() is None, process.communicate()
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
+        subprocess.run(command, check=True, capture_output=True)
+        with Prometheus(configuration, flags=["--storage.tsdb.retention.time=100y", "--log.level=error"]) as running:
+            yield running.api
 
 
 def write_side(
@@ -110,10 +96,3 @@ def _write_histogram(
         below = count * bisect_right(ordered, bound) // len(ordered)
         history.counted(f"{name}_bucket", {**labels, "le": str(bound)}, 0, below)
     history.counted(f"{name}_bucket", {**labels, "le": "+Inf"}, 0, count)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False

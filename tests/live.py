@@ -1,68 +1,62 @@
-"""Run the real server as a process of its own, on free ports, and wait for conditions instead of sleeping."""
+"""The real server as a process of its own, on free ports: its two ports as clients, its log as records."""
 
-import json
-import os
 import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx
 
-DEADLINE_S = 30.0
+from tools.patience import LIMIT_S, stretched, wait_until
+from tools.processes import without_server_settings
+from tools.servers import Server
+
+__all__ = ["COMMAND", "LiveServer", "live_server", "wait_until", "without_server_settings"]
 COMMAND = (sys.executable, "-m", "model_manager", "serve")
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Return the first truthy value of `condition`; fail with `what` when none comes in time."""
-    deadline = time.monotonic() + DEADLINE_S
-    pause = threading.Event()
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        pause.wait(0.01)
-    raise AssertionError(f"still waiting for {what} after {DEADLINE_S:g} s")
-
-
 class LiveServer:
-    """A server process: its two ports as clients, its log as records."""
+    """A server process with its two ports as clients. As a context manager it is killed after the body."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object], command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, object], command: Sequence[str] = COMMAND, limit_s: float = LIMIT_S
+    ) -> None:
+        timeout = stretched(LIMIT_S)
         flags = {"models": folder, "host": "127.0.0.1", "port": 0, "admin-port": 0, "log-format": "json", **settings}
         arguments = [
             part
             for name, value in flags.items()
             for part in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
         ]
-        self.process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
-        self.log: list[dict[str, Any]] = []
-        self.plain: list[str] = []
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
-        addresses = wait_until(
-            lambda: self.logged("serving ") or self.process.poll() is not None, "the server to listen"
-        )
-        if addresses is True:
-            raise AssertionError(f"the server ended with {self.process.returncode}: {self.plain}")
-        self.api = httpx.Client(base_url=addresses[0]["api"], timeout=DEADLINE_S)
-        self.admin = httpx.Client(base_url=addresses[0]["admin"], timeout=DEADLINE_S)
+        self.server = Server("the server", [*command, *arguments], limit_s=limit_s)
+        self.process = self.server.popen
+        self.api = httpx.Client(base_url=self.server.api, timeout=timeout)
+        self.admin = httpx.Client(base_url=self.server.addresses["admin"], timeout=timeout)
 
-    def _read_log(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            try:
-                self.log.append(json.loads(line))
-            except ValueError:
-                self.plain.append(line)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The records of its log."""
+        return self.server.records
+
+    @property
+    def plain(self) -> list[str]:
+        """The lines of its log that are no records."""
+        return self.server.plain
 
     def logged(self, text: str) -> list[dict[str, Any]]:
         """The log records whose message contains a text."""
-        return [record for record in list(self.log) if text in record["message"]]
+        return [record for record in self.log if text in record["message"]]
 
     def ready(self) -> bool:
         """Whether the readiness probe says yes."""
@@ -93,34 +87,28 @@ class LiveServer:
         return total
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
-        """Signal the process and return its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signum)
-        code = self.process.wait(DEADLINE_S)
-        self._reader.join(DEADLINE_S)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        """Signal the process and return its exit code. Raises ProcessFailed when it does not end in time."""
+        code = self.server.end(signum)
+        self.kill()
+        return code
+
+    def kill(self) -> None:
+        """End it and all that it started at once, and let go of its ports; a second call changes nothing."""
+        self.server.kill()
         self.api.close()
         self.admin.close()
-        return code
 
 
 @contextmanager
 def live_server(folder: Path, *, wait: bool = True, **settings: object) -> Iterator[LiveServer]:
     """Serve a folder while the body runs; `wait` for readiness first. The stop must be graceful: exit code 0."""
-    server = LiveServer(folder, {name.replace("_", "-"): value for name, value in settings.items()})
-    try:
-        if wait:
-            wait_until(server.ready, "the server to be ready")
-        yield server
-    except BaseException:
-        server.process.kill()
-        server.stop()
-        print("\n".join([*map(str, server.log), *server.plain]))  # noqa: T201 - pytest shows it with the failure
-        raise
-    assert server.stop() == 0
-
-
-def without_server_settings() -> dict[str, str]:
-    """The environment less what configures a server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MODEL_MANAGER_", "OTEL_"))}
+    with LiveServer(folder, {name.replace("_", "-"): value for name, value in settings.items()}) as server:
+        try:
+            if wait:
+                wait_until(server.ready, "the server to be ready")
+            yield server
+        except BaseException:
+            server.kill()
+            print("\n".join([*map(str, server.log), *server.plain]))  # noqa: T201 - pytest shows it with the failure
+            raise
+        assert server.stop() == 0

@@ -54,7 +54,7 @@ def test_the_catalogue_is_what_is_exposed(server: LiveServer) -> None:
 def test_promtool_finds_nothing_to_complain_of(server: LiveServer) -> None:
     promtool = program_of_debian("promtool", "prometheus")
     text = server.admin.get("/metrics").content
-    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30)
+    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
@@ -62,6 +62,6 @@ def test_every_query_of_the_page_is_promql_and_uses_its_metric(tmp_path: Path) -
     promtool = program_of_debian("promtool", "prometheus")
     rules = [f"  - record: rule:{number}\n    expr: |\n      {one.query}" for number, one in enumerate(DESCRIPTIONS)]
     (tmp_path / "rules.yaml").write_text("groups:\n- name: page\n  rules:\n" + "\n".join(rules) + "\n")
-    checked = subprocess.run([promtool, "check", "rules", tmp_path / "rules.yaml"], capture_output=True, timeout=30)
+    checked = subprocess.run([promtool, "check", "rules", tmp_path / "rules.yaml"], capture_output=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert [one.name for one in DESCRIPTIONS if one.name not in one.query] == []

@@ -10,7 +10,6 @@ import json
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +28,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tools.patience import Limit
 
 Span: TypeAlias = dict[str, Any]
 
@@ -74,14 +75,14 @@ class OtlpReceiver:
         with self._arrived:
             return self._open()
 
-    def wait_for(self, predicate: Callable[[list[Span]], Any], timeout_s: float = 30) -> list[Span]:
+    def wait_for(self, predicate: Callable[[list[Span]], Any]) -> list[Span]:
         """Return the spans once they satisfy a predicate. Raises AssertionError when they do not in time."""
-        deadline = time.monotonic() + timeout_s
+        limit = Limit()
         with self._arrived:
             while not predicate(self._open()):
-                if not self._arrived.wait(deadline - time.monotonic()):
+                if not self._arrived.wait(max(0.0, limit.left())) and limit.passed():
                     names = [span["name"] for span in self._spans]
-                    raise AssertionError(f"not what was waited for after {timeout_s:g} s: {names}")
+                    raise AssertionError(f"not what was waited for after {limit.so_far:.0f} s: {names}")
             return list(self._spans)
 
     def receive(self, request: ExportTraceServiceRequest) -> None:

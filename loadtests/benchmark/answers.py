@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from loadtests.benchmark.workloads import Workload
-from tools.processes import Answer, ask
+from tools.servers import Answer, ask
 
 RTOL: Final = 1e-9
 ATOL: Final = 1e-12

@@ -7,7 +7,7 @@ import yaml
 from loadtests.benchmark.measuring import require_no_error
 from loadtests.benchmark.targets import Stage
 from loadtests.benchmark.workloads import Workload
-from tools.processes import model_manager
+from tools.servers import model_manager
 
 _WARM_S = 2
 _SECONDS = 1  # long enough for thousands of requests, short enough that the machine stays as it is
@@ -23,7 +23,7 @@ def batching_ratios(stage: Stage, workload: Workload, pairs: int) -> list[float]
     folder = stage.folder / "batching"
     folder.mkdir()
     _ask_for_both(model, stage.models / model, folder)
-    with model_manager("batching on and off", folder, core=stage.cores.server, folder=stage.folder) as running:
+    with model_manager("batching on and off", folder, core=stage.cores.server) as running:
 
         def latency(name: str, seconds: int = _SECONDS) -> float:
             path = workload.plan.path.replace(model, name)

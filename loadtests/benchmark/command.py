@@ -25,7 +25,8 @@ from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, b
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk, wrk_version
 from tools.cores import choose_cores, stay_on
 from tools.machine import describe_commit, describe_machine, describe_versions, now
-from tools.processes import ROOT, ProcessFailed, Server, ask_json, stop_when_told
+from tools.processes import ROOT, ProcessFailed, stop_when_told
+from tools.servers import Server, ask_json
 
 RESULTS = ROOT / "loadtests" / "results"
 PARTIAL_RESULTS = ROOT / "build" / "bench"

@@ -20,8 +20,9 @@ from rich.console import Console
 from models.samples import build_sample
 from tools.cores import choose_cores
 from tools.machine import describe_commit, describe_machine, now
-from tools.processes import ROOT, ProcessFailed, Server, model_manager, stop_when_told
+from tools.processes import ROOT, ProcessFailed, stop_when_told
 from tools.scrape_cost import RESULT, SCRAPES, summary
+from tools.servers import Server, model_manager
 
 WHOLE_VERSIONS = 1000
 _ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -143,7 +144,7 @@ def main(versions: int, json_path: str | None) -> None:
             flags = ("--compile", "off")
             with (
                 console.status(f"loading {versions} versions, and scraping them"),
-                model_manager("model-manager", folder, core=cores.server, folder=folder, flags=flags) as running,
+                model_manager("model-manager", folder, core=cores.server, flags=flags) as running,
             ):
                 cost = measure(running, versions)
     except (ProcessFailed, PackageRefused) as error:

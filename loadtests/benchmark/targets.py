@@ -21,7 +21,8 @@ from loadtests.benchmark.timing import (
 from loadtests.benchmark.workloads import Workload
 from loadtests.benchmark.wrk import Flavour, run_wrk
 from tools.cores import Cores, pinned
-from tools.processes import ROOT, ProcessFailed, Server, ask_json, clean_environment, model_manager, server
+from tools.processes import ROOT, ProcessFailed, without_server_settings
+from tools.servers import Server, ask_json, model_manager
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def in_process(models: Path, names: Iterable[str], *, core: int | None) -> Itera
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
-        env=clean_environment(),
+        env=without_server_settings(),
     ) as process:
         try:
             yield InProcess(process)
@@ -89,7 +90,7 @@ class Stage:
     @contextmanager
     def shipped(self) -> Iterator[Server]:
         """model-manager with default settings."""
-        with model_manager(SERVER, self.models, core=self.cores.server, folder=self.folder) as running:
+        with model_manager(SERVER, self.models, core=self.cores.server) as running:
             yield running
 
     @contextmanager
@@ -156,7 +157,7 @@ class Stage:
             (folder / workload).write_bytes(answer)
         options = json.dumps(uvicorn_options(self.models))
         command = [sys.executable, "-m", "loadtests.benchmark.constant", kind, str(folder), options]
-        with server(name, command, core=self.cores.server, folder=self.folder) as running:
+        with Server(name, command, core=self.cores.server, environment=without_server_settings()) as running:
             yield running
 
 

@@ -10,7 +10,8 @@ from loadtests.benchmark import alternating
 from loadtests.benchmark.measuring import require_no_error
 from loadtests.benchmark.targets import Stage
 from loadtests.benchmark.workloads import Workload
-from tools.processes import ProcessFailed, Server, ask_json, model_manager, server
+from tools.processes import ProcessFailed
+from tools.servers import Server, ask_json, model_manager
 
 _WARM_S = 2
 
@@ -54,7 +55,7 @@ def _alternating(stage: Stage) -> Iterator[tuple[Server, Path]]:
     """The server that switches, with one request in a hundred recorded and sent to a real receiver; and its log."""
     log = stage.folder / "alternating.jsonl"
     receiver = [sys.executable, "-m", "tools.otlp_receiver", "--port", "0"]
-    with server("collector", receiver, core=stage.cores.generator, folder=stage.folder) as collector:
+    with Server("collector", receiver, core=stage.cores.generator) as collector:
         environment = {
             alternating.LOG: str(log),
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.api,
@@ -65,7 +66,6 @@ def _alternating(stage: Stage) -> Iterator[tuple[Server, Path]]:
             "alternating",
             stage.models,
             core=stage.cores.server,
-            folder=stage.folder,
             environment=environment,
             program=[alternating.__name__],
         ) as running:

@@ -32,7 +32,7 @@ from loadtests.shapes import SHAPES, Limits
 from loadtests.timeline import Timeline
 from tools.payloads import Package, defaults, draw, several_versions
 from tools.payloads import difference as golden_difference
-from tools.processes import Answer
+from tools.servers import Answer
 
 CLEAN = {
     "sent": 1064, "answered": 1000, "microseconds": 2_000_000, "p50": 1500, "p99": 4000, "max": 9000,

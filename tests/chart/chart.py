@@ -60,7 +60,6 @@ class Helm:
             input=values,
             capture_output=True,
             text=True,
-            timeout=50,
         )
         if done.returncode:
             raise Refused(done.stderr + done.stdout)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.live import LiveServer, wait_until
+from tools import leash
 
 BASE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim")
 """The base that `make image` takes."""
@@ -21,7 +22,7 @@ measured: list[str] = []
 
 def podman(*arguments: str) -> str:
     """Run podman and return what it prints."""
-    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["podman", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr}"
     return done.stdout
 
@@ -54,26 +55,32 @@ class Container(LiveServer):
         self.name = f"model-manager-{uuid.uuid4().hex[:8]}"
         self.started = time.monotonic()
         run = ["podman", "run", "--rm", f"--name={self.name}", f"--volume={folder}:/models:ro", *options, image]
-        super().__init__(Path("/models"), {}, command=run)
+        self._remove = ["podman", "rm", "--force", "--ignore", "--time=0", self.name]
+        leash.run_at_the_end(self._remove)  # its processes are podman's, and not ours to find
+        try:
+            super().__init__(Path("/models"), {}, command=run)
+        except BaseException:
+            subprocess.run(self._remove, capture_output=True)
+            raise
 
     def python(self, code: str) -> str:
         """Run Python beside the server, in its namespaces and limits, and return what it prints."""
         return podman("exec", self.name, "python", "-c", code).strip()
 
-    def remove(self) -> None:
-        """Make sure that nothing of it is left."""
-        subprocess.run(["podman", "rm", "--force", "--ignore", "--time=0", self.name], capture_output=True)
+    def kill(self) -> None:
+        """End it at once, and see to it that podman keeps nothing of it."""
+        subprocess.run(self._remove, capture_output=True)
+        super().kill()
 
 
 @contextmanager
 def contained(image: str, folder: Path, options: Sequence[str]) -> Iterator[Container]:
     """Serve a folder from a container that is ready when the body starts, and must stop gracefully after it."""
-    server = Container(image, folder, options)
-    try:
-        wait_until(server.ready, "the container to be ready")
-        yield server
-        assert server.stop() == 0
-        assert server.plain == []  # machines read this log: nothing but JSON
-    finally:
-        server.remove()
-        print("\n".join([*map(str, server.log), *server.plain]))  # noqa: T201 - pytest shows it with a failure
+    with Container(image, folder, options) as server:
+        try:
+            wait_until(server.ready, "the container to be ready")
+            yield server
+            assert server.stop() == 0
+            assert server.plain == []  # machines read this log: nothing but JSON
+        finally:
+            print("\n".join([*map(str, server.log), *server.plain]))  # noqa: T201 - pytest shows it with a failure

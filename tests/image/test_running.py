@@ -20,6 +20,7 @@ from tests.kubelet import ConfigMapVolume
 from tests.live import wait_until
 from tests.models import constant, dump, put
 from tests.slow_model import SlowRegressor
+from tools import leash
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(TIMEOUT_S)]
 
@@ -132,6 +133,7 @@ def pod(image: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
     name = f"model-manager-{api}"
     file = tmp_path / "pod.yaml"
     file.write_text(yaml.safe_dump_all([_config_map(name), _pod(name, image, api, admin)]))
+    leash.run_at_the_end(["podman", "kube", "down", str(file)])
     try:
         podman("kube", "play", "--network=host", str(file))
         yield f"http://127.0.0.1:{api}", f"http://127.0.0.1:{admin}"

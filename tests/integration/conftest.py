@@ -35,9 +35,8 @@ async def running_app(
             httpx.AsyncClient(transport=httpx.ASGITransport(manager.app), base_url="http://api") as api,
             httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://admin") as admin_client,
         ):
-            async with asyncio.timeout(30):
-                while await system.waiting_for():
-                    await asyncio.sleep(0.005)
+            while await system.waiting_for():
+                await asyncio.sleep(0.005)
             yield api, admin_client, system
 
 

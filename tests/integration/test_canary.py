@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from model_manager.cli import cli
 
 from tests.history import NOW, SCRAPES, History, write_side
+from tools.processes import Process
 
 PRICES = np.random.default_rng(2).normal(300, 50, 10_000)
 
@@ -197,7 +198,7 @@ def test_a_side_without_requests_is_said_with_what_to_look_at(prometheus: str) -
 
 def test_the_exit_code_is_that_of_the_process(prometheus: str) -> None:
     command = [sys.executable, "-m", "model_manager", "canary", "--prometheus", prometheus, "--model", "failing"]
-    done = subprocess.run([*command, "--at", str(NOW)], capture_output=True, text=True, timeout=50)
+    done = subprocess.run([*command, "--at", str(NOW)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "Verdict: worse. Roll back: set the weight of canary to 0.\n" in done.stdout
 
@@ -205,15 +206,12 @@ def test_the_exit_code_is_that_of_the_process(prometheus: str) -> None:
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 2)])
 def test_a_comparison_that_is_stopped_gives_no_verdict(signum: signal.Signals, code: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(30)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         command = [sys.executable, "-m", "model_manager", "canary", "--prometheus", url, "--model", "healthy"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        connection, _ = silent.accept()
-        with connection:
-            process.send_signal(signum)
-            process.communicate(timeout=30)
-    assert process.returncode == code
+        with Process("the comparison", command) as comparing:
+            connection, _ = silent.accept()
+            with connection:
+                assert comparing.end(signum) == code
 
 
 def test_a_failure_of_our_own_gives_no_verdict(prometheus: str) -> None:
@@ -222,7 +220,7 @@ def test_a_failure_of_our_own_gives_no_verdict(prometheus: str) -> None:
 
 def test_a_server_imports_nothing_of_it_but_its_options() -> None:
     ask = "import sys, model_manager.cli; print(*sorted(name for name in sys.modules if '_manager.rollout' in name))"
-    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["model_manager.rollout", "model_manager.rollout.command"]
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.integration.tracing_proxy import envoy
+from tests.integration.tracing_proxy import tracing_proxy
 from tests.live import live_server, wait_until
 from tests.models import dump, put
 from tests.slow_model import SlowRegressor
@@ -49,9 +50,9 @@ def test_a_trace_goes_through_envoy_and_the_server_under_one_id(
     caller = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     with (
         live_server(samples) as server,
-        envoy(tmp_path, str(server.api.base_url).rstrip("/"), collector, protocol=protocol) as proxy,
+        tracing_proxy(tmp_path, str(server.api.base_url).rstrip("/"), collector, protocol=protocol) as proxy,
     ):
-        assert proxy.post(PATH, json=BODY, headers=caller).status_code == 200
+        assert httpx.post(proxy.api + PATH, json=BODY, headers=caller).status_code == 200
         spans = of(receiver.wait_for(lambda spans: {"envoy", "model-manager"} <= whose(of(spans, TRACE))), TRACE)
     (through,) = [span for span in spans if span["resource"]["service.name"] == "envoy"]
     spans = of(receiver.spans(), TRACE)  # all of them: the server sent what it had when it stopped

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from models.samples import build_sample
-from tests.mesh.proxy import Envoy, envoy
+from tests.mesh.proxy import MeshProxy
 from tests.mesh.traffic import Question
 from tests.mesh.virtual_service import read_routing, read_subsets, route_configuration
-from tools.processes import Server, server
+from tools.processes import without_server_settings
+from tools.servers import Server, serve_flags
 
 VALUES: Final = Path(__file__).with_name("values.yaml")
 VERSIONS: Final = {"stable": "1", "canary": "2"}
@@ -28,7 +29,7 @@ Render = Callable[[Mapping[str, str]], Documents]
 class Release:
     """The chart's rendering in force, its pods by track, and the proxy in front of them."""
 
-    def __init__(self, render: Render, proxy: Envoy, artifacts: Path, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, render: Render, proxy: MeshProxy, artifacts: Path, folder: Path, stack: ExitStack) -> None:
         self.proxy = proxy
         self.sets: dict[str, str] = {}
         self.documents = render(self.sets)
@@ -66,16 +67,9 @@ class Release:
         mount = self.mount(name)
         shutil.copytree(self.artifacts, mount)
         (mount / "models.yaml").write_text(_of_track(self.documents, "ConfigMap", track)["data"]["models.yaml"])
-        flags = ["--models", str(mount), "--host", "127.0.0.1", "--port", "0", "--admin-port", "0"]
-        pod = self._stack.enter_context(
-            server(
-                name,
-                [sys.executable, "-m", "model_manager", "serve", *flags],
-                core=None,
-                folder=self._folder,
-                environment=environment(self.documents, track),
-            )
-        )
+        command = [sys.executable, "-m", "model_manager", "serve", *serve_flags(mount)]
+        variables = {**without_server_settings(), **environment(self.documents, track)}
+        pod = self._stack.enter_context(Server(name, command, environment=variables))
         self.pods[track].append(pod)
         return pod
 
@@ -117,7 +111,7 @@ def release(render: Render, folder: Path, *, replicas: int = 1) -> Iterator[Rele
             shutil.copy(folder / "repository" / "iris" / version / file, artifacts / f"iris-{version}.{ending}")
     documents = render({})
     configuration = route_configuration(read_routing(documents))
-    with envoy(read_subsets(documents).keys(), configuration, folder=folder) as proxy, ExitStack() as stack:
+    with MeshProxy(read_subsets(documents).keys(), configuration, folder) as proxy, ExitStack() as stack:
         deployed = Release(render, proxy, artifacts, folder, stack)
         for track in deployed.pods:
             deployed.scale(track, replicas)

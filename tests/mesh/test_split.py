@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,13 +18,14 @@ from tests.chart.chart import Helm
 from tests.conftest import ROOT
 from tests.live import LiveServer, live_server, wait_until
 from tests.mesh.deployment import TRACKS, VALUES, Release, environment, weights
-from tests.mesh.proxy import Envoy, envoy
+from tests.mesh.proxy import MeshProxy
 from tests.mesh.traffic import Asked, bounds, traffic
 from tests.mesh.virtual_service import read_routing, route_configuration
 from tests.models import dump, put
 from tests.slow_model import SlowRegressor
 from tools import parts
-from tools.processes import ask
+from tools.patience import stretched
+from tools.servers import ask
 
 REQUESTS = 10_000
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
@@ -167,9 +169,9 @@ def held(tmp_path: Path) -> SlowRegressor:
     return model
 
 
-def ask_held(proxy: Envoy, host: str) -> httpx.Response:
+def ask_held(proxy: MeshProxy, host: str) -> httpx.Response:
     body = {"instances": [[1.0]]}
-    return httpx.post(f"{proxy.api}/v1/models/held:predict", json=body, headers={"host": host}, timeout=30)
+    return httpx.post(f"{proxy.api}/v1/models/held:predict", json=body, headers={"host": host}, timeout=stretched(30))
 
 
 def test_the_server_gives_up_before_the_route_does(helm4: Helm, held: SlowRegressor, tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_the_server_gives_up_before_the_route_does(helm4: Helm, held: SlowRegres
     timeout_ms = environment(documents, "stable")["MODEL_MANAGER_TIMEOUT_MS"]
     with (
         live_server(tmp_path / "models", timeout_ms=timeout_ms) as server,
-        envoy(["stable", "canary"], route_configuration(routing), folder=tmp_path) as proxy,
+        MeshProxy(["stable", "canary"], route_configuration(routing), tmp_path) as proxy,
     ):
         held.shut()
         proxy.endpoints("stable", [str(server.api.base_url)])
@@ -197,10 +199,11 @@ def test_what_a_pod_has_begun_is_never_begun_again(helm4: Helm, held: SlowRegres
     routing = read_routing(helm4.template(file=VALUES, sets={"route.timeout": "60s"}).documents)
     with (
         live_server(tmp_path / "models") as other,
-        envoy(["stable", "canary"], route_configuration(routing), folder=tmp_path) as proxy,
+        MeshProxy(["stable", "canary"], route_configuration(routing), tmp_path) as proxy,
         ThreadPoolExecutor() as pool,
+        ExitStack() as pods,
     ):
-        broken = LiveServer(tmp_path / "models", {"timeout-ms": 60_000})
+        broken = pods.enter_context(LiveServer(tmp_path / "models", {"timeout-ms": 60_000}))
         wait_until(broken.ready, "the server to be ready")
         held.shut()
         proxy.endpoints("stable", [str(broken.api.base_url)])
@@ -219,7 +222,7 @@ def test_the_command_walks_the_whole_way_and_draws_it(tmp_path: Path) -> None:
     parts.module("matplotlib")
     figures, picture = tmp_path / "split.json", tmp_path / "split.png"
     command = ["-m", "tests.mesh", "--requests", "500", "--json", str(figures), "--plot", str(picture)]
-    ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    ran = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     document = json.loads(figures.read_text())
     assert [step["weight"] for step in document["steps"]] == [0, 5, 25, 50, 100, 0]

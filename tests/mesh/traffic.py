@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import uvloop
 from scipy.stats import binom
 
+from tools.patience import Limit
 from tools.processes import ProcessFailed
 
 CONNECTIONS: Final = 16
@@ -77,14 +78,14 @@ class Traffic:
 
     def take(self, count: int) -> Sequence[Asked]:
         """Wait for this many answers to requests that are sent from now on, and return them. Raises ProcessFailed."""
-        first, since = len(self.asked), time.monotonic()
-        while time.monotonic() - since < _PATIENCE_S:
+        first, since, limit = len(self.asked), time.monotonic(), Limit(_PATIENCE_S)
+        while not limit.passed():
             if len(self.asked) - first >= count + self._connections:
                 return [each for each in self.asked[first:] if each.sent > since][:count]
             if not self._thread.is_alive():
                 raise ProcessFailed("the traffic ended by itself")
             time.sleep(_PAUSE_S)
-        raise ProcessFailed(f"{len(self.asked) - first} answers in {_PATIENCE_S:g} s, not {count}")
+        raise ProcessFailed(f"{len(self.asked) - first} answers in {limit.so_far:.0f} s, not {count}")
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

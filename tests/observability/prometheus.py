@@ -3,35 +3,48 @@
 import json
 import shutil
 import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import yaml
 
-from tools.processes import ROOT, ProcessFailed, ask
+from tools.processes import ROOT, Process, ProcessFailed
+from tools.servers import ask
 
 NAMESPACE = "models"
 RELEASE = "observe"
 SCRAPE_INTERVAL_S = 1
 RULES = ROOT / "charts" / "model-manager" / "files" / "alerts.yaml"
-_START_S = 30.0
-_STOP_S = 20.0
 
 
 class QueryFailed(Exception):
     """Prometheus refused a query; the text is what it said."""
 
 
-class Prometheus:
-    """A running Prometheus. `api` is the address of its pages and of its API."""
+class Prometheus(Process):
+    """A running Prometheus. `api` is the address of its pages and of its API.
 
-    def __init__(self, api: str) -> None:
-        self.api = api
+    It keeps its data in the folder `prometheus` beside its configuration file; port 0 picks a free one. Raises
+    ProcessFailed.
+    """
+
+    def __init__(self, configuration: Path, *, port: int = 0, flags: Sequence[str] = ()) -> None:
+        require_prometheus()
+        address = f"127.0.0.1:{port or _free_port()}"
+        self.api = f"http://{address}"
+        command = [
+            "prometheus",
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={configuration.with_name('prometheus')}",
+            f"--web.listen-address={address}",
+            "--enable-feature=exemplar-storage",
+            *flags,
+        ]
+        super().__init__("prometheus", command)
+        with self.killed_if_in_vain():
+            self.wait_for(self.is_ready, "to be ready")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The instant vector of an expression, now. Raises QueryFailed."""
@@ -77,32 +90,15 @@ def rendered_rules(namespace: str, fullname: str) -> str:
     return yaml.safe_dump({"groups": [{"name": fullname, "rules": yaml.safe_load(rules)}]})
 
 
-@contextmanager
-def prometheus(targets: Mapping[str, str], *, folder: Path, port: int = 0) -> Iterator[Prometheus]:
-    """Run Prometheus while the body runs; `targets` are the addresses of the metrics of each track.
+def watching(targets: Mapping[str, str], *, folder: Path, port: int = 0) -> Prometheus:
+    """Start Prometheus with the chart's rules; `targets` are the addresses of the metrics of each track.
 
-    0 picks a free port. Raises ProcessFailed.
+    Raises ProcessFailed.
     """
-    require_prometheus()
-    port = port or _free_port()
     (folder / "alerts.yaml").write_text(rendered_rules(NAMESPACE, RELEASE))
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(_configuration(targets)))
-    command = [
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-    ]
-    log = folder / "prometheus.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
-    try:
-        running = Prometheus(f"http://127.0.0.1:{port}")
-        _wait_until_ready(running, process, log)
-        yield running
-    finally:
-        _stop(process)
+    configuration = folder / "prometheus.yml"
+    configuration.write_text(yaml.safe_dump(_configuration(targets)))
+    return Prometheus(configuration, port=port)
 
 
 def _configuration(targets: Mapping[str, str]) -> dict[str, Any]:
@@ -122,26 +118,6 @@ def _configuration(targets: Mapping[str, str]) -> dict[str, Any]:
             }
         ],
     }
-
-
-def _wait_until_ready(running: Prometheus, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while not running.is_ready():
-        last: Sequence[str] = log.read_text(errors="replace").splitlines()[-3:]
-        if process.poll() is not None:
-            raise ProcessFailed("prometheus ended: " + "\n  ".join(last))
-        if time.monotonic() > deadline:
-            raise ProcessFailed(f"waited {_START_S:g} s for prometheus: " + "\n  ".join(last))
-        time.sleep(0.05)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _free_port() -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from models.samples import SAMPLES, build_sample
-from tests.observability.prometheus import Prometheus, prometheus
-from tools.processes import Server, model_manager, server
+from tests.observability.prometheus import Prometheus, watching
+from tools.servers import Server, model_manager
 
 BROKEN = ("iris", "broken")  # a version that does not load: to be seen as failed
 SHED_ROWS = 16
@@ -37,14 +37,14 @@ def stage(folder: Path, *, prometheus_port: int = 0) -> Iterator[Stage]:
             build_sample(model, version, packages, created=None)
     receive = [sys.executable, "-m", "tools.otlp_receiver", "--port", "0"]
     with (
-        server("otlp receiver", receive, core=None, folder=folder) as receiver,
+        Server("otlp receiver", receive) as receiver,
         _track("stable", "1", packages, folder, receiver) as stable,
         _track("canary", "2", packages, folder, receiver) as canary,
     ):
         servers = {"stable": stable, "canary": canary}
         admins = {track: running.addresses["admin"] for track, running in servers.items()}
-        with prometheus(admins, folder=folder, port=prometheus_port) as watching:
-            yield Stage(servers, receiver, watching, packages)
+        with watching(admins, folder=folder, port=prometheus_port) as prometheus:
+            yield Stage(servers, receiver, prometheus, packages)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _track(track: str, iris: str, packages: Path, folder: Path, receiver: Server
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": "0.1",
     }
-    with model_manager(track, models, core=None, folder=folder, flags=flags, environment=environment) as running:
+    with model_manager(track, models, flags=flags, environment=environment) as running:
         yield running
 
 

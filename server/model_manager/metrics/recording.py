@@ -3,6 +3,8 @@
 In the flow: request path, batcher and manager call these; a scrape reads `families`. Loop only.
 """
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter, time
 from typing import Final, Literal
@@ -44,6 +46,7 @@ class Metrics:
         self.source_failures = Instrument(catalogue.SOURCE_FAILURES)
         self.event_loop_lag = Instrument(catalogue.EVENT_LOOP_LAG)
         self._views: WeakSet[ServableMetrics] = WeakSet()
+        self._by_version: defaultdict[tuple[str, str], WeakSet[ServableMetrics]] = defaultdict(WeakSet)
         self._of_versions = (
             self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
             self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
@@ -56,10 +59,13 @@ class Metrics:
         """The view of one version. Its predictions are counted if its signature says that they can be."""
         view = ServableMetrics(self, model, version, signature, edges)
         self._views.add(view)
+        self._by_version[view.version].add(view)
         return view
 
     def forget(self, model: str, version: str) -> None:
-        """Remove every series of a version that is gone."""
+        """Remove every series of a version that is gone; a request of it that ends later is counted no more."""
+        for view in self._by_version.pop((model, version), ()):
+            view.detach()
         for instrument in self._of_versions:
             instrument.remove(model, version)
 
@@ -83,7 +89,7 @@ class ServableMetrics:
         edges: Sequence[float] | None = None,
     ) -> None:
         self._metrics = metrics
-        self._labels = labels = (model, version)
+        self.version = labels = (model, version)
         self._by_code: dict[int, Series] = {}
         self._ok = self._requests(200)
         self._request = metrics.request_seconds.labels(*labels)
@@ -102,15 +108,17 @@ class ServableMetrics:
         a call of Python's is what most of counting costs; `ran`, called for every batch, sees to the folding."""
         self._waits: list[float] = []
         self._batches: list[float] = []
-        self._exemplars: list[tuple[float, int, float]] = []
+        self._exemplars: dict[int, tuple[float, int, float]] = {}  # by bucket: more than the newest is never shown
         self._calls: list[int] = []
         self._rows_noted = 0
         self._predicted: list[Array] = []
+        self._signature = signature
+        self._edges = edges
         self._predictions: Distribution | None = None
-        if signature is not None:
-            self._predictions = distribution_of(
-                signature, edges, labels=metrics.predictions, values=metrics.prediction_value, version=labels
-            )
+        # Where another artifact of the version was counted before, its series stay until this one answers.
+        self._replaces = metrics.predictions.has(*labels) or metrics.prediction_value.has(*labels)
+        if not self._replaces:
+            self._begin_predictions()
 
     def failed(self, code: int, request: float) -> None:
         """Count a request that ended with another status."""
@@ -119,11 +127,11 @@ class ServableMetrics:
 
     def exemplify(self, request: float, trace_id: int) -> None:
         """Let the seconds of a request that ended just now, and was counted, point to its trace."""
-        self._exemplars.append((request, trace_id, perf_counter()))
+        self._exemplars[bisect_left(self._request.bounds, request)] = (request, trace_id, perf_counter())
 
     def dropped(self, reason: DropReason) -> None:
         """Count a request that was right and got no prediction."""
-        self._metrics.dropped_requests.labels(*self._labels, reason).inc()
+        self._metrics.dropped_requests.labels(*self.version, reason).inc()
 
     def ran(
         self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]
@@ -136,7 +144,7 @@ class ServableMetrics:
         for rows, results in calls:
             self._calls.append(rows)
             self._rows_noted += rows
-            if self._predictions is not None and COUNTED_OUTPUT in results:
+            if (self._predictions is not None or self._replaces) and COUNTED_OUTPUT in results:
                 self._predicted.append(results[COUNTED_OUTPUT])
         if self._rows_noted >= FOLD_AT or len(self._waits) >= FOLD_AT or len(self._batches) >= FOLD_AT:
             self.fold()
@@ -156,21 +164,42 @@ class ServableMetrics:
             batches.clear()
         if self._exemplars:
             distance = time() - perf_counter()
-            for request, trace_id, ended in self._exemplars:
+            for request, trace_id, ended in self._exemplars.values():
                 self._request.exemplify(request, f"{trace_id:032x}", ended + distance)
             self._exemplars.clear()
         if self._calls:
+            if self._replaces:
+                self._replaces = False
+                self._begin_predictions()
             self._batch_rows.observe_all(self._calls)
             self._calls.clear()
             self._rows.value += self._rows_noted
             self._rows_noted = 0
-        if self._predictions is not None and self._predicted:
-            several = len(self._predicted) > 1
-            self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
+        if self._predicted:
+            if self._predictions is not None:
+                several = len(self._predicted) > 1
+                self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
             self._predicted.clear()
+
+    def detach(self) -> None:
+        """Count on where nobody looks: the version is gone, and what still ends of it must not bring series back."""
+        self._metrics = Metrics()
+        self._replaces = False
+        if self._predictions is not None:
+            self._begin_predictions()
+
+    def _begin_predictions(self) -> None:
+        if self._signature is not None:
+            self._predictions = distribution_of(
+                self._signature,
+                self._edges,
+                labels=self._metrics.predictions,
+                values=self._metrics.prediction_value,
+                version=self.version,
+            )
 
     def _requests(self, code: int) -> Series:
         series = self._by_code.get(code)
         if series is None:
-            series = self._by_code[code] = self._metrics.requests.labels(*self._labels, str(code))
+            series = self._by_code[code] = self._metrics.requests.labels(*self.version, str(code))
         return series

@@ -28,8 +28,8 @@ from model_manager.records.stream import RecordStream
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.system import System
-from model_manager.settings import Settings
-from model_manager.traces.tracing import start_tracing
+from model_manager.settings import Settings, opentelemetry_variables
+from model_manager.traces import start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def run(settings: Settings) -> int:
 def _check_telemetry(settings: Settings) -> None:
     """Refuse once, before any worker starts, what each of them would refuse. Raises StartRefused."""
     RecordStream.from_settings(settings)
-    tracing = start_tracing()
+    tracing = start_tracing(opentelemetry_variables())
     if tracing is not None:
         tracing.shutdown(0)
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.types import Scope
 
-from model_manager.api.problems import request_id, sent_request_id, trace_fields
+from model_manager.api.problems import request_id, sent_request_id
 from model_manager.records.stream import RecordStream
 from model_manager.serving.batch import Results, Watch
 from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
 from model_manager.signature import PredictRequest
+from model_manager.traces import trace_fields
 
 if TYPE_CHECKING:
-    from model_manager.traces.request_trace import RequestTrace
-    from model_manager.traces.spans import Tracing
+    from model_manager.traces import RequestTrace, Tracing
 
 logger: Final = logging.getLogger("model_manager.requests")
 
@@ -46,7 +46,9 @@ class Observer:
 
     def begin(self, scope: Scope, route: str, began: float) -> "Observation | None":
         """Observe a request from its first byte, or let it pass; `began` in perf_counter seconds."""
-        trace = None if self._tracing is None else self._tracing.begin(scope, route, began)
+        trace = None
+        if self._tracing is not None:
+            trace = self._tracing.begin(scope["headers"], scope["method"], scope["path"], route, began)
         logged = self._log_share > 0 and random.random() < self._log_share
         if trace is None and not logged and not self._always:
             return None
@@ -144,7 +146,7 @@ class Observation(Watch):
     def _log(self, servable: Servable | None, status: int, now: float) -> None:
         fields: dict[str, object] = {
             "request_id": request_id(self._scope),
-            **trace_fields(self._scope, self.trace),
+            **trace_fields(self._scope["headers"], self.trace),
             "route": self._route,
             "status": status,
         }

@@ -24,9 +24,10 @@ from model_manager.errors import (
     UnsupportedContent,
     VersionNotFound,
 )
+from model_manager.traces import trace_fields
 
 if TYPE_CHECKING:
-    from model_manager.traces.request_trace import RequestTrace
+    from model_manager.traces import RequestTrace
 
 logger = logging.getLogger(__name__)
 
@@ -67,16 +68,6 @@ def request_id(scope: Scope) -> str:
     return sent_request_id(scope) or uuid.uuid4().hex
 
 
-def trace_fields(scope: Scope, trace: "RequestTrace | None") -> dict[str, str]:
-    """The trace and span of a request, for its log lines: its own where it is recorded, else its caller's if any."""
-    if trace is not None:
-        return {"trace_id": trace.trace_id, "span_id": trace.span_id}
-    headers = dict(scope["headers"])
-    parts = headers.get(b"traceparent", b"").split(b"-")
-    ids = parts[1:3] if len(parts) == 4 else [headers.get(b"x-b3-traceid", b""), headers.get(b"x-b3-spanid", b"")]
-    return dict(zip(("trace_id", "span_id"), (id.decode("latin-1") for id in ids), strict=True)) if all(ids) else {}
-
-
 def problem(error: Exception, scope: Scope, trace: "RequestTrace | None" = None) -> Response:
     """The response for an error. What is our fault or the estimator's is logged with the request's id, never shown."""
     status = status_of(error)
@@ -87,7 +78,7 @@ def problem(error: Exception, scope: Scope, trace: "RequestTrace | None" = None)
     if isinstance(error, BodyTooLarge):
         headers["connection"] = "close"  # the rest of the body is not worth reading
     if status == 500:
-        fields = {"request_id": headers["x-request-id"], **trace_fields(scope, trace), "path": scope["path"]}
+        fields = {"request_id": headers["x-request-id"], **trace_fields(scope["headers"], trace), "path": scope["path"]}
         logger.error("%s", message or type(error).__name__, exc_info=error.__cause__ or error, extra=fields)
         shown = message if isinstance(error, PredictionFailed) else "internal error"
         message = f"{shown} (request id {headers['x-request-id']})"

@@ -32,10 +32,10 @@ from model_manager.serving.batch import Watch
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.signature import Rows, Signature
-from model_manager.traces.tracing import batch_span
+from model_manager.traces import batch_span
 
 if TYPE_CHECKING:
-    from model_manager.traces.spans import LoadTrace, Tracing
+    from model_manager.traces import LoadTrace, Tracing
 
 
 @dataclass(frozen=True, slots=True)

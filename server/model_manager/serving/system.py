@@ -22,8 +22,8 @@ from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
 from model_manager.serving.registry import ModelView, Registry, VersionStatus
 from model_manager.serving.servable import Servable
-from model_manager.settings import Settings
-from model_manager.traces.tracing import start_tracing
+from model_manager.settings import Settings, opentelemetry_variables
+from model_manager.traces import start_tracing
 from model_manager.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class System:
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.settings = settings
         self.metrics = metrics if metrics is not None else Metrics()
-        self.tracing = start_tracing()
+        self.tracing = start_tracing(opentelemetry_variables())
         self.records = RecordStream.from_settings(settings)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()

@@ -8,7 +8,7 @@ SDK where the SDK is asked.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ DENIED: Final[Caller] = (b"denied", b"", False)
 READ: Final = frozenset((b"traceparent", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-sampled", b"x-b3-flags"))
 """The headers that may name a caller's trace: in a request without any of them nothing has to be looked for."""
 
-# version 00 ends after the flags; later ones may say more
-_TRACEPARENT: Final = re.compile(
-    rb"(?:00(?=.{53}\Z)|(?!00|ff)[0-9a-f]{2})"
-    rb"-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])(?:-.*)?"
-)
+_IDS_AND_FLAGS: Final = rb"-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
+_TRACEPARENT: Final = re.compile(rb"00" + _IDS_AND_FLAGS)
+_LATER_TRACEPARENT: Final = re.compile(rb"(?!00|ff)[0-9a-f]{2}" + _IDS_AND_FLAGS + rb"(?:-.*)?")  # may say more
 _B3: Final = re.compile(
     rb"(?!0+-)([0-9a-fA-F]{16}|[0-9a-fA-F]{32})-(?!0{16})([0-9a-fA-F]{16})(?:-([01d])(?:-[0-9a-fA-F]{16})?)?"
 )
 _B3_TRACE_ID: Final = re.compile(rb"(?!0+$)(?:[0-9a-fA-F]{16}|[0-9a-fA-F]{32})")
 _B3_SPAN_ID: Final = re.compile(rb"(?!0+$)[0-9a-fA-F]{16}")
+_LAST_FLAG: Final = 54
 _ODD_DIGITS: Final = frozenset(b"13579bdf")
+_FLAGS: Final = frozenset((None, b"0", b"1"))
 _SAMPLED: Final = {None: False, b"0": False, b"1": True, b"false": False, b"true": True}
 
 
@@ -75,8 +75,10 @@ def w3c(found: Mapping[bytes, bytes]) -> Caller | None:
     header = found.get(b"traceparent")
     if header is None:
         return None
-    parent = _TRACEPARENT.fullmatch(header)
-    return UNCLEAR if parent is None else (parent[1], parent[2], parent[3][0] in _ODD_DIGITS)
+    parent = _TRACEPARENT.fullmatch(header) or _LATER_TRACEPARENT.fullmatch(header)
+    if parent is None:
+        return UNCLEAR
+    return parent[1], parent[2], header[_LAST_FLAG] in _ODD_DIGITS
 
 
 def b3(found: Mapping[bytes, bytes]) -> Caller | None:
@@ -87,12 +89,17 @@ def b3(found: Mapping[bytes, bytes]) -> Caller | None:
         if parent is not None:
             return parent[1], parent[2], parent[3] != b"0"
         return DENIED if single == b"0" else UNCLEAR
-    trace_id, span_id, sampled = found.get(b"x-b3-traceid"), found.get(b"x-b3-spanid"), found.get(b"x-b3-sampled")
-    flags = found.get(b"x-b3-flags")
+    return _several(found.get)
+
+
+def _several(header: Callable[[bytes], bytes | None]) -> Caller | None:
+    """Read x-b3-…; None without them."""
+    trace_id, span_id, sampled = header(b"x-b3-traceid"), header(b"x-b3-spanid"), header(b"x-b3-sampled")
+    flags = header(b"x-b3-flags")
     if trace_id is None and span_id is None and flags is None:
         return DENIED if sampled == b"0" else None
-    if trace_id is None or span_id is None or sampled not in _SAMPLED or flags not in (b"0", b"1", None):
+    if trace_id is None or span_id is None or sampled not in _SAMPLED or flags not in _FLAGS:
         return UNCLEAR
     if _B3_TRACE_ID.fullmatch(trace_id) is None or _B3_SPAN_ID.fullmatch(span_id) is None:
         return UNCLEAR
-    return trace_id, span_id, flags == b"1" or _SAMPLED[sampled]
+    return trace_id, span_id, _SAMPLED[sampled] or flags == b"1"

@@ -67,7 +67,7 @@ def serve(**flags: object) -> None:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         fail(_wrong_setting(error))
-    configure_logging(form=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level)
     try:
         code = process.run(settings) if settings.workers == 1 else supervisor.run(settings)
     except ConfigurationError as error:

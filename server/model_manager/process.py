@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
-from model_manager.metrics.recording import Metrics
+from model_manager.metrics import Metrics
 from model_manager.repository.mounts import subpath_warning
 from model_manager.serving.system import System
 from model_manager.settings import Settings

@@ -21,10 +21,9 @@ import msgspec
 
 from model_manager.app import create_admin_app
 from model_manager.logs import configure_logging
-from model_manager.metrics.instruments import Family
-from model_manager.metrics.merge import merge
+from model_manager.metrics import Family, merge_families
 from model_manager.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
-from model_manager.records.stream import RecordStream
+from model_manager.records import RecordStream
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.system import System
@@ -156,7 +155,7 @@ class Supervisor:
 
     async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics."""
-        return merge(report.families for report in await self._reported())
+        return merge_families(report.families for report in await self._reported())
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each worker is doing now."""
@@ -188,7 +187,7 @@ async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
 
 def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
     """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
-    configure_logging(form=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level)
     report_path.unlink(missing_ok=True)  # left by a worker that died
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         raise SystemExit(runner.run(_serve_and_report(System(settings), api, report_path)))

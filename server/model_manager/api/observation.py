@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.types import Scope
 
 from model_manager.api.problems import request_id, sent_request_id
-from model_manager.records.stream import RecordStream
+from model_manager.records import RecordStream
 from model_manager.serving.batch import Results, Watch
 from model_manager.serving.servable import Servable
 from model_manager.serving.system import System

@@ -7,7 +7,7 @@ with, and need half a second to write what a thousand versions have to say. Thes
 """
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from operator import add
 from time import time_ns
@@ -153,8 +153,3 @@ class Instrument:
     def family(self) -> Family:
         """What was counted so far."""
         return Family(self._description, list(self._series.values()))
-
-
-def gauge(description: Description, samples: Iterable[tuple[Sequence[str], float]]) -> Family:
-    """A metric whose values exist elsewhere and are read at scrape time: label values and value of each sample."""
-    return Family(description, [Series(tuple(labels), value) for labels, value in samples])

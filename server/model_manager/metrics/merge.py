@@ -11,7 +11,7 @@ from model_manager.metrics.instruments import Exemplar, Family, Series
 _COMBINE: dict[str, Callable[[float, float], float]] = {"sum": add, "max": max, "min": min}
 
 
-def merge(processes: Iterable[Iterable[Family]]) -> list[Family]:
+def merge_families(processes: Iterable[Iterable[Family]]) -> list[Family]:
     """Combine the families of several processes into one list, in the order in which they first appear.
 
     Changes what it is given. Histograms add up bucket by bucket; of two exemplars the newer one stays. While processes

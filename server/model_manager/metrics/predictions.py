@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from model_manager.metrics.catalogue import LABELS_SHOWN
+from model_manager.metrics.catalogue.predictions import LABELS_SHOWN
 from model_manager.metrics.instruments import Instrument, Series
 from model_manager.signature import Array, Output, Signature
 

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from model_manager.metrics import catalogue
+from model_manager.metrics.catalogue import predictions, process, requests, versions
 from model_manager.metrics.instruments import Family, Instrument, Series, observe_rows
 from model_manager.metrics.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 from model_manager.signature import Array, Signature
@@ -29,22 +29,22 @@ class Metrics:
     """All counters and histograms of one server process. Not thread-safe: use them on the event loop only."""
 
     def __init__(self) -> None:
-        self.requests = Instrument(catalogue.REQUESTS)
-        self.unrouted_requests = Instrument(catalogue.UNROUTED_REQUESTS)
-        self.dropped_requests = Instrument(catalogue.DROPPED_REQUESTS)
-        self.request_seconds = Instrument(catalogue.REQUEST_SECONDS)
-        self.decode_seconds = Instrument(catalogue.DECODE_SECONDS)
-        self.queue_seconds = Instrument(catalogue.QUEUE_SECONDS)
-        self.batch_seconds = Instrument(catalogue.BATCH_SECONDS)
-        self.predict_seconds = Instrument(catalogue.PREDICT_SECONDS)
-        self.encode_seconds = Instrument(catalogue.ENCODE_SECONDS)
-        self.rows = Instrument(catalogue.ROWS_PREDICTED)
-        self.batch_rows = Instrument(catalogue.BATCH_ROWS)
-        self.predictions = Instrument(catalogue.PREDICTIONS)
-        self.prediction_value = Instrument(catalogue.PREDICTION_VALUE)
-        self.load_failures = Instrument(catalogue.LOAD_FAILURES)
-        self.source_failures = Instrument(catalogue.SOURCE_FAILURES)
-        self.event_loop_lag = Instrument(catalogue.EVENT_LOOP_LAG)
+        self.requests = Instrument(requests.REQUESTS)
+        self.unrouted_requests = Instrument(requests.UNROUTED_REQUESTS)
+        self.dropped_requests = Instrument(requests.DROPPED_REQUESTS)
+        self.request_seconds = Instrument(requests.REQUEST_SECONDS)
+        self.decode_seconds = Instrument(requests.DECODE_SECONDS)
+        self.queue_seconds = Instrument(requests.QUEUE_SECONDS)
+        self.batch_seconds = Instrument(requests.BATCH_SECONDS)
+        self.predict_seconds = Instrument(requests.PREDICT_SECONDS)
+        self.encode_seconds = Instrument(requests.ENCODE_SECONDS)
+        self.rows = Instrument(requests.ROWS_PREDICTED)
+        self.batch_rows = Instrument(requests.BATCH_ROWS)
+        self.predictions = Instrument(predictions.PREDICTIONS)
+        self.prediction_value = Instrument(predictions.PREDICTION_VALUE)
+        self.load_failures = Instrument(versions.LOAD_FAILURES)
+        self.source_failures = Instrument(versions.SOURCE_FAILURES)
+        self.event_loop_lag = Instrument(process.EVENT_LOOP_LAG)
         self._views: WeakSet[ServableMetrics] = WeakSet()
         self._by_version: defaultdict[tuple[str, str], WeakSet[ServableMetrics]] = defaultdict(WeakSet)
         self._of_versions = (

@@ -9,7 +9,7 @@ from model_manager.codecs.v1 import V1Codec
 from model_manager.codecs.v2 import V2Codec
 from model_manager.inference.compiled.compilation import CompileReport
 from model_manager.inference.predictor import Predictor
-from model_manager.metrics.recording import ServableMetrics
+from model_manager.metrics import ServableMetrics
 from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId
 from model_manager.serving.batch import Results, Watch

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from model_manager.inference.threads import limit_native_threads
-from model_manager.metrics import catalogue
-from model_manager.metrics.instruments import Family, gauge
-from model_manager.metrics.live import LiveFamilies, LiveServable, LiveVersion, convergence_families, counted
-from model_manager.metrics.loop_lag import measure_loop_lag
-from model_manager.metrics.process_metrics import ProcessMetrics
-from model_manager.metrics.recording import Metrics
-from model_manager.records.stream import RecordStream
+from model_manager.metrics import (
+    Family,
+    LiveFamilies,
+    LiveServable,
+    LiveVersion,
+    Metrics,
+    ProcessMetrics,
+    measure_loop_lag,
+)
+from model_manager.records import RecordStream
 from model_manager.repository.source import Source
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
@@ -127,7 +130,7 @@ class System:
             servable = view.ready.get(status.version)
             if servable is not None:
                 servable.metrics.fold()  # a few at a time, so that `families` finds next to nothing to fold
-            live.add(
+            live.add_version(
                 LiveVersion(
                     model,
                     status.version,
@@ -137,15 +140,15 @@ class System:
             )
             if number % _VERSIONS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return [
-            *self.metrics.families(),
-            *live.families(),
-            *convergence_families(self.manager.convergence),
-            gauge(catalogue.READY, [((), float(not self.registry.waiting_for()))]),
-            gauge(catalogue.BUILD_INFO, [((__version__,), 1)]),
-            *self._telemetry_families(),
-            *await asyncio.to_thread(self._process_metrics.families),
-        ]
+        live.add_convergence(self.manager.convergence)
+        live.add_process(ready=not self.registry.waiting_for(), version=__version__)
+        if self.tracing is not None:
+            live.add_spans(self.tracing.spans_exported, self.tracing.spans_dropped)
+        if self.records is not None:
+            records = self.records
+            live.add_records(sent=records.sent, sampled_out=records.sampled_out, dropped=records.dropped)
+        of_process = await asyncio.to_thread(self._process_metrics.families)
+        return [*self.metrics.families(), *live.families(), *of_process]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
@@ -154,16 +157,6 @@ class System:
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
         return [await inspect(self.registry, topic, seconds)]
-
-    def _telemetry_families(self) -> list[Family]:
-        families = []
-        if self.tracing is not None:
-            families.append(gauge(catalogue.SPANS_EXPORTED, [((), self.tracing.spans_exported)]))
-            families.append(counted(catalogue.SPANS_DROPPED, self.tracing.spans_dropped))
-        if self.records is not None:
-            outcomes = {name: getattr(self.records, name) for name in ("sent", "sampled_out", "dropped")}
-            families.append(counted(catalogue.PREDICTION_RECORDS, outcomes))
-        return families
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
         models = self.registry.snapshot.models

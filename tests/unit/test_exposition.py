@@ -116,7 +116,7 @@ def test_many_series_are_written_in_pieces_that_lose_none() -> None:
     for number in range(600):
         counter.labels(str(number)).inc(number)
     pieces = list(Exposition().write([counter.family()], "text"))
-    assert len(pieces) == 4  # the head, and 250 series at a time
+    assert len(pieces) == 4  # what it is about, and 250 series at a time
     assert [each.value for each in samples_of("".join(pieces))] == list(range(600))
 
 

@@ -116,7 +116,7 @@ class Observation(Watch):
                 outputs=self.results,
                 status=status,
                 duration_s=now - self.began,
-                trace_id=self.trace.trace_id if self.trace is not None else None,
+                trace_id=trace_fields(self._scope["headers"], self.trace).get("trace_id"),
             )
 
     def _end_trace(

@@ -59,7 +59,7 @@ class Metrics:
         """The view of one version. Its predictions are counted if its signature says that they can be."""
         view = ServableMetrics(self, model, version, signature, edges)
         self._views.add(view)
-        self._by_version[view.version].add(view)
+        self._by_version[model, version].add(view)
         return view
 
     def forget(self, model: str, version: str) -> None:
@@ -89,7 +89,7 @@ class ServableMetrics:
         edges: Sequence[float] | None = None,
     ) -> None:
         self._metrics = metrics
-        self.version = labels = (model, version)
+        self._labels = labels = (model, version)
         self._by_code: dict[int, Series] = {}
         self._ok = self._requests(200)
         self._request = metrics.request_seconds.labels(*labels)
@@ -131,7 +131,7 @@ class ServableMetrics:
 
     def dropped(self, reason: DropReason) -> None:
         """Count a request that was right and got no prediction."""
-        self._metrics.dropped_requests.labels(*self.version, reason).inc()
+        self._metrics.dropped_requests.labels(*self._labels, reason).inc()
 
     def ran(
         self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]
@@ -195,11 +195,11 @@ class ServableMetrics:
                 self._edges,
                 labels=self._metrics.predictions,
                 values=self._metrics.prediction_value,
-                version=self.version,
+                version=self._labels,
             )
 
     def _requests(self, code: int) -> Series:
         series = self._by_code.get(code)
         if series is None:
-            series = self._by_code[code] = self._metrics.requests.labels(*self.version, str(code))
+            series = self._by_code[code] = self._metrics.requests.labels(*self._labels, str(code))
         return series

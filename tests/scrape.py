@@ -9,13 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Sample
 
 
-def written(families: Iterable[Family], form: Format = "text") -> str:
+def written(families: Iterable[Family], format: Format = "text") -> str:
     """The whole text of a scrape."""
-    return "".join(Exposition().write(families, form))
+    return "".join(Exposition().write(families, format))
 
 
 def samples_of(text: str) -> list[Sample]:
-    """Every sample of a scrape in either form, which must be well-formed."""
+    """Every sample of a scrape in either format, which must be well-formed."""
     parse = parse_openmetrics if text.endswith("# EOF\n") else parse_text
     return [sample for family in parse(text) for sample in family.samples]
 

@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 
 _INTRODUCTION = """# Metrics
 
-<!-- made from server/model_manager/metrics/catalogue.py by `make docs` -->
+<!-- made from server/model_manager/metrics/catalogue/ by `make docs` -->
 
 `GET /metrics` on the admin port, in Prometheus' text form, or as OpenMetrics for a scraper that asks for it (Prometheus
 does where `exemplar-storage` is on): then the buckets of `model_manager_request_duration_seconds` point to traces.

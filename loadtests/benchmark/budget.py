@@ -28,10 +28,10 @@ from model_manager.serving.answering import Answering
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.servable import Servable
 from model_manager.signature import PredictRequest
+from model_manager.traces import batch_span
 from model_manager.traces.propagation import Propagation
 from model_manager.traces.span_export import BoundedExport
-from model_manager.traces.spans import Tracing
-from model_manager.traces.tracing import batch_span
+from model_manager.traces.tracing import Tracing
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
@@ -124,7 +124,7 @@ def _tracing(share: float) -> tuple[Tracing, BoundedExport]:
 
 
 def _trace(tracing: Tracing) -> None:
-    trace = tracing.begin({"method": "POST", "path": "/v1", "headers": HEADERS}, "/v1", 0.0)
+    trace = tracing.begin(HEADERS, "POST", "/v1", "/v1", 0.0)
     if trace is not None:
         batch_span([trace], 0.2, 0.3, model="m", version="1", rows=1, requests=1)
         stages = (("decode", 0.1, 0.2), ("queue", 0.1, 0.2), ("encode", 0.1, 0.2))

@@ -23,7 +23,7 @@ from model_manager.api.scrape import Scrape
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
 from model_manager.errors import ModelManagerError
-from model_manager.metrics.instruments import Family
+from model_manager.metrics import Family
 from model_manager.repository.wanted import NAME_PATTERN
 from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic

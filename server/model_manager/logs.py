@@ -1,4 +1,4 @@
-"""Structured logs, one line an event, for people (console) or machines (JSON); uvicorn's lines take the same form."""
+"""Structured logs, one line an event, for people (console) or machines (JSON); uvicorn's lines among them."""
 
 import logging
 import sys
@@ -18,10 +18,10 @@ class ConsoleFormatter(logging.Formatter):
         return f"{line}  {fields}" if fields else line
 
 
-def configure_logging(*, form: Literal["console", "json"], level: str) -> None:
-    """Send every logger of the process to standard error in one form; replaces what was configured before."""
+def configure_logging(*, format: Literal["console", "json"], level: str) -> None:
+    """Send every logger of the process to standard error in one format; replaces what was configured before."""
     formatter: logging.Formatter
-    if form == "json":
+    if format == "json":
         formatter = JsonFormatter(
             "{asctime}{levelname}{name}{message}",
             style="{",

@@ -1,6 +1,10 @@
-"""Every setting of the server: the only reader of the environment. A flag, a variable and a documented line each."""
+"""Every setting of the server: a flag, a variable and a documented line each.
 
-from collections.abc import Mapping
+No other module reads the environment. What is in it for OpenTelemetry is handed on unread; its SDK and exporters look
+up themselves what they need beyond that: sampler, resource, endpoint, headers, certificates.
+"""
+
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -80,14 +84,6 @@ def shown_default(name: str) -> str:
     return shown.lower() if isinstance(field.default, bool) else shown
 
 
-def tracing_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether OpenTelemetry's standard variables ask for traces; what they say beyond that, its SDK reads itself.
-
-    An endpoint or an exporter turns tracing on; OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none turn it off.
-    """
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()
-    if exporter:
-        return exporter != "none"
-    return any(environ.get(name) for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))
+def opentelemetry_variables() -> dict[str, str]:
+    """What the environment says to OpenTelemetry, for the traces room, which alone knows what each variable means."""
+    return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}

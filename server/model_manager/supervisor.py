@@ -1,8 +1,9 @@
 """Several server processes as one: they share the API port, the supervisor has the admin port and speaks for all.
 
 In the flow: cli → **supervisor** → N × process.serve. A worker that dies is started again; SIGTERM reaches every
-worker, each drains by itself, and the supervisor ends when the last one has. Metrics and readiness are asked of the
-workers at every scrape, over a Unix socket each, so nothing has to be cleaned up after a process that is gone.
+worker, each drains by itself, and the supervisor ends when the last one has. What the admin port is asked, the workers
+are asked over a Unix socket each, and nothing beside it: a probe of readiness costs them no metrics, and nothing has to
+be cleaned up after a process that is gone.
 """
 
 import asyncio
@@ -16,44 +17,39 @@ from collections.abc import Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from model_manager.app import create_admin_app
 from model_manager.logs import configure_logging
-from model_manager.metrics.instruments import Family
-from model_manager.metrics.merge import merge
+from model_manager.metrics import Family, merge_families
 from model_manager.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
-from model_manager.records.stream import RecordStream
+from model_manager.records import RecordStream
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.system import System
-from model_manager.settings import Settings
-from model_manager.traces.tracing import start_tracing
+from model_manager.settings import Settings, opentelemetry_variables
+from model_manager.traces import start_tracing
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
-_REPORT_TIMEOUT_S = 5.0
+_ANSWER_TIMEOUT_S = 5.0
 _RESTART_DELAY_S = 1.0
 
 
 class Question(msgspec.Struct):
-    """What the supervisor asks a worker: for a report, or to inspect a topic."""
+    """What the supervisor asks a worker; `seconds` is for a profile."""
 
-    topic: Topic | None = None
+    about: Literal["readiness", "metrics", "index"] | Topic
     seconds: float = 0.0
 
 
-class Report(msgspec.Struct):
-    """What one worker says of itself. `waiting_for` is empty when it is ready."""
-
-    waiting_for: str
-    families: list[Family]
-    index: list[IndexRow]
+Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[Inspection]
+"""Why there should be no traffic, or what was asked for."""
 
 
 def run(settings: Settings) -> int:
@@ -75,7 +71,7 @@ def run(settings: Settings) -> int:
 def _check_telemetry(settings: Settings) -> None:
     """Refuse once, before any worker starts, what each of them would refuse. Raises StartRefused."""
     RecordStream.from_settings(settings)
-    tracing = start_tracing()
+    tracing = start_tracing(opentelemetry_variables())
     if tracing is not None:
         tracing.shutdown(0)
 
@@ -86,7 +82,7 @@ class Supervisor:
     def __init__(self, settings: Settings, api: socket.socket, folder: Path) -> None:
         self._settings = settings
         self._api = api
-        self._reports = [folder / f"worker-{number}.sock" for number in range(settings.workers)]
+        self._sockets = [folder / f"worker-{number}.sock" for number in range(settings.workers)]
         self._workers: dict[int, SpawnProcess] = {}
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -116,7 +112,7 @@ class Supervisor:
     async def _keep(self, number: int) -> None:
         """Run one worker, again whenever it ends by itself, until stopping."""
         while not self._stopping.is_set():
-            worker = _SPAWN.Process(target=_work, args=(self._settings, self._api, self._reports[number]))
+            worker = _SPAWN.Process(target=_work, args=(self._settings, self._api, self._sockets[number]))
             _start(worker)
             self._workers[number] = worker
             if self._stopping.is_set():  # the signal came while the process was being started
@@ -135,29 +131,26 @@ class Supervisor:
 
     async def _ask(self, question: Question, kind: type[T]) -> list[T]:
         """The answers of all workers that answer in time."""
-        asked = (_fetch(path, question, kind) for path in self._reports)
+        asked = (_fetch(path, question, kind) for path in self._sockets)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         return [answer for answer in answers if not isinstance(answer, BaseException)]
-
-    async def _reported(self) -> list[Report]:
-        return await self._ask(Question(), Report)
 
     async def waiting_for(self) -> str:
         """Why there should be no traffic: the reasons of all workers; empty when all of them are ready."""
         if self._stopping.is_set():
             return "the server is stopping"
-        reports = await self._reported()
-        if len(reports) < self._settings.workers:
-            return f"{len(reports)} of {self._settings.workers} workers answer"
-        return "; ".join(dict.fromkeys(report.waiting_for for report in reports if report.waiting_for))
+        reasons = await self._ask(Question("readiness"), str)
+        if len(reasons) < self._settings.workers:
+            return f"{len(reasons)} of {self._settings.workers} workers answer"
+        return "; ".join(dict.fromkeys(filter(None, reasons)))
 
     async def index(self) -> list[IndexRow]:
         """One view of every version: ready when it is ready in all workers."""
-        return merge_indexes([report.index for report in await self._reported()])
+        return merge_indexes(await self._ask(Question("index"), list[IndexRow]))
 
     async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics."""
-        return merge(report.families for report in await self._reported())
+        return merge_families(await self._ask(Question("metrics"), list[Family]))
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each worker is doing now."""
@@ -188,7 +181,7 @@ async def _ended(worker: SpawnProcess) -> None:
 
 
 async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
-    async with asyncio.timeout(_REPORT_TIMEOUT_S + question.seconds):
+    async with asyncio.timeout(_ANSWER_TIMEOUT_S + question.seconds):
         reader, writer = await asyncio.open_unix_connection(path)
         try:
             writer.write(msgspec.json.encode(question) + b"\n")
@@ -199,24 +192,35 @@ async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
 
 def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
     """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
-    configure_logging(form=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level)
     report_path.unlink(missing_ok=True)  # left by a worker that died
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         raise SystemExit(runner.run(_serve_and_report(System(settings), api, report_path)))
 
 
-async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
-    async def report(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def start_answering(system: System, path: Path) -> asyncio.Server:
+    """Answer a supervisor's questions about this process on a Unix socket, until the server that is given back ends."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         question = msgspec.json.decode(await reader.readline(), type=Question)
-        said: Report | list[Inspection]
-        if question.topic is None:
-            said = Report(await system.waiting_for(), list(await system.current_metrics()), await system.index())
-        else:
-            said = await system.inspect(question.topic, question.seconds)
-        writer.write(msgspec.msgpack.encode(said))
+        writer.write(msgspec.msgpack.encode(await _answer(system, question)))
         await writer.drain()
         writer.close()
 
+    return await asyncio.start_unix_server(answer, path)
+
+
+async def _answer(system: System, question: Question) -> Answer:
+    if question.about == "readiness":
+        return await system.waiting_for()
+    if question.about == "metrics":
+        return list(await system.current_metrics())
+    if question.about == "index":
+        return await system.index()
+    return await system.inspect(question.about, question.seconds)
+
+
+async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
     supervisor = multiprocessing.parent_process()
     assert supervisor is not None, "only a supervisor starts workers"
     loop, orphaned = asyncio.get_running_loop(), supervisor.sentinel
@@ -226,6 +230,5 @@ async def _serve_and_report(system: System, api: socket.socket, report_path: Pat
         os.kill(os.getpid(), signal.SIGTERM)
 
     loop.add_reader(orphaned, stop)  # a worker without its supervisor would serve on a port that nobody watches
-    server = await asyncio.start_unix_server(report, report_path)
-    async with server:
+    async with await start_answering(system, report_path):
         return await serve(system, api, None)

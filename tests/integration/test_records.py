@@ -96,3 +96,14 @@ def test_records_that_can_go_nowhere_are_refused_at_start(folder: Path, workers:
     assert ended.stderr == (
         "model-manager: --records /absent/records.jsonl: cannot be appended to: No such file or directory\n"
     )
+
+
+def test_a_record_names_its_callers_trace_though_nothing_is_traced_here(folder: Path, tmp_path: Path) -> None:
+    path, trace, span = tmp_path / "records.jsonl", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    asked = [{"traceparent": f"00-{trace}-{span}-01"}, {"b3": f"{trace}-{span}-0"}, {"b3": "hello-world-1"}, {}]
+    with live_server(folder, records=path) as server:
+        for headers in asked:
+            body = {"instances": [[1.0, 2.0]]}
+            assert server.api.post("/v1/models/m:predict", json=body, headers=headers).is_success
+        wait_until(lambda: outcomes(server)["sent"] == len(asked), "the records")
+    assert [event["data"]["trace_id"] for event in lines(path)] == [trace, trace, None, None]

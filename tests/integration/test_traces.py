@@ -12,6 +12,7 @@ import pytest
 from tests.integration.tracing_proxy import tracing_proxy
 from tests.live import live_server, wait_until
 from tests.models import dump, put
+from tests.moody_model import MoodyRegressor
 from tests.slow_model import SlowRegressor
 from tools.otlp_receiver import OtlpReceiver, Span
 
@@ -150,3 +151,19 @@ def test_one_percent_of_requests_is_recorded_and_every_one_that_its_caller_recor
     spans = servers(receiver.spans())
     assert len(of(spans, TRACE)) == 1
     assert 0 < len(spans) - 1 < 60  # 20 are expected, with a deviation of 4.4
+
+
+@pytest.mark.parametrize("answered", [200, 500])
+def test_log_lines_name_the_callers_trace_though_nothing_is_recorded(tmp_path: Path, answered: int) -> None:
+    repository = tmp_path / "models"
+    put(repository, "moody", "1", dump(MoodyRegressor().fit([[0.0]], [0.0])))
+    with live_server(repository, log_requests=1, compile="off") as server:
+        row = [1.0] if answered == 200 else [666.0]
+        headers = {"b3": f"{TRACE[16:]}-{PARENT}-1"}
+        answer = server.api.post("/v1/models/moody:predict", json={"instances": [row]}, headers=headers)
+        assert answer.status_code == answered
+        wait_until(lambda: [line for line in server.log if line.get("status") == answered], "the line of the request")
+        lines = [line for line in server.log if "request_id" in line]
+    assert len(lines) == (1 if answered == 200 else 2)  # a failure has a line of its own
+    for line in lines:
+        assert (line["trace_id"], line["span_id"]) == (TRACE[16:].zfill(32), PARENT)

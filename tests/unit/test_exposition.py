@@ -1,4 +1,4 @@
-"""What is written for Prometheus is what prometheus-client would write, in both forms, whatever the values."""
+"""What is written for Prometheus is what prometheus-client would write, in both formats, whatever the values."""
 
 import math
 import time
@@ -6,7 +6,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 from model_manager.metrics.exposition import Exposition, choose_format
-from model_manager.metrics.instruments import Description, Exemplar, Family, Instrument, gauge
+from model_manager.metrics.instruments import Description, Exemplar, Family, Instrument, Series
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -44,13 +44,13 @@ def test_exposed_samples_are_those_of_the_client_library(
             plain_histogram.labels(name, "%s x").observe(value)
             counter.labels(name).inc()
             plain_counter.labels(name).inc()
-    families = [histogram.family(), counter.family(), gauge(GAUGE, [((), level)])]
+    families = [histogram.family(), counter.family(), Family(GAUGE, [Series((), level)])]
     assert plain(samples_of(written(families))) == plain(samples_of(generate_latest(registry).decode()))
     theirs = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
     assert plain(samples_of(written(families, "openmetrics"))) == plain(samples_of(theirs))
 
 
-def test_help_type_and_unit_are_written_as_each_form_wants_them() -> None:
+def test_help_type_and_unit_are_written_as_each_format_wants_them() -> None:
     families = [Instrument(COUNTER).family(), Instrument(HISTOGRAM).family()]
     assert "# TYPE c_total counter\n" in written(families)
     assert "# UNIT" not in written(families)
@@ -116,7 +116,7 @@ def test_many_series_are_written_in_pieces_that_lose_none() -> None:
     for number in range(600):
         counter.labels(str(number)).inc(number)
     pieces = list(Exposition().write([counter.family()], "text"))
-    assert len(pieces) == 4  # the head, and 250 series at a time
+    assert len(pieces) == 4  # what it is about, and 250 series at a time
     assert [each.value for each in samples_of("".join(pieces))] == list(range(600))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_manager.metrics import catalogue
+from model_manager.metrics.catalogue import predictions
 from model_manager.metrics.instruments import Instrument
 from model_manager.metrics.predictions import Distribution, distribution_of
 from model_manager.signature import Array, Datatype, Layout, Output, Signature
@@ -25,8 +25,8 @@ class Counted:
         shape: tuple[int, ...] = (-1,),
         edges: list[float] | None = None,
     ) -> None:
-        self.labels = Instrument(catalogue.PREDICTIONS)
-        self.values = Instrument(catalogue.PREDICTION_VALUE)
+        self.labels = Instrument(predictions.PREDICTIONS)
+        self.values = Instrument(predictions.PREDICTION_VALUE)
         output = Output(name, datatype, shape, classes)  # type: ignore[arg-type]
         self.distribution: Distribution | None = distribution_of(
             Signature(Layout.ARRAY, None, False, (output,)),
@@ -57,11 +57,11 @@ def test_labels_are_counted_by_name(times: int) -> None:
 
 @pytest.mark.parametrize("times", [1, 20])
 def test_labels_beyond_the_limit_and_undeclared_ones_share_a_series(times: int) -> None:
-    counted = Counted(*range(catalogue.LABELS_SHOWN + 5), datatype="INT64")
-    counted.count([0, catalogue.LABELS_SHOWN - 1, catalogue.LABELS_SHOWN, 999] * times)
+    counted = Counted(*range(predictions.LABELS_SHOWN + 5), datatype="INT64")
+    counted.count([0, predictions.LABELS_SHOWN - 1, predictions.LABELS_SHOWN, 999] * times)
     assert counted.label("0") == counted.label("49") == times
     assert counted.label("other") == 2 * times
-    assert len(counted.labels.family().series) == catalogue.LABELS_SHOWN + 1
+    assert len(counted.labels.family().series) == predictions.LABELS_SHOWN + 1
 
 
 @given(st.lists(st.one_of(st.floats(-50, 50), st.sampled_from([0.0, 1.5, 3.0])), max_size=60))

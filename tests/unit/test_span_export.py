@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from time import perf_counter
 
 import pytest
-from model_manager.traces.spans import Tracing
-from model_manager.traces.tracing import start_tracing
+from model_manager.settings import opentelemetry_variables
+from model_manager.traces import start_tracing
+from model_manager.traces.tracing import Tracing
 
 from tests.live import wait_until
 from tools.otlp_receiver import OtlpReceiver
+from tools.processes import without_server_settings
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-SCOPE = {"method": "POST", "path": "/", "headers": []}
 OUTAGE = "spans cannot be sent, and are dropped until they can"
 
 
@@ -50,7 +51,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def start(environ: pytest.MonkeyPatch, port: int, protocol: str = "http/protobuf") -> Tracing:
     environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     environ.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-    tracing = start_tracing()
+    tracing = start_tracing(opentelemetry_variables())
     assert tracing is not None
     return tracing
 
@@ -58,7 +59,7 @@ def start(environ: pytest.MonkeyPatch, port: int, protocol: str = "http/protobuf
 def record(tracing: Tracing, spans: int) -> None:
     for _ in range(spans):
         now = perf_counter()
-        trace = tracing.begin(SCOPE, "/", now)
+        trace = tracing.begin([], "POST", "/", "/", now)
         assert trace is not None
         trace.finish((), status=200, model=None, version=None, rows=None, error=None, ended=now)
 
@@ -131,14 +132,15 @@ def test_a_hanging_collector_fills_a_bounded_queue_and_no_request_waits(
 def test_a_process_ends_in_time_though_its_collector_hangs(protocol: str) -> None:
     program = (
         "from time import perf_counter\n"
-        "from model_manager.traces.tracing import start_tracing\n"
-        "tracing = start_tracing()\n"
-        "trace = tracing.begin({'method': 'POST', 'path': '/', 'headers': []}, '/', perf_counter())\n"
+        "from model_manager.settings import opentelemetry_variables\n"
+        "from model_manager.traces import start_tracing\n"
+        "tracing = start_tracing(opentelemetry_variables())\n"
+        "trace = tracing.begin([], 'POST', '/', '/', perf_counter())\n"
         "trace.finish((), status=200, model=None, version=None, rows=None, error=None, ended=perf_counter())\n"
         "tracing.shutdown(0.5)\n"
     )
     with hanging_collector() as listening:
-        environ = {
+        environ = without_server_settings() | {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port_of(listening)}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
             "OTEL_EXPORTER_OTLP_TIMEOUT": "60",

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from model_manager.errors import LoadFailed, Overloaded, PredictionFailed, StartRefused
+from model_manager.settings import opentelemetry_variables
+from model_manager.traces import batch_span, start_tracing
 from model_manager.traces.request_trace import RequestTrace
-from model_manager.traces.spans import Tracing
-from model_manager.traces.tracing import batch_span, start_tracing
+from model_manager.traces.tracing import Tracing
 
 from tools.otlp_receiver import OtlpReceiver, Span
+from tools.processes import without_server_settings
 
 ROUTE = "/v1/models/{model}:predict"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -37,15 +39,14 @@ def tracing(receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def started() -> Iterator[Tracing]:
-    tracing = start_tracing()
+    tracing = start_tracing(opentelemetry_variables())
     assert tracing is not None
     yield tracing
     tracing.shutdown(20)
 
 
 def begin(tracing: Tracing, headers: Headers | None = None) -> RequestTrace | None:
-    scope = {"method": "POST", "path": "/v1/models/iris:predict", "headers": headers or []}
-    return tracing.begin(scope, ROUTE, perf_counter())
+    return tracing.begin(headers or [], "POST", "/v1/models/iris:predict", ROUTE, perf_counter())
 
 
 def recorded(tracing: Tracing, headers: Headers | None = None) -> RequestTrace:
@@ -380,11 +381,13 @@ def test_a_load_that_fails_says_why(
 def test_nothing_of_opentelemetry_is_imported_while_tracing_is_off(environ: dict[str, str], tmp_path: Path) -> None:
     program = (
         "import sys, model_manager.serving.system, model_manager.process\n"
-        "from model_manager.traces.tracing import start_tracing\n"
-        "assert start_tracing() is None\n"
+        "from model_manager.settings import opentelemetry_variables\n"
+        "from model_manager.traces import start_tracing, trace_fields\n"
+        "assert start_tracing(opentelemetry_variables()) is None\n"
+        "assert trace_fields([(b'b3', b'0af7651916cd43dd-b7ad6b7169203331-1')], None)\n"
         "assert not [name for name in sys.modules if name.startswith(('opentelemetry', 'grpc'))]"
     )
-    subprocess.run([sys.executable, "-c", program], env=environ, check=True)
+    subprocess.run([sys.executable, "-c", program], env={**without_server_settings(), **environ}, check=True)
 
 
 def test_the_console_shows_spans_where_no_collector_is(
@@ -417,7 +420,7 @@ def test_a_variable_that_cannot_be_met_refuses_the_start_by_name(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv(name, value)
     with pytest.raises(StartRefused, match=says):
-        start_tracing()
+        start_tracing(opentelemetry_variables())
 
 
 def test_what_an_exporter_refuses_refuses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,7 +428,7 @@ def test_what_an_exporter_refuses_refuses_the_start(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "zip")
     with pytest.raises(StartRefused, match=r'OTEL_EXPORTER_OTLP_…: .*"zip"'):
-        start_tracing()
+        start_tracing(opentelemetry_variables())
 
 
 def test_exporters_that_are_not_installed_refuse_the_start_and_say_what_to_install(
@@ -437,7 +440,7 @@ def test_exporters_that_are_not_installed_refuse_the_start_and_say_what_to_insta
     for protocol in ("http/protobuf", "grpc"):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         with pytest.raises(StartRefused, match=r"pip install model-manager\[otlp\]"):
-            start_tracing()
+            start_tracing(opentelemetry_variables())
 
 
 def test_exporters_log_as_before_once_tracing_has_ended(tracing: Tracing, receiver: OtlpReceiver) -> None:

@@ -1,17 +1,16 @@
-"""`GET /metrics`: what Prometheus scrapes, in its text form or as OpenMetrics, whichever it asks for.
+"""`GET /metrics`: what Prometheus scrapes, in its own text format or as OpenMetrics, whichever it asks for.
 
 Written piece by piece, with the event loop let go in between: a scrape of a thousand versions delays no prediction by
 more than a millisecond. Not compressed: that would cost the pod more than the bytes cost the cluster.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from model_manager.metrics.exposition import CONTENT_TYPES, Exposition, Format, choose_format
-from model_manager.metrics.instruments import Family
+from model_manager.metrics import Exposition, Family
 
 
 class Scrape:
@@ -23,12 +22,12 @@ class Scrape:
 
     async def metrics(self, request: Request) -> Response:
         """Write every metric."""
-        form = choose_format(request.headers.get("accept", ""))
-        return StreamingResponse(
-            self._pieces(await self._current(), form), headers={"content-type": CONTENT_TYPES[form]}
-        )
+        content_type, pieces = self._exposition.answer(await self._current(), request.headers.get("accept", ""))
+        return StreamingResponse(_with_pauses(pieces), headers={"content-type": content_type})
 
-    async def _pieces(self, families: Sequence[Family], form: Format) -> AsyncIterator[str]:
-        for piece in self._exposition.write(families, form):
-            yield piece
-            await asyncio.sleep(0)
+
+async def _with_pauses(pieces: Iterator[str]) -> AsyncIterator[str]:
+    """Let the event loop do something else in between."""
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)

@@ -1,1 +1,30 @@
-"""What is counted and timed, and how it is told to Prometheus."""
+"""What is counted and timed, and how it is told to Prometheus.
+
+In the flow: the request path, batcher and manager count in Metrics and its views of single versions; a scrape adds what
+exists anyway (LiveFamilies, ProcessMetrics), merges several processes, and writes the whole (Exposition). This is the
+room's door: the rest of the server imports from here alone. Each metric is described in catalogue/.
+"""
+
+from model_manager.metrics.exposition import Exposition
+from model_manager.metrics.instruments import Family
+from model_manager.metrics.live import Convergence, LiveFamilies, LiveServable, LiveVersion
+from model_manager.metrics.loop_lag import measure_loop_lag
+from model_manager.metrics.merge import merge_families
+from model_manager.metrics.predictions import COUNTED_OUTPUT
+from model_manager.metrics.process_metrics import ProcessMetrics
+from model_manager.metrics.recording import Metrics, ServableMetrics
+
+__all__ = [
+    "COUNTED_OUTPUT",
+    "Convergence",
+    "Exposition",
+    "Family",
+    "LiveFamilies",
+    "LiveServable",
+    "LiveVersion",
+    "Metrics",
+    "ProcessMetrics",
+    "ServableMetrics",
+    "measure_loop_lag",
+    "merge_families",
+]

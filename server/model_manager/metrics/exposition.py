@@ -1,4 +1,4 @@
-"""Families → the text that Prometheus reads, in its own form or as OpenMetrics (which carries exemplars).
+"""Families → the text that Prometheus reads, in its own format or as OpenMetrics (which carries exemplars).
 
 In the flow: instruments or merge → **exposition** → `GET /metrics`.
 
@@ -49,7 +49,12 @@ class Exposition:
     def __init__(self) -> None:
         self._known: dict[str, dict[tuple[str, ...], _Written]] = {}
 
-    def write(self, families: Iterable[Family], form: Format) -> Iterator[str]:
+    def answer(self, families: Iterable[Family], accept: str) -> tuple[str, Iterator[str]]:
+        """The content type and the text of a scrape, in the format that an Accept header asks for."""
+        format = choose_format(accept)
+        return CONTENT_TYPES[format], self.write(families, format)
+
+    def write(self, families: Iterable[Family], format: Format) -> Iterator[str]:
         """Yield the text piece by piece, none of which takes much longer than a millisecond."""
         known = self._known
         used: dict[str, dict[tuple[str, ...], _Written]] = {}
@@ -57,7 +62,7 @@ class Exposition:
             description = family.description
             of_family = known.get(description.name, {})
             kept = used[description.name] = {}
-            yield _head(description, form)
+            yield _preamble(description, format)
             for start in range(0, len(family.series), _SERIES_AT_ONCE):
                 lines = []
                 for series in family.series[start : start + _SERIES_AT_ONCE]:
@@ -65,21 +70,21 @@ class Exposition:
                     if written is None or written.bounds != series.bounds:
                         written = _Written(description, series)
                     kept[series.labels] = written
-                    lines.append(_write(written, series, form))
+                    lines.append(_write(written, series, format))
                 yield "".join(lines)
-        if form == "openmetrics":
+        if format == "openmetrics":
             yield "# EOF\n"
         self._known = used
 
 
-def _head(description: Description, form: Format) -> str:
+def _preamble(description: Description, format: Format) -> str:
     name = description.name
-    if description.kind == "counter" and form == "text":
+    if description.kind == "counter" and format == "text":
         name += "_total"
     meaning = description.meaning.replace("\\", r"\\").replace("\n", r"\n")
-    if form == "openmetrics":
+    if format == "openmetrics":
         meaning = meaning.replace('"', r"\"")
-    unit = f"# UNIT {name} {description.unit}\n" if form == "openmetrics" and description.unit else ""
+    unit = f"# UNIT {name} {description.unit}\n" if format == "openmetrics" and description.unit else ""
     return f"# HELP {name} {meaning}\n# TYPE {name} {description.kind}\n{unit}"
 
 
@@ -100,7 +105,7 @@ def _parts(description: Description, series: Series) -> list[str]:
     return parts
 
 
-def _write(written: _Written, series: Series, form: Format) -> str:
+def _write(written: _Written, series: Series, format: Format) -> str:
     counts = series.counts
     count = sum(counts) if counts is not None else 0
     if series.value != written.value or count != written.count:  # most versions are idle between two scrapes
@@ -110,7 +115,7 @@ def _write(written: _Written, series: Series, form: Format) -> str:
         if counts is not None:
             _accumulate(counts, parts)
         written.text = "".join(parts)
-    if not series.exemplars or form != "openmetrics":
+    if not series.exemplars or format != "openmetrics":
         return written.text
     lines = written.text.split("\n")
     for bucket, exemplar in series.exemplars.items():

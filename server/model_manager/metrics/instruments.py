@@ -7,9 +7,10 @@ with, and need half a second to write what a thousand versions have to say. Thes
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from operator import add
+from time import time_ns
 from typing import Final, Literal
 
 import msgspec
@@ -18,6 +19,8 @@ import numpy as np
 from model_manager.signature import Array
 
 _FEW: Final = 64
+_OWNER: Final = 2
+"""So many labels, the first, say whose a series is: model and version, for whatever has those."""
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -53,7 +56,8 @@ class Series(msgspec.Struct, array_like=True, gc=False):  # in no cycle, and the
     """The values of one set of labels.
 
     `value`: the value of a counter or gauge, the sum of a histogram. `counts`: observations by bucket, not cumulative,
-    the last one unbounded. `exemplars`: the newest of each bucket that has one.
+    the last one unbounded. `exemplars`: the newest of each bucket that has one. `since`: when it began, in Unix
+    nanoseconds, where its bounds are not those of the metric; of two series with other bounds the later one holds.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +65,7 @@ class Series(msgspec.Struct, array_like=True, gc=False):  # in no cycle, and the
     counts: list[int] | None = None
     bounds: tuple[float, ...] = ()
     exemplars: dict[int, Exemplar] | None = None
+    since: int = 0
 
     def inc(self, by: float = 1) -> None:
         """Count."""
@@ -113,30 +118,38 @@ class Instrument:
     def __init__(self, description: Description) -> None:
         self._description = description
         self._series: dict[tuple[str, ...], Series] = {}
+        self._owned: dict[tuple[str, ...], list[tuple[str, ...]]] = {}  # so that one version's are found among all
 
     def labels(self, *values: str, bounds: tuple[float, ...] = ()) -> Series:
-        """The series of label values, in the order of the label names; `bounds` if they are not those of the metric."""
+        """The series of label values, in the order of the label names; `bounds` if they are not those of the metric.
+
+        Where the series is there with other bounds, a new one takes its place.
+        """
         series = self._series.get(values)
         if series is None:
+            self._owned.setdefault(values[:_OWNER], []).append(values)
+        if series is None or (bounds and series.bounds != bounds):
+            since = time_ns() if bounds else 0
             bounds = bounds or self._description.bounds
             counts = [0] * (len(bounds) + 1) if self._description.kind == "histogram" else None
-            series = self._series[values] = Series(values, 0, counts, bounds)
+            series = self._series[values] = Series(values, 0, counts, bounds, since=since)
         return series
 
-    def remove(self, *values: str) -> None:
-        """Drop every series whose first label values are these."""
-        width = len(values)
-        if width == len(self._description.labels):
-            self._series.pop(values, None)
-        else:
-            for labels in [labels for labels in self._series if labels[:width] == values]:
+    def has(self, *owner: str) -> bool:
+        """Whether a version has series."""
+        return owner in self._owned
+
+    def remove(self, *owner: str, but: Container[tuple[str, ...]] = ()) -> None:
+        """Drop every series of a version, except those whose label values are listed."""
+        kept = []
+        for labels in self._owned.pop(owner, ()):
+            if labels in but:
+                kept.append(labels)
+            else:
                 del self._series[labels]
+        if kept:
+            self._owned[owner] = kept
 
     def family(self) -> Family:
         """What was counted so far."""
         return Family(self._description, list(self._series.values()))
-
-
-def gauge(description: Description, samples: Iterable[tuple[Sequence[str], float]]) -> Family:
-    """A metric whose values exist elsewhere and are read at scrape time: label values and value of each sample."""
-    return Family(description, [Series(tuple(labels), value) for labels, value in samples])

@@ -1,10 +1,13 @@
-"""Values that already exist in the running system, read at scrape time instead of being mirrored into gauges."""
+"""Values that already exist in the running system, read at scrape time instead of being mirrored into gauges.
+
+In the flow: system, at a scrape → **live** → exposition, or merge in a supervisor.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model_manager.metrics import catalogue
-from model_manager.metrics.instruments import Description, Family, Series, gauge
+from model_manager.metrics.catalogue import process, requests, versions
+from model_manager.metrics.instruments import Description, Family, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +51,55 @@ class Convergence:
 
 
 class LiveFamilies:
-    """Gathers one family for each live value, with a sample for every version that has it."""
+    """Gathers one family for each live value, with a sample for everything that has it."""
 
     def __init__(self) -> None:
         self._families: dict[str, Family] = {}
 
-    def add(self, one: LiveVersion) -> None:
+    def add_version(self, one: LiveVersion) -> None:
         """Read one version."""
         labels = (one.model, one.version)
-        self._add(catalogue.VERSION_STATE, (*labels, one.state))
+        self._add(versions.VERSION_STATE, (*labels, one.state))
         serving = one.serving
         if serving is None:
             return
         if serving.default:
-            self._add(catalogue.DEFAULT_VERSION, labels)
-        self._add(catalogue.REQUESTS_IN_FLIGHT, labels, serving.in_flight)
-        self._add(catalogue.QUEUE_ROWS, labels, serving.queue_rows)
-        self._add(catalogue.QUEUE_LIMIT_ROWS, labels, serving.queue_limit_rows)
-        self._add(catalogue.TIMEOUT_SECONDS, labels, serving.timeout_s)
-        self._add(catalogue.VERSION_INFO, (*labels, *serving.info))
-        self._add(catalogue.GOLDEN_ROWS, labels, serving.golden_rows)
+            self._add(versions.DEFAULT_VERSION, labels)
+        self._add(requests.REQUESTS_IN_FLIGHT, labels, serving.in_flight)
+        self._add(requests.QUEUE_ROWS, labels, serving.queue_rows)
+        self._add(requests.QUEUE_LIMIT_ROWS, labels, serving.queue_limit_rows)
+        self._add(requests.TIMEOUT_SECONDS, labels, serving.timeout_s)
+        self._add(versions.VERSION_INFO, (*labels, *serving.info))
+        self._add(versions.GOLDEN_ROWS, labels, serving.golden_rows)
         for phase, seconds in serving.load_seconds.items():
-            self._add(catalogue.VERSION_LOAD_SECONDS, (*labels, phase), seconds)
-        self._add(catalogue.PREDICTOR_FORM, (*labels, serving.form))
+            self._add(versions.VERSION_LOAD_SECONDS, (*labels, phase), seconds)
+        self._add(versions.PREDICTOR_FORM, (*labels, serving.form))
         for rows, gain in serving.speedup.items():
-            self._add(catalogue.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
-        self._add(catalogue.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
+            self._add(versions.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
+        self._add(versions.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
+
+    def add_convergence(self, now: Convergence) -> None:
+        """Read what is wanted against what is in force."""
+        self._add(versions.WANTED_GENERATION, (), now.wanted_generation)
+        self._add(versions.IN_FORCE_GENERATION, (), now.in_force_generation)
+        self._add(versions.CONVERGENCE_LAG, (), now.lag_s)
+        self._add(versions.LAST_CONVERGENCE, (), now.last_timestamp)
+
+    def add_process(self, *, ready: bool, version: str) -> None:
+        """Read what the process says of itself: whether it should get traffic, and the server's own version."""
+        self._add(process.READY, (), float(ready))
+        self._add(process.BUILD_INFO, (version,))
+
+    def add_spans(self, exported: int, dropped: Mapping[str, int]) -> None:
+        """Read how many spans were sent, and how many were not, by reason."""
+        self._add(process.SPANS_EXPORTED, (), exported)
+        for reason, count in dropped.items():
+            self._add(process.SPANS_DROPPED, (reason,), count)
+
+    def add_records(self, *, sent: int, sampled_out: int, dropped: int) -> None:
+        """Read what became of prediction records."""
+        for outcome, count in (("sent", sent), ("sampled_out", sampled_out), ("dropped", dropped)):
+            self._add(process.PREDICTION_RECORDS, (outcome,), count)
 
     def families(self) -> list[Family]:
         """What was read."""
@@ -84,19 +110,3 @@ class LiveFamilies:
         if family is None:
             family = self._families[description.name] = Family(description, [])
         family.series.append(Series(labels, value))
-
-
-def convergence_families(convergence: Convergence) -> list[Family]:
-    """What is wanted against what is in force."""
-    values = (
-        (catalogue.WANTED_GENERATION, convergence.wanted_generation),
-        (catalogue.IN_FORCE_GENERATION, convergence.in_force_generation),
-        (catalogue.CONVERGENCE_LAG, convergence.lag_s),
-        (catalogue.LAST_CONVERGENCE, convergence.last_timestamp),
-    )
-    return [gauge(description, [((), value)]) for description, value in values]
-
-
-def counted(description: Description, values: Mapping[str, int]) -> Family:
-    """A counter with one label whose values are counted elsewhere."""
-    return Family(description, [Series((label,), value) for label, value in values.items()])

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from model_manager.metrics.catalogue import LABELS_SHOWN
+from model_manager.metrics.catalogue.predictions import LABELS_SHOWN
 from model_manager.metrics.instruments import Instrument, Series
 from model_manager.signature import Array, Output, Signature
 
@@ -33,22 +33,26 @@ class Labels:
     def __init__(self, instrument: Instrument, version: tuple[str, str], classes: Sequence[object]) -> None:
         self._instrument = instrument
         self._version = version
+        self._others: Series | None = None
         self._by_label: dict[object, Series] = {
             label: instrument.labels(*version, str(label)) for label in classes[:LABELS_SHOWN]
         }
+        instrument.remove(*version, but=[series.labels for series in self._by_label.values()])
 
     def count(self, values: Array) -> None:
         """Count the labels of one batch: a step for each row of a small one, for each label of a large one."""
         by_label, labels = self._by_label, values.tolist()
         if len(labels) <= _FEW:
             for label in labels:
-                (by_label.get(label) or self._others()).value += 1
+                (by_label.get(label) or self._other()).value += 1
         else:
             for label, times in Counter(labels).items():
-                (by_label.get(label) or self._others()).value += times
+                (by_label.get(label) or self._other()).value += times
 
-    def _others(self) -> Series:
-        return self._instrument.labels(*self._version, "other")
+    def _other(self) -> Series:
+        if self._others is None:
+            self._others = self._instrument.labels(*self._version, "other")
+        return self._others
 
 
 class Values:
@@ -78,14 +82,16 @@ def distribution_of(
 ) -> Distribution | None:
     """What counts the predictions of a version; None where it has no output that answers one value a row.
 
-    `edges` are bucket bounds for numbers, where the training data tells any.
+    `edges` are bucket bounds for numbers, where the training data tells any. Series that another artifact of the same
+    version left go, unless they are the very same: of other labels, or by other bounds.
     """
     output = next((one for one in signature.outputs if one.name == COUNTED_OUTPUT and _is_flat(one)), None)
-    if output is None:
-        return None
-    if output.classes:
+    if output is not None and output.classes:
+        values.remove(*version)
         return Labels(labels, version, output.classes)
-    if output.datatype in ("BYTES", "BOOL"):
+    labels.remove(*version)
+    if output is None or output.datatype in ("BYTES", "BOOL"):
+        values.remove(*version)
         return None
     bounds = tuple(float(edge) for edge in edges) if edges else _MAGNITUDES
     return Values(values.labels(*version, bounds=bounds))

@@ -1,6 +1,6 @@
 """What Prometheus users expect of any process (CPU, memory, file descriptors, garbage collection), as families.
 
-prometheus-client measures them; its samples are put into the form that is merged and written here.
+prometheus-client measures them; its samples are put into families, which is what is merged and written here.
 """
 
 from typing import Final, Literal, cast

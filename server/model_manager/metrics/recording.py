@@ -3,6 +3,8 @@
 In the flow: request path, batcher and manager call these; a scrape reads `families`. Loop only.
 """
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter, time
 from typing import Final, Literal
@@ -10,7 +12,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from model_manager.metrics import catalogue
+from model_manager.metrics.catalogue import predictions, process, requests, versions
 from model_manager.metrics.instruments import Family, Instrument, Series, observe_rows
 from model_manager.metrics.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 from model_manager.signature import Array, Signature
@@ -27,23 +29,24 @@ class Metrics:
     """All counters and histograms of one server process. Not thread-safe: use them on the event loop only."""
 
     def __init__(self) -> None:
-        self.requests = Instrument(catalogue.REQUESTS)
-        self.unrouted_requests = Instrument(catalogue.UNROUTED_REQUESTS)
-        self.dropped_requests = Instrument(catalogue.DROPPED_REQUESTS)
-        self.request_seconds = Instrument(catalogue.REQUEST_SECONDS)
-        self.decode_seconds = Instrument(catalogue.DECODE_SECONDS)
-        self.queue_seconds = Instrument(catalogue.QUEUE_SECONDS)
-        self.batch_seconds = Instrument(catalogue.BATCH_SECONDS)
-        self.predict_seconds = Instrument(catalogue.PREDICT_SECONDS)
-        self.encode_seconds = Instrument(catalogue.ENCODE_SECONDS)
-        self.rows = Instrument(catalogue.ROWS_PREDICTED)
-        self.batch_rows = Instrument(catalogue.BATCH_ROWS)
-        self.predictions = Instrument(catalogue.PREDICTIONS)
-        self.prediction_value = Instrument(catalogue.PREDICTION_VALUE)
-        self.load_failures = Instrument(catalogue.LOAD_FAILURES)
-        self.source_failures = Instrument(catalogue.SOURCE_FAILURES)
-        self.event_loop_lag = Instrument(catalogue.EVENT_LOOP_LAG)
+        self.requests = Instrument(requests.REQUESTS)
+        self.unrouted_requests = Instrument(requests.UNROUTED_REQUESTS)
+        self.dropped_requests = Instrument(requests.DROPPED_REQUESTS)
+        self.request_seconds = Instrument(requests.REQUEST_SECONDS)
+        self.decode_seconds = Instrument(requests.DECODE_SECONDS)
+        self.queue_seconds = Instrument(requests.QUEUE_SECONDS)
+        self.batch_seconds = Instrument(requests.BATCH_SECONDS)
+        self.predict_seconds = Instrument(requests.PREDICT_SECONDS)
+        self.encode_seconds = Instrument(requests.ENCODE_SECONDS)
+        self.rows = Instrument(requests.ROWS_PREDICTED)
+        self.batch_rows = Instrument(requests.BATCH_ROWS)
+        self.predictions = Instrument(predictions.PREDICTIONS)
+        self.prediction_value = Instrument(predictions.PREDICTION_VALUE)
+        self.load_failures = Instrument(versions.LOAD_FAILURES)
+        self.source_failures = Instrument(versions.SOURCE_FAILURES)
+        self.event_loop_lag = Instrument(process.EVENT_LOOP_LAG)
         self._views: WeakSet[ServableMetrics] = WeakSet()
+        self._by_version: defaultdict[tuple[str, str], WeakSet[ServableMetrics]] = defaultdict(WeakSet)
         self._of_versions = (
             self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
             self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
@@ -56,10 +59,13 @@ class Metrics:
         """The view of one version. Its predictions are counted if its signature says that they can be."""
         view = ServableMetrics(self, model, version, signature, edges)
         self._views.add(view)
+        self._by_version[model, version].add(view)
         return view
 
     def forget(self, model: str, version: str) -> None:
-        """Remove every series of a version that is gone."""
+        """Remove every series of a version that is gone; a request of it that ends later is counted no more."""
+        for view in self._by_version.pop((model, version), ()):
+            view.detach()
         for instrument in self._of_versions:
             instrument.remove(model, version)
 
@@ -108,15 +114,17 @@ class ServableMetrics:
         a call of Python's is what most of counting costs; `ran`, called for every batch, sees to the folding."""
         self._waits: list[float] = []
         self._batches: list[float] = []
-        self._exemplars: list[tuple[float, int, float]] = []
+        self._exemplars: dict[int, tuple[float, int, float]] = {}  # by bucket: more than the newest is never shown
         self._calls: list[int] = []
         self._rows_noted = 0
         self._predicted: list[Array] = []
+        self._signature = signature
+        self._edges = edges
         self._predictions: Distribution | None = None
-        if signature is not None:
-            self._predictions = distribution_of(
-                signature, edges, labels=metrics.predictions, values=metrics.prediction_value, version=labels
-            )
+        # Where another artifact of the version was counted before, its series stay until this one answers.
+        self._replaces = metrics.predictions.has(*labels) or metrics.prediction_value.has(*labels)
+        if not self._replaces:
+            self._begin_predictions()
 
     def switch(self, on: bool) -> None:
         """See Metrics.switch."""
@@ -132,7 +140,7 @@ class ServableMetrics:
 
     def exemplify(self, request: float, trace_id: int) -> None:
         """Let the seconds of a request that ended just now, and was counted, point to its trace."""
-        self._exemplars.append((request, trace_id, perf_counter()))
+        self._exemplars[bisect_left(self._request.bounds, request)] = (request, trace_id, perf_counter())
 
     def dropped(self, reason: DropReason) -> None:
         """Count a request that was right and got no prediction."""
@@ -153,7 +161,7 @@ class ServableMetrics:
         for rows, results in calls:
             self._calls.append(rows)
             self._rows_noted += rows
-            if self._predictions is not None and COUNTED_OUTPUT in results:
+            if (self._predictions is not None or self._replaces) and COUNTED_OUTPUT in results:
                 self._predicted.append(results[COUNTED_OUTPUT])
         if self._rows_noted >= FOLD_AT or len(self._waits) >= FOLD_AT or len(self._batches) >= FOLD_AT:
             self.fold()
@@ -173,18 +181,39 @@ class ServableMetrics:
             batches.clear()
         if self._exemplars:
             distance = time() - perf_counter()
-            for request, trace_id, ended in self._exemplars:
+            for request, trace_id, ended in self._exemplars.values():
                 self._request.exemplify(request, f"{trace_id:032x}", ended + distance)
             self._exemplars.clear()
         if self._calls:
+            if self._replaces:
+                self._replaces = False
+                self._begin_predictions()
             self._batch_rows.observe_all(self._calls)
             self._calls.clear()
             self._rows.value += self._rows_noted
             self._rows_noted = 0
-        if self._predictions is not None and self._predicted:
-            several = len(self._predicted) > 1
-            self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
+        if self._predicted:
+            if self._predictions is not None:
+                several = len(self._predicted) > 1
+                self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
             self._predicted.clear()
+
+    def detach(self) -> None:
+        """Count on where nobody looks: the version is gone, and what still ends of it must not bring series back."""
+        self._metrics = Metrics()
+        self._replaces = False
+        if self._predictions is not None:
+            self._begin_predictions()
+
+    def _begin_predictions(self) -> None:
+        if self._signature is not None:
+            self._predictions = distribution_of(
+                self._signature,
+                self._edges,
+                labels=self._metrics.predictions,
+                values=self._metrics.prediction_value,
+                version=self._labels,
+            )
 
     def _requests(self, code: int) -> Series:
         series = self._by_code.get(code)

@@ -1,6 +1,6 @@
 """One prediction as a CloudEvent: arrays → JSON text, less what is redacted by name. Runs on the stream's own thread.
 
-In the flow: records (queue) → **record_format** → record_sinks.
+In the flow: stream (queue) → **event_format** → sinks.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Where prediction records go: a file of JSON lines, or an HTTP receiver of CloudEvents. One batch, one call.
 
-In the flow: records (queue) → record_format → **record_sinks**. Sinks block; only the stream's thread calls them.
+In the flow: stream (queue) → event_format → **sinks**. Sinks block; only the stream's thread calls them.
 """
 
 import http.client

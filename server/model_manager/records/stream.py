@@ -1,6 +1,6 @@
 """Predictions as data: a stream of records that may be sampled and may lose some, but never delays a request or grows.
 
-In the flow: api → **records** (sample, bound, queue) ⇒ one thread: record_format → record_sinks. The event loop puts
+In the flow: observation → **stream** (sample, bound, queue) ⇒ one thread: event_format → sinks. The event loop puts
 arrays in a bounded queue and goes on; turning them into text, and waiting for a disk or a receiver, is the thread's.
 """
 

@@ -13,7 +13,7 @@ import msgspec
 
 from model_manager.call import Call, Headers
 from model_manager.errors import ClientGone
-from model_manager.metrics.recording import Metrics
+from model_manager.metrics import Metrics
 from model_manager.serving.batch import Results
 from model_manager.serving.observation import Observation, Observer
 from model_manager.serving.outcomes import CODES, Problem, explain

@@ -13,7 +13,7 @@ from model_manager.errors import PredictionFailed
 from model_manager.signature import Array, Rows
 
 if TYPE_CHECKING:
-    from model_manager.traces.request_trace import RequestTrace
+    from model_manager.traces import RequestTrace
 
 Results: TypeAlias = Mapping[str, Array]
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]

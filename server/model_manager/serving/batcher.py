@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
 from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
-from model_manager.metrics.recording import ServableMetrics
+from model_manager.metrics import ServableMetrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Finished, Item, Predict, Ran, Results, Watch, run
 from model_manager.signature import Rows

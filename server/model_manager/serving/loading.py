@@ -22,8 +22,7 @@ from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.inference import infer_signature
-from model_manager.metrics.predictions import COUNTED_OUTPUT
-from model_manager.metrics.recording import Metrics
+from model_manager.metrics import COUNTED_OUTPUT, Metrics
 from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
@@ -32,10 +31,10 @@ from model_manager.serving.batch import Watch
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.signature import Rows, Signature
-from model_manager.traces.tracing import batch_span
+from model_manager.traces import batch_span
 
 if TYPE_CHECKING:
-    from model_manager.traces.spans import LoadTrace, Tracing
+    from model_manager.traces import LoadTrace, Tracing
 
 
 @dataclass(frozen=True, slots=True)

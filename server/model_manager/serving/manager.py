@@ -13,8 +13,7 @@ from concurrent.futures import Executor
 from itertools import chain
 
 from model_manager.errors import ConfigurationError, LoadFailed, ManifestInvalid
-from model_manager.metrics.live import Convergence
-from model_manager.metrics.recording import Metrics
+from model_manager.metrics import Convergence, Metrics
 from model_manager.repository.lifecycle import (
     Load,
     State,

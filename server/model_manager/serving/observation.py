@@ -9,15 +9,14 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from model_manager.call import Call, request_id, sent_request_id
-from model_manager.records.stream import RecordStream
+from model_manager.records import RecordStream
 from model_manager.serving.batch import Results, Watch
-from model_manager.serving.outcomes import trace_fields
 from model_manager.serving.servable import Servable
 from model_manager.signature import PredictRequest
+from model_manager.traces import trace_fields
 
 if TYPE_CHECKING:
-    from model_manager.traces.request_trace import RequestTrace
-    from model_manager.traces.spans import Tracing
+    from model_manager.traces import RequestTrace, Tracing
 
 logger: Final = logging.getLogger("model_manager.requests")
 
@@ -38,8 +37,7 @@ class Observer:
         """Observe a call from its arrival on, or let it pass."""
         trace = None
         if self._tracing is not None:
-            asked = {"headers": call.headers, "method": call.method, "path": call.path}
-            trace = self._tracing.begin(asked, call.route, call.began)
+            trace = self._tracing.begin(call.headers, call.method, call.path, call.route, call.began)
         logged = self._log_share > 0 and random.random() < self._log_share
         if trace is None and not logged and not self._always:
             return None
@@ -100,7 +98,7 @@ class Observation(Watch):
                 outputs=self.results,
                 status=code,
                 duration_s=now - self._call.began,
-                trace_id=self.trace.trace_id if self.trace is not None else None,
+                trace_id=trace_fields(self._call.headers, self.trace).get("trace_id"),
             )
 
     def _end_trace(

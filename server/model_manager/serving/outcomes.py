@@ -23,9 +23,10 @@ from model_manager.errors import (
     UnsupportedContent,
     VersionNotFound,
 )
+from model_manager.traces import trace_fields
 
 if TYPE_CHECKING:
-    from model_manager.traces.request_trace import RequestTrace
+    from model_manager.traces import RequestTrace
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +78,3 @@ def explain(error: BaseException, headers: Headers, path: str, trace: "RequestTr
         shown = message if isinstance(error, PredictionFailed) else "internal error"
         message = f"{shown} (request id {id})"
     return Problem(code, message, id, error.retry_after_s if isinstance(error, Unavailable) else None)
-
-
-def trace_fields(headers: Headers, trace: "RequestTrace | None") -> dict[str, str]:
-    """The trace and span of a request, for its log lines: its own where it is recorded, else its caller's if any."""
-    if trace is not None:
-        return {"trace_id": trace.trace_id, "span_id": trace.span_id}
-    found = dict(headers)
-    parts = found.get(b"traceparent", b"").split(b"-")
-    ids = parts[1:3] if len(parts) == 4 else [found.get(b"x-b3-traceid", b""), found.get(b"x-b3-spanid", b"")]
-    return dict(zip(("trace_id", "span_id"), (id.decode("latin-1") for id in ids), strict=True)) if all(ids) else {}

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from model_manager.metrics.live import Convergence
+from model_manager.metrics import Convergence
 
 
 class Progress:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from model_manager.codecs.protocols import codecs_for
 from model_manager.inference.compiled.compilation import CompileReport
 from model_manager.inference.predictor import Predictor
-from model_manager.metrics.recording import ServableMetrics
+from model_manager.metrics import ServableMetrics
 from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId
 from model_manager.serving.batcher import Batcher

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from model_manager.inference.threads import limit_native_threads
-from model_manager.metrics import catalogue
-from model_manager.metrics.instruments import Family, gauge
-from model_manager.metrics.live import LiveFamilies, LiveServable, LiveVersion, convergence_families, counted
-from model_manager.metrics.loop_lag import measure_loop_lag
-from model_manager.metrics.process_metrics import ProcessMetrics
-from model_manager.metrics.recording import Metrics
-from model_manager.records.stream import RecordStream
+from model_manager.metrics import (
+    Family,
+    LiveFamilies,
+    LiveServable,
+    LiveVersion,
+    Metrics,
+    ProcessMetrics,
+    measure_loop_lag,
+)
+from model_manager.records import RecordStream
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.index import IndexRow, index_of
@@ -24,8 +27,8 @@ from model_manager.serving.manager import Manager
 from model_manager.serving.observation import Observer
 from model_manager.serving.registry import ModelView, Registry, VersionStatus
 from model_manager.serving.servable import Servable
-from model_manager.settings import Settings
-from model_manager.traces.tracing import start_tracing
+from model_manager.settings import Settings, opentelemetry_variables
+from model_manager.traces import start_tracing
 from model_manager.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ class System:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.tracing = start_tracing()
+        self.tracing = start_tracing(opentelemetry_variables())
         self.records = RecordStream.from_settings(settings)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
@@ -151,7 +154,7 @@ class System:
             servable = view.ready.get(status.version)
             if servable is not None:
                 servable.metrics.fold()  # a few at a time, so that `families` finds next to nothing to fold
-            live.add(
+            live.add_version(
                 LiveVersion(
                     model,
                     status.version,
@@ -161,15 +164,15 @@ class System:
             )
             if number % _VERSIONS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return [
-            *self.metrics.families(),
-            *live.families(),
-            *convergence_families(self.manager.convergence),
-            gauge(catalogue.READY, [((), float(not self.registry.waiting_for()))]),
-            gauge(catalogue.BUILD_INFO, [((__version__,), 1)]),
-            *self._telemetry_families(),
-            *await asyncio.to_thread(self._process_metrics.families),
-        ]
+        live.add_convergence(self.manager.convergence)
+        live.add_process(ready=not self.registry.waiting_for(), version=__version__)
+        if self.tracing is not None:
+            live.add_spans(self.tracing.spans_exported, self.tracing.spans_dropped)
+        if self.records is not None:
+            records = self.records
+            live.add_records(sent=records.sent, sampled_out=records.sampled_out, dropped=records.dropped)
+        of_process = await asyncio.to_thread(self._process_metrics.families)
+        return [*self.metrics.families(), *live.families(), *of_process]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
@@ -178,16 +181,6 @@ class System:
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
         return [await inspect(self.registry, topic, seconds)]
-
-    def _telemetry_families(self) -> list[Family]:
-        families = []
-        if self.tracing is not None:
-            families.append(gauge(catalogue.SPANS_EXPORTED, [((), self.tracing.spans_exported)]))
-            families.append(counted(catalogue.SPANS_DROPPED, self.tracing.spans_dropped))
-        if self.records is not None:
-            outcomes = {name: getattr(self.records, name) for name in ("sent", "sampled_out", "dropped")}
-            families.append(counted(catalogue.PREDICTION_RECORDS, outcomes))
-        return families
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
         models = self.registry.snapshot.models

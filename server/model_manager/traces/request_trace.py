@@ -1,21 +1,18 @@
 """The trace of one recorded request: a server span, its stages and its batch.
 
-In the flow: Tracing.begin → stages and batch, as the request path and the batcher come by → finish → span_export.
+In the flow: Tracing.begin → **request_trace**, as the request path and the batcher come by → finish → span_export.
 
 What is recorded is only noted down; the spans are made by the thread that sends them (the SDK's ReadableSpan). At one
 request in a hundred, code that makes spans is never in the processor's caches: between two requests it costs several
 times what it costs on a heap of traces.
 """
 
-import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from random import getrandbits
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
     SpanContext,
@@ -28,71 +25,12 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from model_manager.traces.span_making import UNSET, Clock, SpanMaker, type_name
+
 Stage: TypeAlias = tuple[str, float, float]
 """What becomes a child span: its name, and when it started and ended (perf_counter)."""
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-_UNSET: Final = Status()
-
-
-class Export(Protocol):
-    """Where it goes once it is over."""
-
-    def add(self, recorded: "RequestTrace | BatchTrace") -> None:
-        """Take it. Its spans are made later, on another thread."""
-        ...
-
-
-class Clock:
-    """Turns readings of perf_counter into Unix time, by the distance between the two when it was made."""
-
-    __slots__ = ("_distance",)
-
-    def __init__(self) -> None:
-        self._distance = time.time_ns() - time.perf_counter_ns()
-
-    def at(self, reading: float) -> int:
-        """Unix time in nanoseconds."""
-        return self._distance + int(reading * 1e9)
-
-
-class SpanMaker:
-    """Makes ended spans of this process. `export` takes what they are made from."""
-
-    def __init__(self, resource: Resource, scope: InstrumentationScope, export: Export) -> None:
-        self._resource = resource
-        self._scope = scope
-        self.export = export
-
-    def make(
-        self,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        started: int,
-        ended: int,
-        *,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        links: Sequence[Link] = (),
-        events: Sequence[Event] = (),
-        status: Status = _UNSET,
-    ) -> ReadableSpan:
-        """A span that is over; times in Unix nanoseconds."""
-        return ReadableSpan(
-            name,
-            context,
-            parent,
-            self._resource,
-            attributes or {},
-            events,
-            links,
-            kind,
-            status=status,
-            start_time=started,
-            end_time=ended,
-            instrumentation_scope=self._scope,
-        )
 
 
 class RequestTrace:
@@ -168,7 +106,7 @@ class RequestTrace:
         requests: int,
         error: BaseException | None,
     ) -> None:
-        """Record the batch that served this request and `others` (batch_span in tracing.py)."""
+        """Record the batch that served this request and `others` (batch_span in start.py)."""
         batch = BatchTrace(self._maker, (self, *others), started, ended, model, version, rows, requests, error)
         for trace in batch.served:
             trace.batch = batch  # in vain if its client left before
@@ -211,7 +149,7 @@ class RequestTrace:
             attributes=attributes,
             links=() if self.batch is None else (Link(self.batch.context()),),
             events=() if self._events is None else (Event("exception", self._events, at(self._ended)),),
-            status=Status(StatusCode.ERROR, self._error) if self._error else _UNSET,
+            status=Status(StatusCode.ERROR, self._error) if self._error else UNSET,
         )
         stages = [
             make(name, self.child_context(getrandbits(64) or 1), context, at(started), at(ended))
@@ -270,7 +208,7 @@ class BatchTrace:
         }
         if self._error:
             attributes["error.type"] = self._error
-        status = Status(StatusCode.ERROR, self._error) if self._error else _UNSET
+        status = Status(StatusCode.ERROR, self._error) if self._error else UNSET
         requests = [trace.context() for trace in self.served]
         own = [context, *(trace.child_context(getrandbits(64) or 1) for trace in self.served[1:])]
         to_requests, to_leader = [Link(request) for request in requests], (Link(context),)
@@ -287,11 +225,6 @@ class BatchTrace:
             )
             for place, (span, request) in enumerate(zip(own, requests, strict=True))
         ]
-
-
-def type_name(error: BaseException) -> str:
-    """The name under which a trace knows an error."""
-    return type(error).__qualname__
 
 
 def _places(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a sampler will decide, in closed form, so that a request which is not recorded costs next to nothing.
+"""The rule by which a sampler decides, so that a request which is not recorded costs next to nothing.
 
 Only for the SDK's own samplers, of which OTEL_TRACES_SAMPLER names one; any other is asked itself, request by request.
 """
@@ -25,7 +25,7 @@ _RATIO = re.compile(r"TraceIdRatioBased\{(.+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedForm:
+class SamplingRule:
     """A trace is recorded when the low half of its id is below `bound`; `follows_parent`: a parent decides instead."""
 
     bound: int
@@ -36,14 +36,14 @@ class ClosedForm:
         return trace_id & LOW_64_BITS < self.bound
 
 
-def closed_form(sampler: Sampler) -> ClosedForm | None:
-    """The closed form of one of the SDK's samplers, read from its description; None when it is another."""
+def rule_of(sampler: Sampler) -> SamplingRule | None:
+    """The rule of one of the SDK's samplers, read from its description; None when it is another."""
     if type(sampler) not in _BUILT_IN:
         return None
     description = sampler.get_description()
     parent_based = _FOLLOWS_PARENT.fullmatch(description)
     bound = _bound(parent_based[1] if parent_based is not None else description)
-    return None if bound is None else ClosedForm(bound, follows_parent=parent_based is not None)
+    return None if bound is None else SamplingRule(bound, follows_parent=parent_based is not None)
 
 
 def _bound(description: str) -> int | None:

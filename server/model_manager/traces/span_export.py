@@ -12,32 +12,20 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from model_manager.errors import StartRefused
+from model_manager.traces.span_making import Recorded
 
 logger = logging.getLogger(__name__)
 
 _QUEUE_SIZE: Final = "OTEL_BSP_MAX_QUEUE_SIZE"
 _BATCH_SIZE: Final = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
 _DELAY_MS: Final = "OTEL_BSP_SCHEDULE_DELAY"
-
-
-class Recorded(Protocol):
-    """Something that is over and is told in spans, which are only made when they are sent."""
-
-    @property
-    def span_count(self) -> int:
-        """How many spans it is told in."""
-        ...
-
-    def spans(self) -> Sequence[ReadableSpan]:
-        """Make them. Called on the thread of the export."""
-        ...
 
 
 class BoundedExport(SpanProcessor):

@@ -1,0 +1,49 @@
+"""Every metric of the server: name, type, labels, unit, meaning, and a query that uses it.
+
+docs/metrics.md is made of this. `model_version` is always the version that really served, and nothing is labelled with
+a name that a client made up. A version's series go when it goes.
+"""
+
+from typing import Final
+
+from model_manager.metrics.catalogue import predictions, process, requests, versions
+from model_manager.metrics.instruments import Description
+
+CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
+    "Requests": (
+        requests.REQUESTS,
+        requests.UNROUTED_REQUESTS,
+        requests.DROPPED_REQUESTS,
+        requests.REQUESTS_IN_FLIGHT,
+        requests.REQUEST_SECONDS,
+        requests.DECODE_SECONDS,
+        requests.QUEUE_SECONDS,
+        requests.BATCH_SECONDS,
+        requests.PREDICT_SECONDS,
+        requests.ENCODE_SECONDS,
+        requests.TIMEOUT_SECONDS,
+    ),
+    "Rows and batches": (requests.ROWS_PREDICTED, requests.BATCH_ROWS, requests.QUEUE_ROWS, requests.QUEUE_LIMIT_ROWS),
+    "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
+    "Versions": (
+        versions.VERSION_STATE,
+        versions.VERSION_INFO,
+        versions.DEFAULT_VERSION,
+        versions.VERSION_LOAD_SECONDS,
+        versions.GOLDEN_ROWS,
+        versions.LOAD_FAILURES,
+        versions.PREDICTOR_FORM,
+        versions.PREDICTOR_SPEEDUP,
+        versions.PREDICTOR_DIFFERENCE,
+    ),
+    "Convergence": (
+        versions.WANTED_GENERATION,
+        versions.IN_FORCE_GENERATION,
+        versions.CONVERGENCE_LAG,
+        versions.LAST_CONVERGENCE,
+        versions.SOURCE_FAILURES,
+    ),
+    "The process": (process.READY, process.BUILD_INFO, process.EVENT_LOOP_LAG),
+    "Telemetry itself": (process.SPANS_EXPORTED, process.SPANS_DROPPED, process.PREDICTION_RECORDS),
+}
+"""The metrics in the order in which a reader meets them."""

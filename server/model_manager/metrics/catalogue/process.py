@@ -1,0 +1,46 @@
+"""What is shown of a server process, and of what tells about its requests elsewhere."""
+
+from typing import Final
+
+from model_manager.metrics.catalogue.labels_and_bounds import SECONDS, counter
+from model_manager.metrics.instruments import Description
+
+READY: Final = Description(
+    "model_manager_ready",
+    "gauge",
+    "1 when this process should get traffic, as its readiness probe says.",
+    across="min",
+    query="sum(model_manager_ready)",
+)
+BUILD_INFO: Final = Description(
+    "model_manager_build_info",
+    "gauge",
+    "1, with the server's version.",
+    ("version",),
+    across="max",
+    query="count by (version) (model_manager_build_info)",
+)
+EVENT_LOOP_LAG: Final = Description(
+    "model_manager_event_loop_lag_seconds",
+    "histogram",
+    "How late the event loop runs what is due, looked at ten times a second.",
+    unit="seconds",
+    bounds=SECONDS,
+    query="histogram_quantile(0.99, sum by (le) (rate(model_manager_event_loop_lag_seconds_bucket[5m])))",
+)
+
+SPANS_EXPORTED: Final = counter(
+    "spans_exported", "Trace spans sent to the collector.", (), "sum(rate(model_manager_spans_exported_total[5m]))"
+)
+SPANS_DROPPED: Final = counter(
+    "spans_dropped",
+    "Trace spans that were not sent: the queue was full, or the collector did not take them.",
+    ("reason",),
+    "sum by (reason) (rate(model_manager_spans_dropped_total[5m]))",
+)
+PREDICTION_RECORDS: Final = counter(
+    "prediction_records",
+    "Prediction records by what became of them: sent, sampled_out or dropped.",
+    ("outcome",),
+    "sum by (outcome) (rate(model_manager_prediction_records_total[5m]))",
+)

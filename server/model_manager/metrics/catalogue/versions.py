@@ -1,0 +1,116 @@
+"""What is shown of versions, and of how far what is served is from what is wanted."""
+
+from typing import Final
+
+from model_manager.metrics.catalogue.labels_and_bounds import VERSION, counter
+from model_manager.metrics.instruments import Description
+
+VERSION_STATE: Final = Description(
+    "model_manager_version_state",
+    "gauge",
+    "1 for the state each known version is in: wanted, fetching, loading, proving, ready, draining or failed.",
+    (*VERSION, "state"),
+    across="max",
+    query='max by (model_name, model_version) (model_manager_version_state{state="failed"}) == 1',
+)
+VERSION_INFO: Final = Description(
+    "model_manager_version_info",
+    "gauge",
+    "1 for every version that is ready, with its artifact's digest and library versions.",
+    (*VERSION, "sha256", "sklearn_version", "numpy_version"),
+    across="max",
+    query="count by (model_name, model_version, sha256) (model_manager_version_info)",
+)
+DEFAULT_VERSION: Final = Description(
+    "model_manager_default_version",
+    "gauge",
+    "1 for the version that answers when a request names none.",
+    VERSION,
+    across="max",
+    query="count by (model_name, model_version) (model_manager_default_version)",
+)
+VERSION_LOAD_SECONDS: Final = Description(
+    "model_manager_version_load_seconds",
+    "gauge",
+    "Time each phase of a ready version's load took: fetch, load, prove, and compile once it is done.",
+    (*VERSION, "phase"),
+    "seconds",
+    across="max",
+    query="max by (model_name, model_version, phase) (model_manager_version_load_seconds)",
+)
+GOLDEN_ROWS: Final = Description(
+    "model_manager_golden_rows",
+    "gauge",
+    "Golden rows a version was proven on before it served; 0 where its package holds none.",
+    VERSION,
+    across="max",
+    query="max by (model_name, model_version) (model_manager_golden_rows) == 0",
+)
+LOAD_FAILURES: Final = counter(
+    "load_failures",
+    "Failed loads, by reason.",
+    (*VERSION, "reason"),
+    "sum by (model_name, model_version, reason) (increase(model_manager_load_failures_total[1h]))",
+)
+PREDICTOR_FORM: Final = Description(
+    "model_manager_predictor_form",
+    "gauge",
+    "1 for the form that answers.",
+    (*VERSION, "form"),
+    across="max",
+    query="count by (form) (model_manager_predictor_form)",
+)
+PREDICTOR_SPEEDUP: Final = Description(
+    "model_manager_predictor_speedup_ratio",
+    "gauge",
+    "How many times faster than scikit-learn the form was measured to be, by batch size.",
+    (*VERSION, "rows"),
+    "ratio",
+    across="min",
+    query="min by (model_name, rows) (model_manager_predictor_speedup_ratio)",
+)
+PREDICTOR_DIFFERENCE: Final = Description(
+    "model_manager_predictor_largest_difference",
+    "gauge",
+    "Largest difference to scikit-learn's answers seen while the form was proven.",
+    VERSION,
+    across="max",
+    query="max by (model_name, model_version) (model_manager_predictor_largest_difference)",
+)
+
+WANTED_GENERATION: Final = Description(
+    "model_manager_wanted_generation",
+    "gauge",
+    "How many different wanted states this process has read.",
+    across="min",
+    query="model_manager_wanted_generation - model_manager_in_force_generation",
+)
+IN_FORCE_GENERATION: Final = Description(
+    "model_manager_in_force_generation",
+    "gauge",
+    "The newest wanted state that was reached: exactly what it wants was ready, and nothing else was left.",
+    across="min",
+    query="model_manager_wanted_generation != model_manager_in_force_generation",
+)
+CONVERGENCE_LAG: Final = Description(
+    "model_manager_convergence_lag_seconds",
+    "gauge",
+    "0 while what is wanted is in force; else the time since it no longer was.",
+    unit="seconds",
+    across="max",
+    query="max(model_manager_convergence_lag_seconds) > 120",
+)
+LAST_CONVERGENCE: Final = Description(
+    "model_manager_last_convergence_timestamp_seconds",
+    "gauge",
+    "When the wanted state was last in force, in Unix time.",
+    unit="seconds",
+    across="min",
+    query="time() - min(model_manager_last_convergence_timestamp_seconds)",
+)
+SOURCE_FAILURES: Final = counter(
+    "source_failures",
+    "Reads of the models folder that failed (what serves stays), by reason.",
+    ("reason",),
+    "sum by (reason) (increase(model_manager_source_failures_total[10m]))",
+)

@@ -1,0 +1,102 @@
+"""A supervisor asks its workers for what it was asked for, and for nothing else."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from model_manager.metrics import Family
+from model_manager.serving.index import IndexRow
+from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.system import System
+from model_manager.settings import Settings
+from model_manager.supervisor import Supervisor, start_answering
+
+from tests.models import constant, dump, put
+from tests.scrape import value
+
+
+class Worker(System):
+    """A worker's system that notes down what it does for its supervisor."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.did: list[str] = []
+
+    async def waiting_for(self) -> str:
+        self.did.append("readiness")
+        return await super().waiting_for()
+
+    async def current_metrics(self) -> Sequence[Family]:
+        self.did.append("metrics")
+        return await super().current_metrics()
+
+    async def index(self) -> list[IndexRow]:
+        self.did.append("index")
+        return await super().index()
+
+    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
+        self.did.append(topic)
+        return await super().inspect(topic, seconds)
+
+
+@asynccontextmanager
+async def supervised(folder: Path, workers: int) -> AsyncIterator[tuple[Supervisor, list[Worker]]]:
+    """A supervisor over workers that are ready; all of it in this process."""
+    put(folder / "models", "m", "1", dump(constant(1.0)))
+    settings = await asyncio.to_thread(lambda: Settings(models=folder / "models", workers=workers))
+    systems = [await asyncio.to_thread(Worker, settings) for _ in range(workers)]
+    servers = [await start_answering(system, folder / f"worker-{number}.sock") for number, system in enumerate(systems)]
+    with socket.socket() as api:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+            stop = asyncio.Event()
+            ready = [tasks.create_task(_run(system, stop)) for system in systems]
+            while any(system.registry.waiting_for() for system in systems):
+                await asyncio.sleep(0.005)
+            yield Supervisor(settings, api, folder), systems
+            stop.set()
+            await asyncio.wait(ready)
+    for server in servers:
+        server.close()
+
+
+async def _run(system: System, stop: asyncio.Event) -> None:
+    async with system.running():
+        await stop.wait()
+
+
+async def test_a_probe_of_readiness_asks_for_readiness_alone(tmp_path: Path) -> None:
+    async with supervised(tmp_path, workers=2) as (supervisor, workers):
+        for _ in range(3):
+            assert await supervisor.waiting_for() == ""
+        assert [worker.did for worker in workers] == [["readiness"] * 3] * 2
+
+
+async def test_each_question_is_answered_by_what_it_asks_for(tmp_path: Path) -> None:
+    async with supervised(tmp_path, workers=2) as (supervisor, workers):
+        families = await supervisor.current_metrics()
+        assert value(families, "model_manager_ready") == 1
+        assert value(families, "model_manager_version_state", model_name="m", model_version="1", state="ready") == 1
+        assert [worker.did for worker in workers] == [["metrics"]] * 2
+        (row,) = await supervisor.index()
+        assert (row.name, row.version, row.state) == ("m", "1", "READY")
+        assert [worker.did for worker in workers] == [["metrics", "index"]] * 2
+        queues = await supervisor.inspect("queues", 0.0)
+        assert len(queues) == 2
+        assert all("queues" in each for each in queues)
+        assert [worker.did for worker in workers] == [["metrics", "index", "queues"]] * 2
+
+
+async def test_a_worker_that_does_not_answer_is_missed(tmp_path: Path) -> None:
+    async with supervised(tmp_path, workers=2) as (supervisor, workers):
+        (tmp_path / "worker-1.sock").unlink()
+        assert await supervisor.waiting_for() == "1 of 2 workers answer"
+        assert [worker.did for worker in workers] == [["readiness"], []]
+
+
+async def test_the_reasons_of_workers_that_are_not_ready_are_told_once(tmp_path: Path) -> None:
+    async with supervised(tmp_path, workers=2) as (supervisor, workers):
+        for worker in workers:
+            worker.registry.stopping = True
+        assert await supervisor.waiting_for() == workers[0].registry.waiting_for() != ""

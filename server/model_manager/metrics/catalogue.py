@@ -220,6 +220,13 @@ PREDICTOR_DIFFERENCE: Final = Description(
     across="max",
     query="max by (model_name, model_version) (model_manager_predictor_largest_difference)",
 )
+FORM_FAILURES: Final = _counter(
+    "form_failures",
+    "Batches on which a compiled form failed, so that another one or scikit-learn answered. After ten of them it is "
+    "not asked any more until the version is loaded again.",
+    (*VERSION, "form"),
+    "sum by (model_name, model_version, form) (increase(model_manager_form_failures_total[1h])) > 0",
+)
 
 # convergence
 
@@ -330,6 +337,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         PREDICTOR_FORM,
         PREDICTOR_SPEEDUP,
         PREDICTOR_DIFFERENCE,
+        FORM_FAILURES,
     ),
     "Convergence": (
         WANTED_GENERATION,

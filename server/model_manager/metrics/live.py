@@ -11,7 +11,7 @@ from model_manager.metrics.instruments import Description, Family, Series, gauge
 class LiveServable:
     """What a scrape shows of a version that serves.
 
-    `info`: digest and library versions. `load_seconds`: by phase. `speedup`: by rows.
+    `info`: digest and library versions. `load_seconds`: by phase. `speedup`: by rows. `form_failures`: by form.
     """
 
     default: bool
@@ -25,6 +25,7 @@ class LiveServable:
     form: str
     speedup: Mapping[int, float]
     largest_difference: float
+    form_failures: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class LiveFamilies:
         for rows, gain in serving.speedup.items():
             self._add(catalogue.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
         self._add(catalogue.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
+        for form, times in serving.form_failures.items():
+            self._add(catalogue.FORM_FAILURES, (*labels, form), times)
 
     def families(self) -> list[Family]:
         """What was read."""

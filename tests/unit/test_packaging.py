@@ -212,12 +212,13 @@ def test_an_artifact_that_exists_is_packed_as_it_is(tmp_path: Path) -> None:
     ("column", "datatype"),
     [
         (pd.Series([1, 2, 3] * 4, dtype="Int64"), "INT64"),
-        (pd.Series([1, None, 3] * 4, dtype="Int64"), "FP64"),
+        (pd.Series([1, None, 3] * 4, dtype="Int64"), "INT64"),
         (pd.Series([1, 2, 3] * 4, dtype="float32"), "FP32"),
         (pd.Series([1, 2, 3] * 4, dtype="category"), "INT64"),
+        (pd.Series([1, None, 3] * 4, dtype="category"), "INT64"),
         (pd.Series([1, None, 3] * 4, dtype="object"), "FP64"),
         (pd.Series([True, False, True] * 4), "BOOL"),
-        (pd.Series([True, None, True] * 4, dtype="object"), "FP64"),
+        (pd.Series([True, None, True] * 4, dtype="object"), "BOOL"),
     ],
 )
 def test_a_columns_dtype_becomes_its_datatype(tmp_path: Path, column: "pd.Series[Any]", datatype: str) -> None:

@@ -1,8 +1,8 @@
 """V1, as TensorFlow Serving speaks it: `instances` → `predictions`, columnar `inputs` → `outputs`.
 
 Between the endpoint and the servable: bytes → PredictRequest on the way in, arrays → bytes on the way out. A body is
-read by typed decoders first (compiled.py); at any doubt it is read again by the reference path (rows.py), which names
-the fault.
+read by typed decoders first (typed_decoding.py); at any doubt it is read again by the reference path (rows.py), which
+names the fault.
 """
 
 from collections.abc import Mapping

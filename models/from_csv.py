@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from anywhere, the trainers share models.training
 
 from model_manager.errors import PackageRefused
-from model_manager.packaging.package import refuse_existing
+from model_manager.packaging.publishing import refuse_existing
 
 from models.training import SEED, Trained, created_option, moment, publish, train_and_score
 

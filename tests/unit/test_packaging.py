@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import model_manager.packaging
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +16,7 @@ from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.inference import infer_signature
 from model_manager.packaging.package import describe_data, pack, write_package
+from model_manager.packaging.publishing import publish
 from model_manager.repository.metadata import Evaluation, Metadata, declared_from, parse_metadata
 from model_manager.signature import Signature
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -290,7 +290,7 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match="1 exists; a version is never overwritten"):
         written(tmp_path, GaussianNB().fit(ARRAY, LABELS))
     with pytest.raises(PackageRefused, match="cannot be published"):
-        model_manager.packaging.package._publish(tmp_path, "model", "1", {"model.joblib": b""})
+        publish(tmp_path, "model", "1", {"model.joblib": b""})
     assert (folder / "metadata.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
 

@@ -59,7 +59,7 @@ def rows_of(sample: Sample, signature: Signature) -> Rows:
     if signature.layout is Layout.TEXT:
         return Rows((np.array(list(_only_column(sample)), dtype=object),))
     if signature.layout is Layout.ARRAY:
-        array = sample.to_numpy() if isinstance(sample, pd.DataFrame) else np.asarray(sample)
+        array = sample.to_numpy(na_value=np.nan) if isinstance(sample, pd.DataFrame) else np.asarray(sample)
         return Rows((_converted(array, signature.datatype, signature.dtype, "the sample"),))
     assert signature.columns is not None, "a FRAME signature names its columns"
     names = [column.name for column in signature.columns]

@@ -16,9 +16,10 @@ from model_manager.inference.compiled.compilation import Compilation, compile_pr
 from model_manager.inference.compiled.fastest import MAX_FAILURES, MAX_PLANS, CompiledPredictor, FormFailure
 from model_manager.inference.compiled.form import Answers, Form, NotVouched, compose
 from model_manager.inference.compiled.fronts.front import build_front
-from model_manager.inference.compiled.proof.proof import Verdict, make_trials, prove
 from model_manager.inference.compiled.proof.rows import RowMaker, groups
 from model_manager.inference.compiled.proof.scales import find_scales
+from model_manager.inference.compiled.proof.trials import make_trials
+from model_manager.inference.compiled.proof.verdict import Verdict, prove
 from model_manager.inference.compiled.trees.boosting import build_boosted_head
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.inference import infer_signature

@@ -12,9 +12,10 @@ from typing import Any, Final
 from model_manager.inference.compiled.builders import candidates
 from model_manager.inference.compiled.fastest import SIZES, CompiledPredictor, Costs, FormFailure, measure
 from model_manager.inference.compiled.form import Form, NotCovered
-from model_manager.inference.compiled.proof.proof import OutOfTime, Trial, Verdict, make_trials, prove
 from model_manager.inference.compiled.proof.rows import RowMaker, groups
 from model_manager.inference.compiled.proof.scales import find_scales
+from model_manager.inference.compiled.proof.trials import OutOfTime, Trial, make_trials
+from model_manager.inference.compiled.proof.verdict import Verdict, prove
 from model_manager.inference.predictor import Predictor, SklearnPredictor
 from model_manager.inference.threads import limit_native_threads
 from model_manager.signature import Rows

@@ -35,9 +35,9 @@ def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[i
 
 
 def _inputs(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
-    for head in receivers(estimator):
-        if isinstance(head, DictVectorizer | FeatureHasher):
-            message = f"its first step, {type(head).__name__}, takes dictionaries; fit it on a DataFrame or an array"
+    for part in receivers(estimator):
+        if isinstance(part, DictVectorizer | FeatureHasher):
+            message = f"its first step, {type(part).__name__}, takes dictionaries; fit it on a DataFrame or an array"
             raise LoadFailed("not_a_model", message)
     if takes_text(estimator):
         return _text(declared)
@@ -123,7 +123,7 @@ def _inferred_column(name: str, hint: ColumnHint | None, nullable: bool | None) 
 
 
 def _first_attribute(estimator: Any, name: str) -> Any:
-    return next((getattr(head, name) for head in receivers(estimator) if hasattr(head, name)), None)
+    return next((getattr(part, name) for part in receivers(estimator) if hasattr(part, name)), None)
 
 
 def _check_tensor(tensor: DeclaredTensor, width: int) -> None:

@@ -10,13 +10,14 @@ from typing import Any, Final
 import numpy as np
 
 from model_manager.inference.compiled.form import Split
-from model_manager.inference.compiled.fronts.category_tables import UNKNOWN
 from model_manager.inference.compiled.proof.scales import Scales
 from model_manager.signature import DTYPES, LARGEST_EXACT, Array, Datatype, Layout, Rows, Signature
 
 ORDINARY: Final = 1000
 MAX_SPLITS: Final = 400
 _EDGES: Final = 48
+_ALIEN: Final = "\x00alien\x00"
+"""A string that no encoder knows; not the one that fronts try out."""
 _MAGNITUDES: Final = (1e-300, 1e-30, 1e-8, 1e3, 1e6, 1e9, 1e15, 1e30, 1e38, 1e100, 1e300)
 
 
@@ -69,7 +70,7 @@ class RowMaker:
         if known:
             return np.array(known, dtype=object)[random.integers(len(known), size=count)]
         if column.datatype == "BYTES":
-            return np.array([UNKNOWN, "", "a", "b"], dtype=object)[random.integers(4, size=count)]
+            return np.array([_ALIEN, "", "a", "b"], dtype=object)[random.integers(4, size=count)]
         centre, spread = self._scales.centre[at], self._scales.spread[at]
         values = centre + spread * random.standard_normal(count) * random.choice([0.5, 1.0, 3.0], count)
         rounded: Array = np.where(random.random(count) < 0.15, np.round(values), values)
@@ -109,7 +110,7 @@ class RowMaker:
         """Ordinary rows in which one column of categories holds values that no encoder knows."""
         values = np.empty(8, dtype=object)
         text = self._columns[at].datatype == "BYTES"
-        values[:] = [UNKNOWN, "", " ", "A", "0", "nan", "None", "ümläut"] if text else [1e9, -1, 0.5, 77, -7, 1e3, 3, 2]
+        values[:] = [_ALIEN, "", " ", "A", "0", "nan", "None", "ümläut"] if text else [1e9, -1, 0.5, 77, -7, 1e3, 3, 2]
         return self.with_values(8, [at], values)
 
     def split_rows(self, splits: Sequence[Split]) -> Rows:

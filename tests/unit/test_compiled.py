@@ -22,7 +22,7 @@ from model_manager.inference.compiled.proof.trials import make_trials
 from model_manager.inference.compiled.proof.verdict import Verdict, prove
 from model_manager.inference.compiled.trees.boosting import build_boosted_head
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.signature import Array, Output, Rows
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris

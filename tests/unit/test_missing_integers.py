@@ -17,7 +17,7 @@ from model_manager.codecs.v2 import V2Codec
 from model_manager.errors import InvalidInput, PackageRefused
 from model_manager.inference.compiled.compilation import compile_predictor
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.package import write_package
 from model_manager.repository.metadata import ColumnInput, Metadata, declared_from, parse_metadata
 from model_manager.signature import Column, Datatype, Layout, Output, PredictRequest, Rows, Signature

@@ -14,7 +14,7 @@ from model_manager.errors import PackageRefused
 from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estimator, load_estimator
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.package import describe_data, pack, write_package
 from model_manager.packaging.publishing import publish
 from model_manager.repository.metadata import Evaluation, Metadata, declared_from, parse_metadata

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_manager.errors import PackageRefused
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.sample import rows_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline

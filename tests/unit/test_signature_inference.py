@@ -1,4 +1,4 @@
-"""inference/signature/inference.py: what an estimator takes and gives, from itself, metadata and trying."""
+"""inference/signature/infer.py: what an estimator takes and gives, from itself, metadata and trying."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_manager.errors import LoadFailed
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer

@@ -17,7 +17,7 @@ from model_manager.inference.estimator_files import load_estimator
 from model_manager.inference.golden import check_golden
 from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.packaging.baseline import baseline_of
 from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of

@@ -21,7 +21,7 @@ from model_manager.inference.estimator_files import LoadedEstimator, load_estima
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.metrics.predictions import COUNTED_OUTPUT
 from model_manager.metrics.recording import Metrics
 from model_manager.repository.artifact import open_artifact

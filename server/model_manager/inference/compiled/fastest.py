@@ -25,8 +25,8 @@ _SKLEARN: Final = "sklearn"
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], dict[str, Array]]
 Costs: TypeAlias = dict[str, dict[int, dict[str, float]]]
 """Seconds by output, by batch size, by form; scikit-learn among them."""
-Part: TypeAlias = tuple[tuple[Form, ...], tuple[str, ...]]
-"""Forms to ask in turn before scikit-learn, and the outputs to ask them for."""
+Part: TypeAlias = tuple[tuple[tuple[str, Predict], ...], tuple[str, ...]]
+"""Names and functions of the forms to ask in turn before scikit-learn, and the outputs to ask them for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class CompiledPredictor:
         self.signature: Signature = sklearn.signature
         self._sklearn = sklearn
         self._failed = failed
-        self._forms = {form.name: form for proven in forms.values() for form in proven}
-        self.failures = dict.fromkeys(self._forms, 0)
+        self._predicts: dict[str, Predict] = {form.name: form.predict for proven in forms.values() for form in proven}
+        self.failures = dict.fromkeys(self._predicts, 0)
         self._ranked = {
             output: {size: tuple(sorted(by_form, key=by_form.__getitem__)) for size, by_form in by_size.items()}
             for output, by_size in costs.items()
@@ -99,13 +99,13 @@ class CompiledPredictor:
 
     def _ask(self, rows: Rows, part: Part) -> dict[str, Array]:
         forms, outputs = part
-        for form in forms:
+        for name, predict in forms:
             try:
-                return form.predict(rows, outputs)
+                return predict(rows, outputs)
             except NotVouched:
                 continue
             except Exception as error:
-                self._count(form.name, error)
+                self._count(name, error)
         return self._sklearn.predict(rows, outputs)
 
     def _count(self, form: str, error: Exception) -> None:
@@ -136,7 +136,8 @@ class CompiledPredictor:
         grouped: dict[tuple[str, ...], list[str]] = {}
         for output in outputs:
             grouped.setdefault(self._forms_for(output, size), []).append(output)
-        return [(tuple(self._forms[name] for name in names), tuple(asked)) for names, asked in grouped.items()]
+        predicts = self._predicts
+        return [(tuple((name, predicts[name]) for name in names), tuple(asked)) for names, asked in grouped.items()]
 
 
 def measure(

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import click
 import pandas as pd
 from model_manager.errors import PackageRefused
-from model_manager.packaging.package import refuse_existing
+from model_manager.packaging.publishing import refuse_existing
 from rich.console import Console
 from rich.table import Table
 from sklearn.compose import ColumnTransformer

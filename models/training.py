@@ -10,7 +10,8 @@ import click
 import pandas as pd
 from model_manager.errors import PackageRefused
 from model_manager.inference.threads import limit_native_threads
-from model_manager.packaging.package import describe_data, refuse_existing, write_package
+from model_manager.packaging.package import describe_data, write_package
+from model_manager.packaging.publishing import refuse_existing
 from model_manager.packaging.sample import Sample
 from model_manager.repository.metadata import Evaluation
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score

@@ -7,7 +7,7 @@ each other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -36,12 +36,25 @@ DTYPES: dict[Datatype, np.dtype[Any]] = {
 }
 """The numpy dtype that holds each datatype; strings live in object arrays, a missing one as NaN."""
 
+LARGEST_EXACT: Final = 2**53
+"""Integers up to this one, of either sign, are told apart in float64."""
+
 _DATATYPE_OF = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def datatype_of(dtype: np.dtype[Any]) -> Datatype:
     """Name the protocol datatype of a numpy dtype; strings and anything numpy has no number type for are BYTES."""
     return _DATATYPE_OF.get(dtype.newbyteorder("="), "BYTES")
+
+
+def dtype_holding(datatype: Datatype, *, nullable: bool) -> np.dtype[Any]:
+    """Give the dtype of a block of such values: that of the datatype, or float64 for integers that may be missing.
+
+    Booleans too. numpy has no missing integer, and pandas reads a training set with gaps as float64 as well. Decoding,
+    trying estimators out, proving forms and packaging all ask here, by way of Signature.dtype_of.
+    """
+    dtype = DTYPES[datatype]
+    return DTYPES["FP64"] if nullable and dtype.kind in "iub" else dtype
 
 
 class Layout(StrEnum):
@@ -54,7 +67,10 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input column. `nullable`: a missing value (NaN) is accepted here. `categories`: known values, if any."""
+    """One input column. `nullable`: a missing value (NaN) is accepted here. `categories`: known values, if any.
+
+    A column of integers or booleans is nullable where metadata says so, and then held as float64; see dtype_holding.
+    """
 
     name: str
     datatype: Datatype
@@ -98,6 +114,19 @@ class Signature:
         return datatypes.pop() if len(datatypes) == 1 else "FP64"
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the one block of ARRAY and TEXT."""
+        if self.layout is Layout.TEXT:
+            return DTYPES["BYTES"]
+        return dtype_holding(self.datatype, nullable=any(column.nullable for column in self.columns or ()))
+
+    def dtype_of(self, column: Column) -> np.dtype[Any]:
+        """The dtype of the block that holds a column: its own in a FRAME, that of the one block otherwise."""
+        if self.layout is Layout.FRAME:
+            return dtype_holding(column.datatype, nullable=column.nullable)
+        return self.dtype
+
+    @property
     def default_output(self) -> str:
         """The output that answers when a V1 request names none: the first declared."""
         return self.outputs[0].name
@@ -105,7 +134,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredColumn:
-    """One input column as metadata names it; `nullable` is None where metadata is silent."""
+    """One input column as metadata names it; `nullable` is None where metadata is silent.
+
+    Silence lets the estimator be tried, if the column's dtype has a missing value at all: integers have none.
+    """
 
     name: str
     datatype: Datatype

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS
+from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
 from model_manager.codecs.v1 import V1Codec
 from model_manager.codecs.v2 import V2Codec
 from model_manager.errors import InvalidInput
@@ -20,7 +20,7 @@ DATATYPES = cast("list[Datatype]", list(DTYPES))
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(['a":', "12:30", "\\", '"', " :"])
 
 
-def cells(column: Column) -> st.SearchStrategy[Any]:
+def cells(column: Column, signature: Signature) -> st.SearchStrategy[Any]:
     """Values that a column takes."""
     values: st.SearchStrategy[Any]
     if column.datatype == "BYTES":
@@ -28,7 +28,7 @@ def cells(column: Column) -> st.SearchStrategy[Any]:
     elif column.datatype == "BOOL":
         values = st.booleans()
     elif column.datatype in INTEGER_BOUNDS:
-        low, high = INTEGER_BOUNDS[column.datatype]
+        low, high = integer_bounds(column.datatype, signature.dtype_of(column))
         values = st.integers(low, high) | st.integers(max(low, -100), min(high, 100)).map(float)
     else:
         limit = FLOAT_LIMITS.get(column.datatype, float(np.finfo(np.float64).max))
@@ -66,7 +66,7 @@ def to_json(draw: st.DrawFn, document: Any) -> bytes:
 def v1_requests(draw: st.DrawFn) -> tuple[Signature, bytes]:
     signature = draw(signatures())
     columns = columns_of(signature)
-    table = draw(st.lists(st.tuples(*(cells(column) for column in columns)), min_size=1, max_size=4))
+    table = draw(st.lists(st.tuples(*(cells(column, signature) for column in columns)), min_size=1, max_size=4))
     by_name = signature.layout is Layout.FRAME or (signature.named and signature.layout is Layout.ARRAY)
     names = [column.name for column in columns]
     kind = draw(st.sampled_from(["list", "object", "columns"] if by_name else ["list"]))
@@ -88,7 +88,7 @@ def v1_requests(draw: st.DrawFn) -> tuple[Signature, bytes]:
 def v2_requests(draw: st.DrawFn) -> tuple[Signature, bytes]:
     signature = draw(signatures())
     columns = columns_of(signature)
-    table = draw(st.lists(st.tuples(*(cells(column) for column in columns)), min_size=1, max_size=4))
+    table = draw(st.lists(st.tuples(*(cells(column, signature) for column in columns)), min_size=1, max_size=4))
     rows, width = len(table), len(columns)
 
     def carrier(usual: Datatype) -> Datatype:

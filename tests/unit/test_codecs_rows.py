@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_manager.codecs.cells import column_dtype, read_cell, tensor_dtype
+from model_manager.codecs.cells import read_cell
 from model_manager.codecs.rows import rows_from_columns, rows_from_instances
 from model_manager.errors import InvalidInput
-from model_manager.signature import Column, Datatype, Layout, Output, Signature
+from model_manager.signature import DTYPES, Column, Datatype, Layout, Output, Signature
 
 LABEL = (Output("predict", "BYTES", (-1,)),)
 IRIS = Signature(Layout.ARRAY, tuple(Column(str(n), "FP64") for n in range(4)), False, LABEL)
@@ -161,7 +161,7 @@ def test_columns_are_refused_with_their_place(columnar: dict[str, Any], message:
     ],
 )
 def test_values_in_range_are_stored_in_their_own_type(value: object, datatype: Datatype, stored: object) -> None:
-    cell = read_cell(value, datatype, nullable=False)
+    cell = read_cell(value, datatype, DTYPES[datatype], nullable=False)
     assert cell == stored
     assert type(cell) is type(stored)
 
@@ -171,13 +171,13 @@ def test_values_in_range_are_stored_in_their_own_type(value: object, datatype: D
 )
 def test_values_out_of_range_are_refused(value: object, datatype: Datatype) -> None:
     with pytest.raises(InvalidInput, match="expected"):
-        read_cell(value, datatype, nullable=True)
+        read_cell(value, datatype, DTYPES[datatype], nullable=True)
 
 
 def test_gaps_turn_integers_and_booleans_into_floats() -> None:
-    assert column_dtype(Column("n", "INT8", nullable=True)) == np.float64
-    assert column_dtype(Column("n", "BOOL", nullable=True)) == np.float64
-    assert column_dtype(Column("n", "INT8")) == np.int8
-    assert column_dtype(Column("n", "FP32", nullable=True)) == np.float32
-    assert tensor_dtype(Signature(Layout.ARRAY, (Column("0", "INT8", nullable=True),), False, LABEL)) == np.float64
-    assert tensor_dtype(TEXT) == np.object_
+    assert TITANIC.dtype_of(Column("n", "INT8", nullable=True)) == np.float64
+    assert TITANIC.dtype_of(Column("n", "BOOL", nullable=True)) == np.float64
+    assert TITANIC.dtype_of(Column("n", "INT8")) == np.int8
+    assert TITANIC.dtype_of(Column("n", "FP32", nullable=True)) == np.float32
+    assert Signature(Layout.ARRAY, (Column("0", "INT8", nullable=True),), False, LABEL).dtype == np.float64
+    assert TEXT.dtype == np.object_

@@ -124,7 +124,7 @@ def without(key: str) -> dict[str, Any]:
         (
             PAIRS,
             body_of(X | {"datatype": "FP16"}),
-            'input "x": datatype FP16 cannot be read: 16-bit floats have no JSON',
+            'input "x": datatype FP16 cannot be read: 16-bit floats cannot be written in JSON',
         ),
         (PAIRS, body_of(X | {"datatype": "BYTES"}), 'input "x": expected datatype FP64, got BYTES'),
         (FLAGS, body_of(X), 'input "x": expected datatype BOOL, got FP64'),

@@ -3,7 +3,9 @@
 import copy
 import sys
 import threading
-from itertools import count
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count, permutations
 from typing import Any
 
 import numpy as np
@@ -11,16 +13,17 @@ import pytest
 from model_manager.errors import PredictionFailed
 from model_manager.inference.compiled.builders import candidates
 from model_manager.inference.compiled.compilation import Compilation, compile_predictor
-from model_manager.inference.compiled.fastest import CompiledPredictor
+from model_manager.inference.compiled.fastest import MAX_FAILURES, MAX_PLANS, CompiledPredictor, FormFailure
 from model_manager.inference.compiled.form import Answers, Form, NotVouched, compose
 from model_manager.inference.compiled.fronts.front import build_front
-from model_manager.inference.compiled.proof.proof import Verdict, make_trials, prove
 from model_manager.inference.compiled.proof.rows import RowMaker, groups
 from model_manager.inference.compiled.proof.scales import find_scales
+from model_manager.inference.compiled.proof.trials import make_trials
+from model_manager.inference.compiled.proof.verdict import Verdict, prove
 from model_manager.inference.compiled.trees.boosting import build_boosted_head
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
-from model_manager.signature import Array, Rows
+from model_manager.inference.signature.infer import infer_signature
+from model_manager.signature import Array, Output, Rows
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
@@ -180,6 +183,76 @@ def test_outputs_without_a_form_come_from_scikit_learn(logistic: Any) -> None:
     assert answers["predict"].tolist() == ["x"]
     expected = sklearn.predict(row, ("predict_proba",))["predict_proba"]
     np.testing.assert_array_equal(answers["predict_proba"], expected)
+
+
+def _failing(name: str, failing: Callable[[], bool]) -> Form:
+    """A form that answers its own name, and raises while `failing` says so."""
+
+    def predict(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+        if failing():
+            raise RuntimeError("no memory\n  left")
+        return {output: np.full(len(rows), name, dtype=object) for output in outputs}
+
+    return Form(name, frozenset({"predict"}), predict)
+
+
+def test_a_form_that_fails_is_counted_and_told_once_and_the_next_one_answers(logistic: Any) -> None:
+    told: list[FormFailure] = []
+    forms = {"predict": [_failing("first", lambda: True), _failing("second", lambda: False)]}
+    costs = {"predict": {1: {"sklearn": 3.0, "second": 2.0, "first": 1.0}}}
+    predictor = CompiledPredictor(_served(logistic), forms, costs, failed=told.append)
+    row = Rows((np.zeros((1, 4)),))
+
+    answers = [predictor.predict(row, ("predict",))["predict"][0] for _ in range(3)]
+
+    assert answers == ["second"] * 3
+    assert predictor.failures == {"first": 3, "second": 0}
+    assert [(failure.form, failure.times, failure.given_up) for failure in told] == [("first", 1, False)]
+    assert str(told[0].error) == "no memory\n  left"
+
+
+def test_a_form_that_fails_again_and_again_is_given_up(logistic: Any) -> None:
+    told: list[FormFailure] = []
+    asked = count()
+    failing = _failing("first", lambda: next(asked) >= 0)
+    predictor = CompiledPredictor(
+        _served(logistic), {"predict": [failing]}, {"predict": {1: {"sklearn": 3.0, "first": 1.0}}}, failed=told.append
+    )
+    row = Rows((np.zeros((1, 4)),))
+    assert (predictor.form, predictor.form_of("predict", 1)) == ("first+sklearn", "first")
+
+    for _ in range(2 * MAX_FAILURES):
+        assert predictor.predict(row, ("predict",))["predict"][0] in ("a", "b", "c")
+
+    assert next(asked) == MAX_FAILURES, "a form that was given up is not asked again"
+    assert (predictor.form, predictor.form_of("predict", 1)) == ("sklearn", "sklearn")
+    assert predictor.failures == {"first": MAX_FAILURES}
+    assert [(failure.times, failure.given_up) for failure in told] == [(1, False), (MAX_FAILURES, True)]
+
+
+def test_rows_that_a_form_leaves_open_or_scikit_learn_refuses_are_no_failures(logistic: Any) -> None:
+    told: list[FormFailure] = []
+    compilation = compile_predictor(logistic, _served(logistic), None, failed=told.append)
+    assert isinstance(compilation.predictor, CompiledPredictor)
+    for _ in range(2 * MAX_FAILURES):
+        with pytest.raises(PredictionFailed):
+            compilation.predictor.predict(Rows((np.full((1, 4), np.inf),)), ("predict",))
+    assert told == []
+    assert set(compilation.predictor.failures.values()) == {0}
+
+
+def test_the_plans_that_are_kept_are_bounded_however_outputs_are_ordered(logistic: Any) -> None:
+    outputs = tuple(Output(f"predict_proba_{number}", "FP64", (-1,)) for number in range(6))
+    form = Form(
+        "zeros", frozenset(o.name for o in outputs), lambda rows, asked: {name: np.zeros(len(rows)) for name in asked}
+    )
+    sklearn = SklearnPredictor(logistic, replace(infer_signature(logistic), outputs=outputs))
+    costs = {output.name: {1: {"zeros": 1.0, "sklearn": 2.0}} for output in outputs}
+    predictor = CompiledPredictor(sklearn, {output.name: [form] for output in outputs}, costs)
+    row = Rows((np.zeros((1, 4)),))
+    for names in permutations(output.name for output in outputs):
+        assert tuple(predictor.predict(row, names)) == names
+    assert len(predictor._plans) <= MAX_PLANS
 
 
 def test_the_report_tells_form_speed_and_differences(logistic: Any) -> None:

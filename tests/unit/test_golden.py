@@ -8,7 +8,7 @@ import pytest
 from model_manager.errors import LoadFailed, PredictionFailed
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.signature import Array, Layout, Output, Rows, Signature
 from sklearn.linear_model import LogisticRegression
 

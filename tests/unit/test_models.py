@@ -15,7 +15,7 @@ from model_manager.codecs.rows import rows_from_instances
 from model_manager.inference.estimator_files import load_estimator
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.repository.metadata import declared_from, parse_metadata
 from model_manager.signature import Layout
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.inference.signature.nullability import find_nullable
 from model_manager.signature import Column, Layout, Rows, Signature
 from sklearn.compose import ColumnTransformer

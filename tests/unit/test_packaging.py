@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import model_manager.packaging
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,8 +14,9 @@ from model_manager.errors import PackageRefused
 from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estimator, load_estimator
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.package import describe_data, pack, write_package
+from model_manager.packaging.publishing import publish
 from model_manager.repository.metadata import Evaluation, Metadata, declared_from, parse_metadata
 from model_manager.signature import Signature
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -212,12 +212,13 @@ def test_an_artifact_that_exists_is_packed_as_it_is(tmp_path: Path) -> None:
     ("column", "datatype"),
     [
         (pd.Series([1, 2, 3] * 4, dtype="Int64"), "INT64"),
-        (pd.Series([1, None, 3] * 4, dtype="Int64"), "FP64"),
+        (pd.Series([1, None, 3] * 4, dtype="Int64"), "INT64"),
         (pd.Series([1, 2, 3] * 4, dtype="float32"), "FP32"),
         (pd.Series([1, 2, 3] * 4, dtype="category"), "INT64"),
+        (pd.Series([1, None, 3] * 4, dtype="category"), "INT64"),
         (pd.Series([1, None, 3] * 4, dtype="object"), "FP64"),
         (pd.Series([True, False, True] * 4), "BOOL"),
-        (pd.Series([True, None, True] * 4, dtype="object"), "FP64"),
+        (pd.Series([True, None, True] * 4, dtype="object"), "BOOL"),
     ],
 )
 def test_a_columns_dtype_becomes_its_datatype(tmp_path: Path, column: "pd.Series[Any]", datatype: str) -> None:
@@ -289,7 +290,7 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match="1 exists; a version is never overwritten"):
         written(tmp_path, GaussianNB().fit(ARRAY, LABELS))
     with pytest.raises(PackageRefused, match="cannot be published"):
-        model_manager.packaging.package._publish(tmp_path, "model", "1", {"model.joblib": b""})
+        publish(tmp_path, "model", "1", {"model.joblib": b""})
     assert (folder / "metadata.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
 

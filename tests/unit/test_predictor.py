@@ -8,7 +8,7 @@ import pytest
 from model_manager.errors import PredictionFailed
 from model_manager.inference.methods import METHODS
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.sample import rows_of
 from model_manager.signature import DTYPES, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator, ClassifierMixin

@@ -1,4 +1,4 @@
-"""inference/signature/inference.py: what an estimator takes and gives, from itself, metadata and trying."""
+"""inference/signature/infer.py: what an estimator takes and gives, from itself, metadata and trying."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_manager.errors import LoadFailed
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
@@ -129,7 +129,7 @@ def test_metadata_decides_types_and_gaps() -> None:
     found = columns_of(infer_signature(ON_FRAME, Declared(columns=tuple(columns))))
     assert found["age"] == Column("age", "FP64", nullable=False)
     assert found["city"] == Column("city", "BYTES", nullable=True, categories=("bern", "graz", "linz"))
-    assert found["visits"] == Column("visits", "INT64", nullable=False)  # an integer cannot be missing
+    assert found["visits"] == Column("visits", "INT64", nullable=True)
     assert found["plan"] == Column("plan", "BYTES", nullable=False, categories=("free",))
     tensor = DeclaredTensor("input", "FP64", 5, tuple(map(str, FRAME.columns)), nullable=False)
     assert not any(

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from model_manager.errors import PredictionFailed
 from model_manager.inference.compiled.compilation import compile_predictor
-from model_manager.inference.compiled.proof.proof import ATOL, RTOL
+from model_manager.inference.compiled.proof.verdict import ATOL, RTOL
 from model_manager.inference.predictor import Predictor, SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.sample import rows_of
 from model_manager.signature import Array, Rows
 from sklearn.calibration import CalibratedClassifierCV

@@ -1,4 +1,4 @@
-"""One JSON value against one column: the rules of types, ranges and missing values, and the dtypes that hold it.
+"""One JSON value against one column: the rules of types, ranges and missing values.
 
 The reference path applies `read_cell` to every value; the typed decoders of the fast path are compiled to the same
 rules.
@@ -12,7 +12,7 @@ import numpy as np
 
 from model_manager.codecs.json_text import excerpt
 from model_manager.errors import InvalidInput
-from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
+from model_manager.signature import DTYPES, LARGEST_EXACT, Datatype
 
 INTEGER_BOUNDS: dict[str, tuple[int, int]] = {
     name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for name, dtype in DTYPES.items() if dtype.kind in "iu"
@@ -24,37 +24,26 @@ FLOAT_LIMITS: dict[str, float] = {name: float(np.finfo(DTYPES[name]).max) for na
 
 _PACKED = {"FP16": "<e", "FP32": "<f"}
 
-FLOAT64 = np.dtype(np.float64)
 
+def integer_bounds(datatype: Datatype, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Give the least and the greatest integer that a block of `dtype` takes in a column of `datatype`.
 
-def column_dtype(column: Column) -> np.dtype[Any]:
-    """Give the dtype of a FRAME column's block.
-
-    A nullable integer or boolean column is float64: numpy has no missing integer, and pandas reads a training set with
-    gaps as float64 too.
+    In a block of floats no further than it tells integers apart: a rounded one would be another.
     """
-    dtype = DTYPES[column.datatype]
-    return FLOAT64 if column.nullable and dtype.kind in "iub" else dtype
+    low, high = INTEGER_BOUNDS[datatype]
+    return (max(low, -LARGEST_EXACT), min(high, LARGEST_EXACT)) if dtype.kind == "f" else (low, high)
 
 
-def tensor_dtype(signature: Signature) -> np.dtype[Any]:
-    """Give the dtype of the one block of ARRAY and TEXT; float64 if an integer or boolean tensor may have gaps."""
-    if signature.layout is Layout.TEXT:
-        return DTYPES["BYTES"]
-    dtype = DTYPES[signature.datatype]
-    nullable = any(column.nullable for column in signature.columns or ())
-    return FLOAT64 if nullable and dtype.kind in "iub" else dtype
-
-
-def read_cell(value: object, datatype: Datatype, *, nullable: bool) -> bool | int | float | str:
+def read_cell(value: object, datatype: Datatype, dtype: np.dtype[Any], *, nullable: bool) -> bool | int | float | str:
     """Check one value against a datatype and convert it to the Python value that numpy stores; missing is NaN.
 
-    Raises InvalidInput with what was expected and what was got; the caller adds the place.
+    `dtype` is that of the block which will hold it. Raises InvalidInput with what was expected and what was got; the
+    caller adds the place.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         if nullable:
             return math.nan
-        raise InvalidInput(f"expected {expected(datatype)}, got {excerpt(None)}: no missing values are accepted here")
+        raise InvalidInput(f"expected {expected(datatype, dtype)}, got null: no missing values are accepted here")
     if datatype == "BYTES":
         if isinstance(value, str):
             return value
@@ -64,27 +53,28 @@ def read_cell(value: object, datatype: Datatype, *, nullable: bool) -> bool | in
     elif isinstance(value, bool) or not isinstance(value, int | float):
         pass
     elif datatype in INTEGER_BOUNDS:
-        low, high = INTEGER_BOUNDS[datatype]
+        low, high = integer_bounds(datatype, dtype)
         if (isinstance(value, int) or value.is_integer()) and low <= value <= high:
             return int(value)
     else:
-        return _read_float(value, datatype)
-    raise InvalidInput(f"expected {expected(datatype)}, got {excerpt(value)}")
+        return _read_float(value, datatype, dtype)
+    raise InvalidInput(f"expected {expected(datatype, dtype)}, got {excerpt(value)}")
 
 
-def expected(datatype: Datatype) -> str:
-    """Say in words what values a datatype takes."""
+def expected(datatype: Datatype, dtype: np.dtype[Any]) -> str:
+    """Say in words what values a datatype takes in a block of `dtype`."""
     if datatype == "BYTES":
         return "a string"
     if datatype == "BOOL":
         return "true or false"
     if datatype in INTEGER_BOUNDS:
-        low, high = INTEGER_BOUNDS[datatype]
-        return f"an integer from {low} to {high} ({datatype})"
+        low, high = integer_bounds(datatype, dtype)
+        held = ", held as FP64" if (low, high) != INTEGER_BOUNDS[datatype] else ""
+        return f"an integer from {low} to {high} ({datatype}{held})"
     return f"a number ({datatype})"
 
 
-def _read_float(value: int | float, datatype: Datatype) -> float:
+def _read_float(value: int | float, datatype: Datatype, dtype: np.dtype[Any]) -> float:
     try:
         number = float(value)
         if datatype in _PACKED:
@@ -92,5 +82,5 @@ def _read_float(value: int | float, datatype: Datatype) -> float:
     except OverflowError:
         number = math.inf
     if math.isinf(number):
-        raise InvalidInput(f"expected {expected(datatype)}, got one too large for it: {excerpt(value)}")
+        raise InvalidInput(f"expected {expected(datatype, dtype)}, got one too large for it: {excerpt(value)}")
     return number

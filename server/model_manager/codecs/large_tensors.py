@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import simdjson
 
-from model_manager.codecs.cells import FLOAT_LIMITS, column_dtype, tensor_dtype
+from model_manager.codecs.cells import FLOAT_LIMITS
 from model_manager.codecs.typed_decoding import Blocks, Doubt
-from model_manager.signature import DTYPES, Array, Layout, Signature
+from model_manager.signature import Array, Layout, Signature
 
 SMALLEST_BODY = 16 * 1024
 """In bytes; below this the typed decoders are as quick."""
@@ -38,9 +38,8 @@ class LargeTensors:
         self._frame = signature.layout is Layout.FRAME
         self._names = frozenset(column.name for column in columns or () if self._frame or signature.named)
         self._width = None if columns is None else len(columns)
-        dtypes = {column_dtype(column) for column in columns or ()} if self._frame else {tensor_dtype(signature)}
         floats = columns is None or {column.datatype for column in columns} == {"FP64"}
-        self.usable = floats and dtypes == {DTYPES["FP64"]} and signature.layout is not Layout.TEXT
+        self.usable = floats and signature.layout is not Layout.TEXT
         self._parser = simdjson.Parser()
 
     def read(self, body: bytes) -> LargeRequest:

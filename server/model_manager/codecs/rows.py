@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model_manager.codecs.cells import column_dtype, read_cell, tensor_dtype
+from model_manager.codecs.cells import read_cell
 from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
 from model_manager.errors import InvalidInput
 from model_manager.signature import Array, Column, Layout, Rows, Signature
@@ -30,13 +30,14 @@ def rows_from_instances(instances: Sequence[object], signature: Signature, *, so
     refuse_empty(len(instances), source)
     columns = declared_columns(signature, lambda: _first_width(instances[0], source))
     names = [column.name for column in columns] if signature.named or signature.layout is Layout.FRAME else None
+    dtypes = [signature.dtype_of(column) for column in columns]
     cells: list[list[object]] = [[] for _ in columns]
     for number, row in enumerate(instances):
         place = f"{source}: row {number}"
         values = _row_values(row, names, len(columns), place)
-        for column, value, column_cells in zip(columns, values, cells, strict=True):
+        for column, dtype, value, column_cells in zip(columns, dtypes, values, cells, strict=True):
             try:
-                column_cells.append(read_cell(value, column.datatype, nullable=column.nullable))
+                column_cells.append(read_cell(value, column.datatype, dtype, nullable=column.nullable))
             except InvalidInput as refused:
                 raise InvalidInput(f"{place}{column_label(column, signature)}: {refused}") from None
     return assemble(cells, signature)
@@ -58,30 +59,19 @@ def rows_from_columns(columnar: dict[str, object], signature: Signature, *, sour
         if cells and len(values) != len(cells[0]):
             first = excerpt(columns[0].name)
             raise InvalidInput(f"{place}: has {len(values)} rows, but column {first} has {len(cells[0])}")
-        cells.append(read_column(values, column, place))
+        cells.append(_read_column(values, column, signature.dtype_of(column), place))
     refuse_empty(len(cells[0]), source)
     return assemble(cells, signature)
-
-
-def read_column(values: Sequence[object], column: Column, place: str) -> list[object]:
-    """Check one column's values; InvalidInput names `place` and the row."""
-    cells: list[object] = []
-    for number, value in enumerate(values):
-        try:
-            cells.append(read_cell(value, column.datatype, nullable=column.nullable))
-        except InvalidInput as refused:
-            raise InvalidInput(f"{place}: row {number}: {refused}") from None
-    return cells
 
 
 def assemble(cells: Cells, signature: Signature) -> Rows:
     """Store checked cells as the blocks of the signature's layout and dtypes."""
     if signature.layout is Layout.FRAME:
-        columns = signature.columns or ()
-        return Rows(tuple(_block(each, column_dtype(column)) for each, column in zip(cells, columns, strict=True)))
+        dtypes = [signature.dtype_of(column) for column in signature.columns or ()]
+        return Rows(tuple(_block(each, dtype) for each, dtype in zip(cells, dtypes, strict=True)))
     if signature.layout is Layout.TEXT:
-        return Rows((_block(cells[0], tensor_dtype(signature)),))
-    block = np.empty((len(cells[0]), len(cells)), dtype=tensor_dtype(signature))
+        return Rows((_block(cells[0], signature.dtype),))
+    block = np.empty((len(cells[0]), len(cells)), dtype=signature.dtype)
     for position, each in enumerate(cells):
         block[:, position] = _block(each, block.dtype)
     return Rows((block,))
@@ -146,6 +136,17 @@ def _first_width(row: object, source: str) -> int:
     if not row:
         raise InvalidInput(f"{source}: row 0: expected at least one value, got {excerpt(row)}")
     return len(row)
+
+
+def _read_column(values: Sequence[object], column: Column, dtype: np.dtype[Any], place: str) -> list[object]:
+    """Check one column's values; InvalidInput names `place` and the row."""
+    cells: list[object] = []
+    for number, value in enumerate(values):
+        try:
+            cells.append(read_cell(value, column.datatype, dtype, nullable=column.nullable))
+        except InvalidInput as refused:
+            raise InvalidInput(f"{place}: row {number}: {refused}") from None
+    return cells
 
 
 def _row_values(row: object, names: Sequence[str] | None, width: int, place: str) -> Sequence[object]:

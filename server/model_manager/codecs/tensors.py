@@ -5,7 +5,9 @@ Checks each tensor by itself (name, datatype, shape against data), then gives ev
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
+
+import numpy as np
 
 from model_manager.codecs.cells import read_cell
 from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
@@ -21,7 +23,7 @@ from model_manager.errors import InvalidInput
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Rows, Signature
 
 _LONGEST_DIMENSION = 2**31
-_NO_HALF = "16-bit floats have no JSON form; send FP32 or FP64"
+_NO_HALF = "16-bit floats cannot be written in JSON; send FP32 or FP64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def _rows_from_columns(tensors: Sequence[Tensor], signature: Signature) -> Rows:
                 f"{tensor.place}: has {tensor.shape[0]} rows, but {tensors[0].place} has {tensors[0].shape[0]}"
             )
         _check_datatype(tensor, (column,))
-        cells.append([_cell(tensor, value, column, row, "") for row, value in enumerate(tensor.values)])
+        dtype = signature.dtype_of(column)
+        cells.append([_cell(tensor, value, column, dtype, row, "") for row, value in enumerate(tensor.values)])
     return assemble(cells, signature)
 
 
@@ -115,17 +118,19 @@ def _rows_from_one(tensor: Tensor, signature: Signature) -> Rows:
     for position, column in enumerate(columns):
         label = column_label(column, signature)
         values = tensor.values[position::width]
-        cells.append([_cell(tensor, value, column, row, label) for row, value in enumerate(values)])
+        dtype = signature.dtype_of(column)
+        cells.append([_cell(tensor, value, column, dtype, row, label) for row, value in enumerate(values)])
     return assemble(cells, signature)
 
 
-def _cell(tensor: Tensor, value: object, column: Column, row: int, label: str) -> object:
+def _cell(tensor: Tensor, value: object, column: Column, dtype: np.dtype[Any], row: int, label: str) -> object:
+    """Read one value by the rules of its carrier, then by those of its column, which a block of `dtype` holds."""
     try:
         if tensor.datatype != "BYTES":
-            value = read_cell(value, tensor.datatype, nullable=column.nullable)
+            value = read_cell(value, tensor.datatype, DTYPES[tensor.datatype], nullable=column.nullable)
             if tensor.datatype == "BOOL" and column.datatype != "BOOL" and isinstance(value, bool):
                 value = int(value)
-        return read_cell(value, column.datatype, nullable=column.nullable)
+        return read_cell(value, column.datatype, dtype, nullable=column.nullable)
     except InvalidInput as refused:
         raise InvalidInput(f"{tensor.place}: row {row}{label}: {refused}") from None
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
-from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, column_dtype, tensor_dtype
+from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
 from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Signature
 
 DOUBTS: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
@@ -20,31 +20,37 @@ DOUBTS: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowErr
 
 Blocks = tuple[Array, ...]
 
+_LARGEST_BOUND: Final = 2**63 - 1
+"""msgspec takes no larger one."""
+
 
 class Doubt(ValueError):
     """The fast path cannot vouch for these bytes."""
 
 
-def cell_type(datatype: Datatype, *, nullable: bool = False) -> Any:
+def cell_type(datatype: Datatype, dtype: np.dtype[Any], *, nullable: bool) -> Any:
     """Give the msgspec type that accepts what `read_cell` accepts, or less. Raises Doubt where there is none."""
     kind: Any
     if datatype == "BYTES":
         kind = str
     elif datatype == "BOOL":
         kind = bool
-    elif datatype == "UINT64":
-        # msgspec's bounds are int64; numpy checks the upper one, unless the block is float64.
-        if nullable:
-            raise Doubt("no typed decoder for a nullable UINT64")
-        kind = Annotated[int, msgspec.Meta(ge=0)]
     elif datatype in INTEGER_BOUNDS:
-        low, high = INTEGER_BOUNDS[datatype]
-        kind = Annotated[int, msgspec.Meta(ge=low, le=high)]
+        kind = integer_type(*integer_bounds(datatype, dtype), dtype)
     elif datatype in FLOAT_LIMITS:
         kind = Annotated[float, msgspec.Meta(ge=-FLOAT_LIMITS[datatype], le=FLOAT_LIMITS[datatype])]
     else:
         kind = float
     return kind | None if nullable else kind
+
+
+def integer_type(low: int, high: int, dtype: np.dtype[Any]) -> Any:
+    """Give the type of integers from `low` to `high`, which a block of `dtype` will hold. Raises Doubt."""
+    if high <= _LARGEST_BOUND:
+        return Annotated[int, msgspec.Meta(ge=low, le=high)]
+    if dtype != DTYPES["UINT64"]:
+        raise Doubt("nothing would check the upper bound")
+    return Annotated[int, msgspec.Meta(ge=low)]  # numpy checks the upper one
 
 
 def list_type(item: Any) -> Any:
@@ -94,13 +100,12 @@ class TypedRows:
         signature = self._signature
         if signature.layout is Layout.TEXT:
             column = signature.columns[0] if signature.columns else None
-            return cell_type("BYTES", nullable=column is not None and column.nullable), None
+            return cell_type("BYTES", signature.dtype, nullable=column is not None and column.nullable), None
         if signature.columns is None:
             return list[float], None
         columns = signature.columns
-        types = [cell_type(column.datatype, nullable=column.nullable) for column in columns]
-        unbounded = any(column.datatype == "UINT64" for column in columns) and signature.datatype != "UINT64"
-        if not types or (signature.layout is Layout.ARRAY and unbounded):
+        types = [_column_type(column, signature) for column in columns]
+        if not types:
             raise Doubt("no typed decoder")
         row_type: Any = tuple[tuple(types)]  # type: ignore[misc]  # built at run time
         by_name = signature.named or signature.layout is Layout.FRAME
@@ -124,7 +129,7 @@ class TensorBlock:
 
     def __init__(self, signature: Signature, by_object: Any | None) -> None:
         columns = signature.columns or ()
-        self._dtype = tensor_dtype(signature)
+        self._dtype = signature.dtype
         self._fill_gaps = self._dtype.hasobject and any(column.nullable for column in columns)
         self._object_type = by_object
 
@@ -145,7 +150,7 @@ class FrameBlocks:
 
     def __init__(self, signature: Signature, by_object: Any | None) -> None:
         self._object_type = by_object
-        self._dtypes = [column_dtype(column) for column in signature.columns or ()]
+        self._dtypes = [signature.dtype_of(column) for column in signature.columns or ()]
 
     def __call__(self, rows: list[Any]) -> Blocks:
         # A row of the other kind is no struct, or cannot be iterated over: TypeError.
@@ -162,7 +167,7 @@ class TypedColumns:
 
     def __init__(self, signature: Signature) -> None:
         columns = signature.columns or ()
-        lists = [list_type(cell_type(column.datatype, nullable=column.nullable)) for column in columns]
+        lists = [list_type(_column_type(column, signature)) for column in columns]
         by_object = object_type(columns, lists)
         if by_object is None or not columns:
             raise Doubt("no typed decoder")
@@ -186,6 +191,10 @@ def column_block(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
         values = [np.nan if value is None else value for value in values]
     block: Array = np.array(values, dtype=dtype)
     return block
+
+
+def _column_type(column: Column, signature: Signature) -> Any:
+    return cell_type(column.datatype, signature.dtype_of(column), nullable=column.nullable)
 
 
 def mark_missing(block: Array) -> None:

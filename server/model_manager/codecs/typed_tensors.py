@@ -1,7 +1,7 @@
 """V2 tensors by typed decoders: the fast path of the Open Inference Protocol, compiled once per signature.
 
-Each tensor's data stays raw text until its datatype is known; then one prepared decoder parses it. As in compiled.py,
-whatever is not surely right raises one of DOUBTS.
+Each tensor's data stays raw text until its datatype is known; then one prepared decoder parses it. As in
+typed_decoding.py, whatever is not surely right raises one of DOUBTS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, column_dtype, tensor_dtype
-from model_manager.codecs.typed_decoding import Blocks, Doubt, cell_type, column_block, list_type
+from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
+from model_manager.codecs.typed_decoding import Blocks, Doubt, cell_type, column_block, integer_type, list_type
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
 
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
@@ -41,10 +41,10 @@ class TypedTensors:
         by_name = columns is not None and not self._text and (signature.named or self._frame)
         self._positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
         self._width = len(columns) if columns is not None else None
-        self._dtype = tensor_dtype(signature)
+        self._dtype = signature.dtype
         self._columns = []
         for column in columns or () if by_name else ():
-            dtype = column_dtype(column) if self._frame else self._dtype
+            dtype = signature.dtype_of(column)
             self._columns.append((dtype, decoders_for(column, dtype)))
         self._whole = self._whole_decoders(signature)
 
@@ -98,8 +98,7 @@ class TypedTensors:
             return {}
         if self._frame and columns[0].datatype == "BYTES":
             return {}
-        dtype = column_dtype(columns[0]) if self._frame else self._dtype
-        return decoders_for(columns[0], dtype, nested=columns[0].datatype != "BYTES")
+        return decoders_for(columns[0], signature.dtype_of(columns[0]), nested=columns[0].datatype != "BYTES")
 
 
 def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) -> Decoders:
@@ -108,13 +107,11 @@ def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) 
     Only carriers whose values come out of a block of `dtype` exactly as by the reference path are among them.
     """
     decoders: dict[str, msgspec.json.Decoder[Any]] = {}
-    if column.datatype == "UINT64" and dtype != DTYPES["UINT64"]:
-        return decoders  # nothing would check the upper bound
     for datatype in DTYPES:
         if dtype.hasobject and datatype != column.datatype:
             continue  # an object block would keep the carrier's kind of number
         try:
-            item = _carried_type(column, datatype)
+            item = _carried_type(column, datatype, dtype)
         except Doubt:
             continue
         one_level = list_type(item)
@@ -122,32 +119,24 @@ def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) 
     return decoders
 
 
-def _carried_type(column: Column, carrier: Datatype) -> Any:
+def _carried_type(column: Column, carrier: Datatype, dtype: np.dtype[Any]) -> Any:
     """Give the type that both datatypes accept, the carrier's and the column's. Raises Doubt where there is none."""
     own = column.datatype
     if carrier == own and carrier != "FP16":
-        return cell_type(own, nullable=column.nullable)
+        return cell_type(own, dtype, nullable=column.nullable)
     if "BYTES" in (own, carrier) or own == "BOOL" or carrier in ("FP16", "UINT64"):
         raise Doubt
     if carrier == "BOOL":
-        return cell_type("BOOL", nullable=column.nullable)
+        return cell_type("BOOL", dtype, nullable=column.nullable)
     if carrier in INTEGER_BOUNDS and own in INTEGER_BOUNDS:
-        return cell_type(_narrower_integer(carrier, own), nullable=column.nullable)
+        (low, high), (least, most) = INTEGER_BOUNDS[carrier], integer_bounds(own, dtype)
+        kind = integer_type(max(low, least), min(high, most), dtype)
+        return kind | None if column.nullable else kind
     if carrier in INTEGER_BOUNDS:
         if own == "FP16":
             raise Doubt
-        return cell_type(carrier, nullable=column.nullable)
+        return cell_type(carrier, DTYPES[carrier], nullable=column.nullable)
     if own in INTEGER_BOUNDS:  # whole numbers in a float tensor; written as 3.0 they are read by the reference path
-        return cell_type(own, nullable=column.nullable)
-    return cell_type(min(own, carrier, key=lambda each: FLOAT_LIMITS.get(each, np.inf)), nullable=column.nullable)
-
-
-def _narrower_integer(one: Datatype, other: Datatype) -> Datatype:
-    """Give whichever of two integer datatypes holds no value that the other does not. Raises Doubt if neither."""
-    for inner, outer in ((one, other), (other, one)):
-        if (
-            INTEGER_BOUNDS[outer][0] <= INTEGER_BOUNDS[inner][0]
-            and INTEGER_BOUNDS[inner][1] <= INTEGER_BOUNDS[outer][1]
-        ):
-            return inner
-    raise Doubt
+        return cell_type(own, dtype, nullable=column.nullable)
+    narrower = min(own, carrier, key=lambda each: FLOAT_LIMITS.get(each, np.inf))
+    return cell_type(narrower, dtype, nullable=column.nullable)

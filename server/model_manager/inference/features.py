@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model_manager.signature import DTYPES, Array, Column, Layout, Rows, Signature
+from model_manager.signature import Array, Column, Layout, Rows, Signature
 
 
 def feature_builder(signature: Signature) -> Callable[[Rows], Any]:
     """Choose how rows of this signature become the estimator's X, working out once all that does not depend on them."""
     if signature.layout is Layout.FRAME:
         assert signature.columns is not None, "a FRAME signature names its columns"
-        return _FrameBuilder(signature.columns)
+        return _FrameBuilder(signature)
     return _only_block
 
 
@@ -28,8 +28,9 @@ class _FrameBuilder:
     dtype take them, and pandas' inference of `str` would cost more than all the rest.
     """
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
-        dtypes = [DTYPES[column.datatype] for column in columns]
+    def __init__(self, signature: Signature) -> None:
+        columns = signature.columns or ()
+        dtypes = [signature.dtype_of(column) for column in columns]
         positions: dict[np.dtype[Any], list[int]] = {}
         for position, dtype in enumerate(dtypes):
             positions.setdefault(dtype, []).append(position)
@@ -58,11 +59,11 @@ def example_row(signature: Signature) -> Rows | None:
     if signature.layout is Layout.FRAME:
         return Rows(
             tuple(
-                np.array([value], dtype=DTYPES[column.datatype])
+                np.array([value], dtype=signature.dtype_of(column))
                 for value, column in zip(values, signature.columns, strict=True)
             )
         )
-    block = np.array([values], dtype=DTYPES[signature.datatype])
+    block = np.array([values], dtype=signature.dtype)
     return Rows((block[0] if signature.layout is Layout.TEXT else block,))
 
 

@@ -14,7 +14,7 @@ from model_manager.metrics.instruments import Description, Family, Series
 class LiveServable:
     """What a scrape shows of a version that serves.
 
-    `info`: digest and library versions. `load_seconds`: by phase. `speedup`: by rows.
+    `info`: digest and library versions. `load_seconds`: by phase. `speedup`: by rows. `form_failures`: by form.
     """
 
     default: bool
@@ -28,6 +28,7 @@ class LiveServable:
     form: str
     speedup: Mapping[int, float]
     largest_difference: float
+    form_failures: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class LiveFamilies:
         for rows, gain in serving.speedup.items():
             self._add(versions.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
         self._add(versions.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
+        for form, times in serving.form_failures.items():
+            self._add(versions.FORM_FAILURES, (*labels, form), times)
 
     def add_convergence(self, now: Convergence) -> None:
         """Read what is wanted against what is in force."""

@@ -1,18 +1,38 @@
 """Histograms of the training data and of the predictions on it: what drift is measured against later."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from model_manager.repository.metadata import Histogram
-from model_manager.signature import Array
+from model_manager.repository.metadata import Baseline, Histogram
+from model_manager.signature import Array, Layout, Rows, Signature
 
+MAX_COLUMNS: Final = 256
 BINS: Final = 10
 MAX_VALUES: Final = 20
 MIN_COUNT: Final = 5
 """A string seen fewer times than this is not listed: it tells nothing of the distribution, and may tell of a person."""
+
+
+def baseline_of(signature: Signature, rows: Rows, answers: Mapping[str, Array]) -> Baseline:
+    """Count the columns of rows, and the answers to them; a table of scores column by column."""
+    features: dict[str, Array] = {}
+    if signature.layout is not Layout.TEXT and signature.columns is not None:
+        frame = signature.layout is Layout.FRAME
+        for at, column in enumerate(signature.columns[:MAX_COLUMNS]):
+            features[column.name] = rows.blocks[at] if frame else rows.blocks[0][:, at]
+    outputs: dict[str, Array] = {}
+    for name, values in answers.items():
+        if values.ndim == 1:
+            outputs[name] = values
+        elif values.ndim == 2:
+            outputs |= {f"{name}[{at}]": values[:, at] for at in range(min(values.shape[1], MAX_COLUMNS))}
+    return Baseline(
+        features={name: counted for name, values in features.items() if (counted := histogram(values)) is not None},
+        outputs={name: counted for name, values in outputs.items() if (counted := histogram(values)) is not None},
+    )
 
 
 def histogram(values: Array) -> Histogram | None:

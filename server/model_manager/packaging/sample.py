@@ -9,7 +9,9 @@ import pandas as pd
 from model_manager.errors import PackageRefused
 from model_manager.signature import (
     DTYPES,
+    LARGEST_EXACT,
     Array,
+    Column,
     Datatype,
     Declared,
     DeclaredColumn,
@@ -57,15 +59,15 @@ def rows_of(sample: Sample, signature: Signature) -> Rows:
     if signature.layout is Layout.TEXT:
         return Rows((np.array(list(_only_column(sample)), dtype=object),))
     if signature.layout is Layout.ARRAY:
-        array = sample.to_numpy() if isinstance(sample, pd.DataFrame) else np.asarray(sample)
-        return Rows((_converted(array, signature.datatype, "the sample"),))
+        array = sample.to_numpy(na_value=np.nan) if isinstance(sample, pd.DataFrame) else np.asarray(sample)
+        return Rows((_converted(array, signature.datatype, signature.dtype, "the sample"),))
     assert signature.columns is not None, "a FRAME signature names its columns"
     names = [column.name for column in signature.columns]
     frame = sample if isinstance(sample, pd.DataFrame) else _named(np.asarray(sample), names)
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise PackageRefused(f"the sample has no column {missing[0]!r}, which the estimator was fitted with")
-    return Rows(tuple(_block(frame[column.name], column.datatype) for column in signature.columns))
+    return Rows(tuple(_block(frame[column.name], column, signature.dtype_of(column)) for column in signature.columns))
 
 
 def instances_of(rows: Rows, signature: Signature) -> list[Any]:
@@ -73,8 +75,8 @@ def instances_of(rows: Rows, signature: Signature) -> list[Any]:
     if signature.layout is Layout.FRAME:
         assert signature.columns is not None, "a FRAME signature names its columns"
         names = [column.name for column in signature.columns]
-        values = zip(*(block.tolist() for block in rows.blocks), strict=True)
-        return [dict(zip(names, map(null_for_missing, row), strict=True)) for row in values]
+        values = [_values(block, column) for block, column in zip(rows.blocks, signature.columns, strict=True)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
     return [null_for_missing(row) for row in rows.blocks[0].tolist()]
 
 
@@ -85,6 +87,16 @@ def null_for_missing(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def _values(block: Array, column: Column) -> list[Any]:
+    """A column's values as JSON has them: integers and booleans as such, even where floats hold them beside gaps."""
+    values: list[Any] = null_for_missing(block.tolist())
+    kind = DTYPES[column.datatype].kind
+    if block.dtype.kind != "f" or kind not in "iub":
+        return values
+    own = bool if kind == "b" else int
+    return [None if value is None else own(value) for value in values]
 
 
 def _named(array: Array, names: list[str]) -> pd.DataFrame:
@@ -101,43 +113,58 @@ def _only_column(sample: Sample) -> Any:
 
 def _declared_column(frame: pd.DataFrame, at: int) -> DeclaredColumn:
     datatype = _datatype(frame, at)
+    has_gaps = DTYPES[datatype].kind in "iub" and bool(frame.iloc[:, at].hasnans)
     known: tuple[str, ...] = ()
     if datatype == "BYTES":
         distinct = sorted(frame.iloc[:, at].dropna().unique().tolist())
         known = tuple(distinct) if len(distinct) <= MAX_CATEGORIES else ()
-    return DeclaredColumn(str(frame.columns[at]), datatype, None, known)
+    # Floats and strings are tried out; integers and booleans take missing values only where they are said to.
+    return DeclaredColumn(str(frame.columns[at]), datatype, True if has_gaps else None, known)
 
 
 def _datatype(frame: pd.DataFrame, at: int) -> Datatype:
     column: pd.Series[Any] = frame.iloc[:, at]
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype) if not column.hasnans else column.astype(object)
-    if pd.api.types.is_bool_dtype(column.dtype) and not column.hasnans:
+        column = pd.Series(column.cat.categories)
+    if pd.api.types.is_bool_dtype(column.dtype):
         return "BOOL"
     if pd.api.types.is_numeric_dtype(column.dtype):
-        if column.hasnans and not pd.api.types.is_float_dtype(column.dtype):
-            return "FP64"
         named = datatype_of(np.dtype(str(column.dtype).lower()))
         return named if named != "BYTES" else "FP64"
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in ("string", "empty"):
         return "BYTES"
-    if kind in ("floating", "integer", "mixed-integer-float", "boolean"):
+    if kind == "boolean":
+        return "BOOL"
+    if kind in ("floating", "integer", "mixed-integer-float"):
         return "FP64"
     raise PackageRefused(f"column {frame.columns[at]!r} holds {kind} values; a server takes numbers and strings")
 
 
-def _block(column: "pd.Series[Any]", datatype: Datatype) -> Array:
-    if datatype == "BYTES":
+def _block(column: "pd.Series[Any]", declared: Column, dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "O":
         values = column.astype(object)
         return values.where(values.notna(), np.nan).to_numpy(dtype=object)
-    if DTYPES[datatype].kind == "f":
-        return _converted(column.to_numpy(dtype=object, na_value=np.nan), datatype, f"column {column.name!r}")
-    return _converted(column.to_numpy(), datatype, f"column {column.name!r}")
+    array = column.to_numpy(dtype=object, na_value=np.nan) if dtype.kind == "f" else column.to_numpy()
+    return _converted(array, declared.datatype, dtype, f"column {column.name!r}")
 
 
-def _converted(values: Array, datatype: Datatype, what: str) -> Array:
+def _converted(values: Array, datatype: Datatype, dtype: np.dtype[Any], what: str) -> Array:
     try:
-        return np.ascontiguousarray(values, dtype=DTYPES[datatype])
+        with np.errstate(invalid="ignore"):  # of what is no integer, the next line tells
+            block = np.ascontiguousarray(values, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise PackageRefused(f"{what} does not fit datatype {datatype}: {error}") from error
+    if DTYPES[datatype].kind in "iu" and values.dtype != dtype:
+        _refuse_inexact(values, block, datatype, what)
+    return block
+
+
+def _refuse_inexact(values: Array, block: Array, datatype: Datatype, what: str) -> None:
+    """Raise PackageRefused for an integer that its block, of floats where some are missing, does not hold as it is."""
+    for value, held in zip(values.ravel().tolist(), block.ravel().tolist(), strict=True):
+        if value != held and (value == value or block.dtype.kind != "f"):
+            raise PackageRefused(f"{what} does not fit datatype {datatype}: it holds {value}")
+        if block.dtype.kind == "f" and abs(held) > LARGEST_EXACT:
+            message = f"it holds {value} beside missing values, which together are held as FP64, exact up to 2**53"
+            raise PackageRefused(f"{what} does not fit datatype {datatype}: {message}")

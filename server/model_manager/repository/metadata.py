@@ -38,7 +38,10 @@ class ColumnInput(_Part):
     name: str
     datatype: Datatype
     nullable: bool | None = None
-    """Whether a missing value is accepted; when absent, the loader tries it out."""
+    """Whether a missing value is accepted, as float64 where it is of integers or booleans.
+
+    When absent, the loader tries it out; integers and booleans then take none.
+    """
     categories: list[Scalar] | None = None
 
 

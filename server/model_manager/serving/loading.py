@@ -21,7 +21,7 @@ from model_manager.inference.estimator_files import LoadedEstimator, load_estima
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.inference import infer_signature
+from model_manager.inference.signature.infer import infer_signature
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
 from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
@@ -29,6 +29,7 @@ from model_manager.repository.metadata import Golden, Metadata, declared_from, p
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Watch
 from model_manager.serving.batcher import Batcher
+from model_manager.serving.form_failures import tell_failure
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.signature import Rows, Signature
 from model_manager.traces import batch_span
@@ -138,7 +139,10 @@ class Loader:
         def stopped() -> bool:
             return self.stopped() or loaded.servable.batcher.closed
 
-        compilation = compile_predictor(loaded.estimator, loaded.predictor, loaded.example, stopped=stopped)
+        failed = partial(tell_failure, loaded.servable)
+        compilation = compile_predictor(
+            loaded.estimator, loaded.predictor, loaded.example, stopped=stopped, failed=failed
+        )
         inline_rows = 0 if loaded.example is None else measure_inline_rows(compilation.predictor, loaded.example)
         return compilation, inline_rows
 

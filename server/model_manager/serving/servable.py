@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from model_manager.codecs.protocols import codecs_for
 from model_manager.inference.compiled.compilation import CompileReport
+from model_manager.inference.compiled.fastest import CompiledPredictor
 from model_manager.inference.predictor import Predictor
 from model_manager.metrics import ServableMetrics
 from model_manager.repository.metadata import Metadata
@@ -60,20 +61,23 @@ class Form:
 
     `speedup`: how many times faster than scikit-learn the default output is, by batch size in rows.
     `largest_difference` to scikit-learn's answers, seen while proving. `reason`: why scikit-learn itself answers, once
-    that was decided.
+    that was decided. `failures`: batches on which a compiled form raised and another answered, by compiled form.
     """
 
     name: str
     speedup: Mapping[int, float]
     largest_difference: float
     reason: str | None
+    failures: Mapping[str, int]
 
     @classmethod
     def of(cls, predictor: Predictor, report: CompileReport | None) -> "Form":
         """Condense the report of compiling; None before it, or where none is wanted."""
         if report is None:
-            return cls(predictor.form, {}, 0.0, None)
-        return cls(predictor.form, report.speedup, report.largest_absolute_difference, report.reason)
+            return cls(predictor.form, {}, 0.0, None, {})
+        difference = report.largest_absolute_difference
+        failures = predictor.failures if isinstance(predictor, CompiledPredictor) else {}
+        return cls(predictor.form, report.speedup, difference, report.reason, failures)
 
     def properties(self) -> dict[str, str]:
         """What the model's metadata says of it, as text."""
@@ -82,6 +86,9 @@ class Form:
             properties[f"speedup_{rows}_rows"] = f"{gain:g}"
         if self.speedup:
             properties["largest_difference"] = f"{self.largest_difference:.3g}"
+        for name, times in self.failures.items():
+            if times:
+                properties[f"failures_{name}"] = str(times)
         if self.reason is not None:
             properties["not_compiled_because"] = self.reason
         return properties

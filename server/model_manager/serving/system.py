@@ -201,6 +201,7 @@ def _live(servable: Servable, *, default: bool) -> LiveServable:
         form=form.name,
         speedup=form.speedup,
         largest_difference=form.largest_difference,
+        form_failures=form.failures,
     )
 
 

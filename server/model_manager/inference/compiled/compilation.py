@@ -10,11 +10,12 @@ from time import perf_counter
 from typing import Any, Final
 
 from model_manager.inference.compiled.builders import candidates
-from model_manager.inference.compiled.fastest import SIZES, CompiledPredictor, Costs, measure
+from model_manager.inference.compiled.fastest import SIZES, CompiledPredictor, Costs, FormFailure, measure
 from model_manager.inference.compiled.form import Form, NotCovered
-from model_manager.inference.compiled.proof.proof import OutOfTime, Trial, Verdict, make_trials, prove
 from model_manager.inference.compiled.proof.rows import RowMaker, groups
 from model_manager.inference.compiled.proof.scales import find_scales
+from model_manager.inference.compiled.proof.trials import OutOfTime, Trial, make_trials
+from model_manager.inference.compiled.proof.verdict import Verdict, prove
 from model_manager.inference.predictor import Predictor, SklearnPredictor
 from model_manager.inference.threads import limit_native_threads
 from model_manager.signature import Rows
@@ -73,11 +74,13 @@ def compile_predictor(
     budget_s: float = BUDGET_S,
     clock: Callable[[], float] = perf_counter,
     stopped: Callable[[], bool] = lambda: False,
+    failed: Callable[[FormFailure], None] = lambda failure: None,
 ) -> Compilation:
     """Find, prove and measure faster forms of a fitted estimator; blocking, for about a second, `budget_s` at most.
 
     `examples` are real rows, such as the golden ones. Never raises for an estimator: the report says why scikit-learn
-    stays. Budget and `stopped` are looked at between batches and forms, so one long step can pass them.
+    stays. Budget and `stopped` are looked at between batches and forms, so one long step can pass them. `failed` is
+    told of forms that fail once they serve, see CompiledPredictor.
     """
     started = clock()
 
@@ -96,7 +99,7 @@ def compile_predictor(
         if forms := found.proven():
             ordinary = next(trial.rows for trial in found.trials if trial.plain)
             found.costs = measure(sklearn_predictor, forms, ordinary, check_time)
-            compiled = CompiledPredictor(sklearn_predictor, forms, found.costs)
+            compiled = CompiledPredictor(sklearn_predictor, forms, found.costs, failed=failed)
             if compiled.uses_forms:
                 predictor = compiled
             else:

@@ -1,6 +1,7 @@
 """Forms that proved equal → one predictor that takes, for every output and batch size, the fastest as measured."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, TypeAlias
 
@@ -12,6 +13,10 @@ from model_manager.signature import Array, Rows, Signature
 
 SIZES: Final = (1, 4, 16, 64, 256, 1000)
 """Batch sizes that are measured; a batch is treated as the next larger one."""
+MAX_FAILURES: Final = 10
+"""A form that failed this often is not asked any more: every failure costs its batch the time of another form."""
+MAX_PLANS: Final = 64
+"""Choices and orders of outputs whose plan is kept. A new plan costs some microseconds; clients think of any order."""
 
 _REPEATS: Final = 5
 _PATIENCE_S: Final = 0.05
@@ -20,36 +25,63 @@ _SKLEARN: Final = "sklearn"
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], dict[str, Array]]
 Costs: TypeAlias = dict[str, dict[int, dict[str, float]]]
 """Seconds by output, by batch size, by form; scikit-learn among them."""
-Part: TypeAlias = tuple[tuple[Predict, ...], tuple[str, ...]]
-"""Forms to ask in turn, and the outputs to ask them for."""
+Part: TypeAlias = tuple[tuple[tuple[str, Predict], ...], tuple[str, ...]]
+"""Names and functions of the forms to ask in turn before scikit-learn, and the outputs to ask them for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormFailure:
+    """A form raised where it should have answered; another one did. `given_up`: it is not asked any more."""
+
+    form: str
+    error: Exception
+    times: int
+    given_up: bool
 
 
 class CompiledPredictor:
-    """Answers with proven forms; scikit-learn answers what they leave open, and all outputs without a form."""
+    """Answers with proven forms; scikit-learn answers what they leave open, and all outputs without a form.
 
-    def __init__(self, sklearn: Predictor, forms: Mapping[str, Sequence[Form]], costs: Costs) -> None:
-        """`forms` are the proven ones by output, `costs` what they and scikit-learn were measured to cost."""
+    `failures` counts, by form, the batches on which it raised. Whoever serves is told of the first one and of the one
+    at which the form is given up.
+    """
+
+    def __init__(
+        self,
+        sklearn: Predictor,
+        forms: Mapping[str, Sequence[Form]],
+        costs: Costs,
+        *,
+        failed: Callable[[FormFailure], None] = lambda failure: None,
+    ) -> None:
+        """`forms` are the proven ones by output, `costs` what they and scikit-learn were measured to cost.
+
+        `failed` is called from whichever thread predicts.
+        """
         self.signature: Signature = sklearn.signature
         self._sklearn = sklearn
-        self._predicts: dict[str, Predict] = {
-            form.name: form.predict for proven in forms.values() for form in proven
-        } | {_SKLEARN: sklearn.predict}
+        self._failed = failed
+        self._predicts: dict[str, Predict] = {form.name: form.predict for proven in forms.values() for form in proven}
+        self.failures = dict.fromkeys(self._predicts, 0)
         self._ranked = {
             output: {size: tuple(sorted(by_form, key=by_form.__getitem__)) for size, by_form in by_size.items()}
             for output, by_size in costs.items()
         }
         self._plans: dict[tuple[str, ...], list[tuple[int, list[Part]]]] = {}
-        first = {output.name: self.form_of(output.name, 1) for output in self.signature.outputs}
-        self.form = "+".join(dict.fromkeys(first.values()))
+
+    @property
+    def form(self) -> str:
+        """The forms that answer single rows, in the order of the outputs."""
+        return "+".join(dict.fromkeys(self.form_of(output.name, 1) for output in self.signature.outputs))
 
     @property
     def uses_forms(self) -> bool:
         """Whether any output at any batch size is answered by a form."""
-        return any(ranking[0] != _SKLEARN for by_size in self._ranked.values() for ranking in by_size.values())
+        return any(self.form_of(output, size) != _SKLEARN for output, sizes in self._ranked.items() for size in sizes)
 
     def form_of(self, output: str, count: int) -> str:
         """Name the form that answers `output` for a batch of `count` rows."""
-        return self._ranking(output, count)[0]
+        return next(iter(self._forms_for(output, count)), _SKLEARN)
 
     def predict(self, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array]:
         """Answer with one run per form that is needed. Raises PredictionFailed where scikit-learn does."""
@@ -67,25 +99,35 @@ class CompiledPredictor:
 
     def _ask(self, rows: Rows, part: Part) -> dict[str, Array]:
         forms, outputs = part
-        for predict in forms:
+        for name, predict in forms:
             try:
                 return predict(rows, outputs)
             except NotVouched:
                 continue
-            except PredictionFailed:
-                raise
-            except Exception:
-                continue
+            except Exception as error:
+                self._count(name, error)
         return self._sklearn.predict(rows, outputs)
 
-    def _ranking(self, output: str, count: int) -> tuple[str, ...]:
+    def _count(self, form: str, error: Exception) -> None:
+        self.failures[form] = times = self.failures[form] + 1
+        if times == MAX_FAILURES:
+            self._plans.clear()
+        if times in (1, MAX_FAILURES):
+            self._failed(FormFailure(form, error, times, given_up=times == MAX_FAILURES))
+
+    def _forms_for(self, output: str, count: int) -> tuple[str, ...]:
+        """The forms to ask, the fastest first: what is slower than scikit-learn, or was given up, is not asked."""
         by_size = self._ranked.get(output)
         if by_size is None:
-            return (_SKLEARN,)
-        return by_size[next((size for size in by_size if count <= size), max(by_size))]
+            return ()
+        ranking = by_size[next((size for size in by_size if count <= size), max(by_size))]
+        faster = ranking[: ranking.index(_SKLEARN)]
+        return tuple(name for name in faster if self.failures[name] < MAX_FAILURES)
 
     def _plan(self, outputs: tuple[str, ...]) -> list[tuple[int, list[Part]]]:
         plan = [(size, self._parts(outputs, size)) for size in SIZES]
+        if len(self._plans) >= MAX_PLANS:
+            del self._plans[next(iter(self._plans))]
         self._plans[outputs] = plan
         return plan
 
@@ -93,10 +135,9 @@ class CompiledPredictor:
         """Group outputs that the same forms answer, so that one run serves all of them."""
         grouped: dict[tuple[str, ...], list[str]] = {}
         for output in outputs:
-            ranking = self._ranking(output, size)
-            # What is slower than scikit-learn is not asked.
-            grouped.setdefault(ranking[: ranking.index(_SKLEARN) + 1], []).append(output)
-        return [(tuple(self._predicts[name] for name in names), tuple(asked)) for names, asked in grouped.items()]
+            grouped.setdefault(self._forms_for(output, size), []).append(output)
+        predicts = self._predicts
+        return [(tuple((name, predicts[name]) for name in names), tuple(asked)) for names, asked in grouped.items()]
 
 
 def measure(

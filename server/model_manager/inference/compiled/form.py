@@ -21,7 +21,7 @@ class NotVouched(Exception):
 
 
 class NotCovered(Exception):
-    """An estimator, or a part of it, for which there is no such form; the text says which part."""
+    """An estimator, or a part of it, for which there is no equivalent of a kind; the text says which part."""
 
 
 @dataclass(frozen=True, slots=True)

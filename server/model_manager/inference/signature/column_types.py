@@ -32,12 +32,12 @@ Hints = list[ColumnHint | None]
 def column_hints(estimator: Any, width: int) -> Hints:
     """Ask every part of a fitted estimator that sees the client's rows for the types of its `width` columns."""
     hints: Hints = [None] * width
-    for head in receivers(estimator):
-        # A head fitted on another number of columns does not see the client's rows after all.
-        if not isinstance(head, Pipeline) and getattr(head, "n_features_in_", width) == width:
-            hints = _merge(hints, _hints_of(head, width))
-        elif isinstance(head, Pipeline):
-            hints = _merge(hints, _hints_of_pipeline(head, width))
+    for part in receivers(estimator):
+        # A part fitted on another number of columns does not see the client's rows after all.
+        if not isinstance(part, Pipeline) and getattr(part, "n_features_in_", width) == width:
+            hints = _merge(hints, _hints_of(part, width))
+        elif isinstance(part, Pipeline):
+            hints = _merge(hints, _hints_of_pipeline(part, width))
     return hints
 
 

@@ -1,6 +1,7 @@
 """The input half of a signature: layout, columns and their types, from the estimator and what metadata declares."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 
@@ -9,16 +10,34 @@ from model_manager.inference.signature.column_types import ColumnHint, column_hi
 from model_manager.inference.signature.receivers import receivers, takes_text
 from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Signature
 
+_Told: TypeAlias = tuple[bool | None, ...]
+"""What metadata says of `nullable`, column by column; None where it is silent."""
 
-def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
-    """Find the layout and the columns; the second value says per column what metadata declares of `nullable`.
 
-    The signature has no outputs yet, and lets missing values through where metadata is silent. Raises LoadFailed:
-    "metadata_invalid" where metadata contradicts the estimator, "not_a_model" for rows that have no columns.
+def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[int, ...]]:
+    """Find the layout and the columns, and the positions of those that must be tried out for missing values.
+
+    These are the columns of which metadata does not say, unless integers or booleans hold them: the estimator was
+    fitted on a dtype that has no missing value, and another one may change its answers. The signature has no outputs
+    yet, and lets missing values through where they must be tried out. Raises LoadFailed: "metadata_invalid" where
+    metadata contradicts the estimator, "not_a_model" for rows that have no columns.
     """
-    for head in receivers(estimator):
-        if isinstance(head, DictVectorizer | FeatureHasher):
-            message = f"its first step, {type(head).__name__}, takes dictionaries; fit it on a DataFrame or an array"
+    signature, told = _inputs(estimator, declared)
+    if signature.columns is None:
+        return signature, ()
+    columns = list(signature.columns)
+    undecided = tuple(
+        at for at, nullable in enumerate(told) if nullable is None and signature.dtype_of(columns[at]).kind not in "iub"
+    )
+    for at in undecided:
+        columns[at] = replace(columns[at], nullable=True)
+    return replace(signature, columns=tuple(columns)), undecided
+
+
+def _inputs(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
+    for part in receivers(estimator):
+        if isinstance(part, DictVectorizer | FeatureHasher):
+            message = f"its first step, {type(part).__name__}, takes dictionaries; fit it on a DataFrame or an array"
             raise LoadFailed("not_a_model", message)
     if takes_text(estimator):
         return _text(declared)
@@ -28,7 +47,7 @@ def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[b
     return _array(estimator, declared)
 
 
-def _text(declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+def _text(declared: Declared) -> tuple[Signature, _Told]:
     column = DeclaredColumn("0", "BYTES", declared.tensor.nullable if declared.tensor else None)
     tensor = declared.tensor.name if declared.tensor else "input"
     if declared.columns is not None:
@@ -36,11 +55,11 @@ def _text(declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
             raise _invalid(f"{len(declared.columns)} columns are declared; the estimator takes one string a row")
         column = declared.columns[0]
         tensor = column.name
-    columns = (Column(column.name, "BYTES", _allowed(column.nullable)),)
+    columns = (Column(column.name, "BYTES", bool(column.nullable)),)
     return Signature(Layout.TEXT, columns, declared.columns is not None, (), tensor), (column.nullable,)
 
 
-def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[Signature, _Told]:
     hints = column_hints(estimator, len(names))
     if declared.columns is not None:
         _check_names(tuple(column.name for column in declared.columns), names)
@@ -57,7 +76,7 @@ def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[
     return Signature(Layout.FRAME, tuple(columns), True, ()), nullable
 
 
-def _array(estimator: Any, declared: Declared) -> tuple[Signature, tuple[bool | None, ...]]:
+def _array(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
     width = _first_attribute(estimator, "n_features_in_")
     if declared.columns is not None:
         if width is not None and len(declared.columns) != width:
@@ -95,20 +114,16 @@ def _tensor_columns(
 
 def _declared_column(column: DeclaredColumn, hint: ColumnHint | None) -> Column:
     categories = column.categories or (hint.categories if hint and hint.datatype == column.datatype else ())
-    return Column(column.name, column.datatype, _allowed(column.nullable), categories)
+    return Column(column.name, column.datatype, bool(column.nullable), categories)
 
 
 def _inferred_column(name: str, hint: ColumnHint | None, nullable: bool | None) -> Column:
     hint = hint or ColumnHint("FP64")
-    return Column(name, hint.datatype, _allowed(nullable), hint.categories)
-
-
-def _allowed(nullable: bool | None) -> bool:
-    return nullable is not False
+    return Column(name, hint.datatype, bool(nullable), hint.categories)
 
 
 def _first_attribute(estimator: Any, name: str) -> Any:
-    return next((getattr(head, name) for head in receivers(estimator) if hasattr(head, name)), None)
+    return next((getattr(part, name) for part in receivers(estimator) if hasattr(part, name)), None)
 
 
 def _check_tensor(tensor: DeclaredTensor, width: int) -> None:

@@ -29,7 +29,7 @@ def receivers(estimator: Any) -> Iterator[Any]:
 
 def takes_text(estimator: Any) -> bool:
     """Whether rows are single strings, because the first to see them is a text vectorizer."""
-    return any(isinstance(head, CountVectorizer | HashingVectorizer) for head in receivers(estimator))
+    return any(isinstance(part, CountVectorizer | HashingVectorizer) for part in receivers(estimator))
 
 
 def _wrapped(estimator: Any) -> Any:

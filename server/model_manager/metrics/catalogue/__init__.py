@@ -35,6 +35,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.PREDICTOR_FORM,
         versions.PREDICTOR_SPEEDUP,
         versions.PREDICTOR_DIFFERENCE,
+        versions.FORM_FAILURES,
     ),
     "Convergence": (
         versions.WANTED_GENERATION,

@@ -77,6 +77,13 @@ PREDICTOR_DIFFERENCE: Final = Description(
     across="max",
     query="max by (model_name, model_version) (model_manager_predictor_largest_difference)",
 )
+FORM_FAILURES: Final = counter(
+    "form_failures",
+    "Batches on which a compiled form failed, so that another one or scikit-learn answered. After ten of them it is "
+    "not asked any more until the version is loaded again.",
+    (*VERSION, "form"),
+    "sum by (model_name, model_version, form) (increase(model_manager_form_failures_total[1h])) > 0",
+)
 
 WANTED_GENERATION: Final = Description(
     "model_manager_wanted_generation",

@@ -15,7 +15,7 @@ from model_manager.signature import Array
 
 MAX_VALUES: Final = 20_000
 """Above this many known categories, in all columns together, tables would take long to fill."""
-UNKNOWN: Final = "\x00unknown\x00"
+_UNKNOWN: Final = "\x00unknown\x00"
 """A string that is nobody's category."""
 _UNKNOWN_NUMBER: Final = -8.918273645e17
 _MISSING: Final = None
@@ -71,7 +71,7 @@ class CategoryTable:
         rows = [[*base[:at], value, *base[at + 1 :]] for value in values]
         table = [*self._encode(rows)]
         codes: dict[Hashable, int] = {value: code for code, value in enumerate(values)}
-        unknown = self._try([*base[:at], UNKNOWN if isinstance(base[at], str) else _UNKNOWN_NUMBER, *base[at + 1 :]])
+        unknown = self._try([*base[:at], _UNKNOWN if isinstance(base[at], str) else _UNKNOWN_NUMBER, *base[at + 1 :]])
         missing = self._try([*base[:at], np.nan, *base[at + 1 :]])
         codes[_MISSING] = -1
         if missing is not None:

@@ -46,7 +46,7 @@ def build_steps(transformer: Any) -> list[Step]:
     if isinstance(transformer, SelectorMixin):
         chosen = np.flatnonzero(transformer.get_support())
         return [Step(lambda X: X[:, chosen], lambda origins: [origins[at] for at in chosen])]
-    raise NotCovered(f"{type(transformer).__name__} has no numpy form")
+    raise NotCovered(f"{type(transformer).__name__} has no equivalent in numpy")
 
 
 def _per_column(apply: Callable[[Array], Array], scale: Array | float, shift: Array | float) -> Step:
@@ -95,7 +95,7 @@ def _min_max(scaler: MinMaxScaler) -> list[Step]:
 
 def _max_abs(scaler: MaxAbsScaler) -> list[Step]:
     if getattr(scaler, "clip", False):
-        raise NotCovered("MaxAbsScaler(clip=True) has no numpy form")
+        raise NotCovered("MaxAbsScaler(clip=True) has no equivalent in numpy")
     scale = scaler.scale_
     return [_per_column(lambda X: X / scale, scale, 0.0)]
 
@@ -103,9 +103,9 @@ def _max_abs(scaler: MaxAbsScaler) -> list[Step]:
 def _imputer(imputer: SimpleImputer) -> list[Step]:
     fill = np.asarray(imputer.statistics_)
     if fill.dtype.kind != "f" or np.isnan(fill).any() or imputer.add_indicator or imputer.missing_values == 0:
-        raise NotCovered("this SimpleImputer has no numpy form")
+        raise NotCovered("this SimpleImputer has no equivalent in numpy")
     if not np.isnan(imputer.missing_values):
-        raise NotCovered(f"SimpleImputer(missing_values={imputer.missing_values!r}) has no numpy form")
+        raise NotCovered(f"SimpleImputer(missing_values={imputer.missing_values!r}) has no equivalent in numpy")
 
     def apply(X: Array) -> Array:
         missing = np.isnan(X)
@@ -119,7 +119,7 @@ def _function(transformer: FunctionTransformer) -> list[Step]:
     if func is None or (isinstance(func, partial) and func.func is check_array):  # histogram boosting checks this way
         return []
     if not isinstance(func, np.ufunc) or transformer.kw_args or func.nin != 1:
-        raise NotCovered("a FunctionTransformer of Python code has no numpy form")
+        raise NotCovered("a FunctionTransformer of Python code has no equivalent in numpy")
     return [Step(func, lambda origins: [None] * len(origins))]
 
 

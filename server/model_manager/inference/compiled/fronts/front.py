@@ -129,7 +129,7 @@ def _column_transformer(transformer: ColumnTransformer, signature: Signature) ->
         if (isinstance(part, str) and part == "drop") or not chosen:
             continue
         if isinstance(part, ColumnTransformer | FeatureUnion):
-            raise NotCovered(f"a {type(part).__name__} inside a ColumnTransformer has no numpy form")
+            raise NotCovered(f"a {type(part).__name__} inside a ColumnTransformer has no equivalent in numpy")
         fronts.append(_chain(_flatten(part), chosen, signature))
     if not fronts:
         raise NotCovered("its ColumnTransformer keeps no column")

@@ -1,1 +1,1 @@
-"""Linear models in numpy."""
+"""Heads of linear models, in numpy."""

@@ -5,18 +5,19 @@ Deterministic: the same version is always proved on the same rows.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from model_manager.inference.compiled.form import Split
-from model_manager.inference.compiled.fronts.category_tables import UNKNOWN
 from model_manager.inference.compiled.proof.scales import Scales
-from model_manager.signature import DTYPES, Array, Datatype, Layout, Rows, Signature
+from model_manager.signature import DTYPES, LARGEST_EXACT, Array, Datatype, Layout, Rows, Signature
 
 ORDINARY: Final = 1000
 MAX_SPLITS: Final = 400
 _EDGES: Final = 48
+_ALIEN: Final = "\x00alien\x00"
+"""A string that no encoder knows; not the one that fronts try out."""
 _MAGNITUDES: Final = (1e-300, 1e-30, 1e-8, 1e3, 1e6, 1e9, 1e15, 1e30, 1e38, 1e100, 1e300)
 
 
@@ -48,12 +49,15 @@ class RowMaker:
         """Lay (rows,) columns out as the signature says."""
         if self._signature.layout is Layout.FRAME:
             return Rows(
-                tuple(_cast(values, column.datatype) for values, column in zip(columns, self._columns, strict=True))
+                tuple(
+                    _cast(values, column.datatype, self._signature.dtype_of(column))
+                    for values, column in zip(columns, self._columns, strict=True)
+                )
             )
-        dtype = DTYPES[self._signature.datatype]
+        dtype = self._signature.dtype
         block = np.empty((len(columns[0]), len(columns)), dtype=dtype)
         for at, values in enumerate(columns):
-            block[:, at] = _cast(values, self._signature.datatype)
+            block[:, at] = _cast(values, self._signature.datatype, dtype)
         return Rows((block,))
 
     def ordinary(self, count: int) -> list[Array]:
@@ -66,7 +70,7 @@ class RowMaker:
         if known:
             return np.array(known, dtype=object)[random.integers(len(known), size=count)]
         if column.datatype == "BYTES":
-            return np.array([UNKNOWN, "", "a", "b"], dtype=object)[random.integers(4, size=count)]
+            return np.array([_ALIEN, "", "a", "b"], dtype=object)[random.integers(4, size=count)]
         centre, spread = self._scales.centre[at], self._scales.spread[at]
         values = centre + spread * random.standard_normal(count) * random.choice([0.5, 1.0, 3.0], count)
         rounded: Array = np.where(random.random(count) < 0.15, np.round(values), values)
@@ -106,7 +110,7 @@ class RowMaker:
         """Ordinary rows in which one column of categories holds values that no encoder knows."""
         values = np.empty(8, dtype=object)
         text = self._columns[at].datatype == "BYTES"
-        values[:] = [UNKNOWN, "", " ", "A", "0", "nan", "None", "ümläut"] if text else [1e9, -1, 0.5, 77, -7, 1e3, 3, 2]
+        values[:] = [_ALIEN, "", " ", "A", "0", "nan", "None", "ümläut"] if text else [1e9, -1, 0.5, 77, -7, 1e3, 3, 2]
         return self.with_values(8, [at], values)
 
     def split_rows(self, splits: Sequence[Split]) -> Rows:
@@ -170,15 +174,21 @@ def _around(value: float) -> list[float]:
     ]
 
 
-def _cast(values: Array, datatype: Datatype) -> Array:
-    dtype = DTYPES[datatype]
+def _cast(values: Array, datatype: Datatype, dtype: np.dtype[Any]) -> Array:
+    """Make values of a datatype of any numbers, for a block of `dtype`; what is missing stays so if that has a NaN."""
     if dtype.kind == "O":
         return values.astype(object)
-    if dtype.kind == "b":
-        return values.astype(np.float64) > 0
     numbers = values.astype(np.float64)
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        numbers = np.nan_to_num(np.round(numbers), posinf=0, neginf=0)
-        return np.clip(numbers, max(info.min, -(2**53)), min(info.max, 2**53)).astype(dtype)
-    return numbers.astype(dtype)
+    kind = DTYPES[datatype].kind
+    if kind not in "iub":
+        return numbers.astype(dtype)
+    missing = np.isnan(numbers)
+    if kind == "b":
+        cast = (numbers > 0).astype(dtype)
+    else:
+        info = np.iinfo(DTYPES[datatype])
+        whole = np.nan_to_num(np.round(numbers), posinf=0, neginf=0)
+        cast = np.clip(whole, max(info.min, -LARGEST_EXACT), min(info.max, LARGEST_EXACT)).astype(dtype)
+    if dtype.kind == "f":
+        cast[missing] = np.nan
+    return cast

@@ -46,21 +46,21 @@ def _from_splits(scales: Scales, splits: tuple[Split, ...]) -> None:
 
 
 def _visit(estimator: Any, positions: list[int], scales: Scales) -> None:
-    for head in receivers(estimator):
-        if isinstance(head, ColumnTransformer):
-            for name, part, _ in head.transformers_:
-                inside = [positions[at] for at in head._transformer_to_input_indices.get(name, [])]
+    for receiver in receivers(estimator):
+        if isinstance(receiver, ColumnTransformer):
+            for name, part, _ in receiver.transformers_:
+                inside = [positions[at] for at in receiver._transformer_to_input_indices.get(name, [])]
                 if not isinstance(part, str):
                     _visit(part, inside, scales)
-        elif isinstance(head, Pipeline):
+        elif isinstance(receiver, Pipeline):
             # Every step may tell of the same columns while their number stays; the first that tells has the last word.
-            for _, step in reversed(head.steps):
+            for _, step in reversed(receiver.steps):
                 if not isinstance(step, Pipeline) and getattr(step, "n_features_in_", None) == len(positions):
                     _read(step, positions, scales)
-        elif not isinstance(head, FeatureUnion):
-            if isinstance(inner := getattr(head, "_preprocessor", None), ColumnTransformer):
+        elif not isinstance(receiver, FeatureUnion):
+            if isinstance(inner := getattr(receiver, "_preprocessor", None), ColumnTransformer):
                 _visit(inner, positions, scales)
-            _read(head, positions, scales)
+            _read(receiver, positions, scales)
 
 
 def _read(part: Any, positions: list[int], scales: Scales) -> None:

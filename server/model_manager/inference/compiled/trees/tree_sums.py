@@ -7,6 +7,7 @@ import numpy as np
 
 from model_manager.inference.compiled.form import NotVouched
 from model_manager.inference.compiled.session import open_session
+from model_manager.inference.compiled.thresholds import choose_thresholds
 from model_manager.inference.compiled.trees.tree_model import Tree, build_tree_model
 from model_manager.signature import Array
 
@@ -15,8 +16,6 @@ NAME: Final = "onnx-trees"
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SAFE_SQUARES: Final = 1e76
 """Where the squares of a batch add up to less, every value fits a float32."""
-
-MAX_THRESHOLDS: Final = 4000
 
 Sums: TypeAlias = Callable[[Array], Array]
 
@@ -62,15 +61,8 @@ def flat_tree(tree: Any, weight: Array, target: int) -> Tree:
 
 
 def thresholds_of(trees: Sequence[Tree]) -> tuple[tuple[int, float], ...]:
-    """Pairs of feature and threshold at which trees decide, an even choice of at most MAX_THRESHOLDS."""
+    """Pairs of feature and threshold at which trees decide, evenly chosen."""
     inner = [~tree.is_leaf.astype(np.bool_) for tree in trees]
     features = np.concatenate([tree.feature[at] for tree, at in zip(trees, inner, strict=True)])
     thresholds = np.concatenate([tree.threshold[at] for tree, at in zip(trees, inner, strict=True)])
     return choose_thresholds(features, thresholds)
-
-
-def choose_thresholds(features: Array, thresholds: Array) -> tuple[tuple[int, float], ...]:
-    """Choose evenly among parallel (nodes,) arrays; infinite ones only ask whether a value is missing, and are none."""
-    finite = np.flatnonzero(np.isfinite(thresholds))
-    chosen = finite[np.linspace(0, len(finite) - 1, min(len(finite), MAX_THRESHOLDS)).astype(np.intp)]
-    return tuple(sorted(set(zip(features[chosen].tolist(), thresholds[chosen].tolist(), strict=True))))

@@ -7,7 +7,7 @@ from typing import Any
 from model_manager.inference.features import example_row, feature_builder
 from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.signature.inputs import infer_inputs
-from model_manager.inference.signature.nullability import can_hold_missing, find_nullable
+from model_manager.inference.signature.nullability import find_nullable
 from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_outputs
 from model_manager.signature import Declared, Rows, Signature
 
@@ -22,13 +22,14 @@ def infer_signature(
 ) -> Signature:
     """Describe a fitted estimator.
 
-    `golden_rows` decodes the author's rows under a draft signature that lets missing values through everywhere; the
-    first of them is what methods are tried on, else a row of zeros, known categories and empty strings.
+    `golden_rows` decodes the author's rows under a draft signature that lets missing values through wherever they must
+    be tried out; the first of them is what methods are tried on, else a row of zeros, known categories and empty
+    strings.
 
     Raises LoadFailed: "metadata_invalid" where metadata contradicts the estimator, "not_a_model" for rows that are no
     rows; and whatever `golden_rows` raises.
     """
-    draft, told = infer_inputs(estimator, declared)
+    draft, undecided = infer_inputs(estimator, declared)
     draft = replace(draft, outputs=choose_outputs(guess_outputs(estimator), None))
     rows = golden_rows(draft) if golden_rows is not None else None
     example = rows if rows is not None else example_row(draft)
@@ -42,15 +43,8 @@ def infer_signature(
         return signature
 
     method, _ = method_and_index(signature.default_output)
-    undecided = [index for index, nullable in enumerate(told) if nullable is None]
-    found_nullable = find_nullable(lambda one: call(estimator, method, build(one)), first, signature, undecided)
-    columns = tuple(
-        replace(
-            column,
-            nullable=index in found_nullable
-            if told[index] is None
-            else bool(told[index]) and can_hold_missing(signature, index),
-        )
-        for index, column in enumerate(signature.columns)
-    )
-    return replace(signature, columns=columns)
+    nullable = find_nullable(lambda one: call(estimator, method, build(one)), first, signature, undecided)
+    columns = list(signature.columns)
+    for at in undecided:
+        columns[at] = replace(columns[at], nullable=at in nullable)
+    return replace(signature, columns=tuple(columns))

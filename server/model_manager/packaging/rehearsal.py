@@ -1,0 +1,106 @@
+"""An artifact and a sample → what a server would find out of them: a version is served once before it is published.
+
+The artifact is loaded back, and the golden answers are those of the copy that came back.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from model_manager.codecs.rows import rows_from_instances
+from model_manager.errors import LoadFailed, PackageRefused
+from model_manager.inference.estimator_files import load_estimator
+from model_manager.inference.golden import check_golden
+from model_manager.inference.methods import call, method_and_index
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.signature.infer import infer_signature
+from model_manager.inference.signature.inputs import infer_inputs
+from model_manager.packaging.baseline import baseline_of
+from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of
+from model_manager.repository.metadata import Baseline, Golden
+from model_manager.signature import Array, Declared, Layout, Rows, Signature
+
+GOLDEN_ROWS: Final = 3
+MAX_COMPARED_ROWS: Final = 1000
+MAX_BASELINE_ROWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What an estimator takes and gives, some answers, what its data look like; the first alone without a sample."""
+
+    signature: Signature
+    golden: Golden | None = None
+    baseline: Baseline | None = None
+
+
+def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | None) -> Rehearsal:
+    """Do what a server will do: load, find the signature, predict.
+
+    Raises PackageRefused for a sample that does not fit; LoadFailed, PredictionFailed and InvalidInput as a server
+    does.
+    """
+    estimator = load_estimator(io.BytesIO(artifact), library_mismatch="refuse").estimator
+    if sample is None:
+        return Rehearsal(_named(infer_signature(estimator), columns))
+    if not len(sample):
+        raise PackageRefused("the sample has no rows")
+    declared = declare(sample, infer_inputs(estimator, Declared())[0].layout, columns)
+    signature = infer_signature(estimator, declared, golden_rows=lambda draft: _spread(rows_of(sample, draft), 1))
+    rows = rows_of(sample, signature)
+    predictor = SklearnPredictor(estimator, signature)
+    names = tuple(output.name for output in signature.outputs)
+    golden_rows = _spread(rows, GOLDEN_ROWS)
+    answers = predictor.predict(golden_rows, names)
+    golden = Golden(
+        instances=instances_of(golden_rows, signature),
+        outputs={output: null_for_missing(values.tolist()) for output, values in answers.items()},
+    )
+    # As the server will read them: from JSON's values, not from the sample's arrays.
+    check_golden(predictor, rows_from_instances(golden.instances, signature, source="golden"), golden.outputs)
+    _check_as_given(estimator, sample, predictor, rows)
+    seen = _spread(rows, MAX_BASELINE_ROWS)
+    return Rehearsal(signature, golden, baseline_of(signature, seen, predictor.predict(seen, names)))
+
+
+def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:
+    if not columns or signature.layout is not Layout.ARRAY or signature.columns is None:
+        return signature
+    if len(columns) != len(signature.columns):
+        raise PackageRefused(f"{len(columns)} column names for {len(signature.columns)} columns")
+    named = tuple(replace(column, name=name) for column, name in zip(signature.columns, columns, strict=True))
+    return replace(signature, columns=named, named=True)
+
+
+def _check_as_given(estimator: Any, sample: Sample, predictor: SklearnPredictor, rows: Rows) -> None:
+    """Compare with the answers to the DataFrame itself, whose dtypes and words for "missing" a server never sees."""
+    if predictor.signature.layout is not Layout.FRAME or not isinstance(sample, pd.DataFrame):
+        return
+    output = predictor.signature.default_output
+    chosen = _evenly(len(rows), MAX_COMPARED_ROWS)
+    try:
+        own = call(estimator, method_and_index(output)[0], sample.iloc[chosen])
+    except Exception:
+        return  # rows that only a server's plain types make acceptable
+    if isinstance(own, np.ndarray):
+        try:
+            check_golden(predictor, _at(rows, chosen), {output: own.tolist()})
+        except LoadFailed as failure:
+            raise PackageRefused(f"answers to the sample change when a server reads it: {failure}") from failure
+
+
+def _spread(rows: Rows, count: int) -> Rows:
+    return _at(rows, _evenly(len(rows), count))
+
+
+def _at(rows: Rows, chosen: Array) -> Rows:
+    return Rows(tuple(block[chosen] for block in rows.blocks))
+
+
+def _evenly(total: int, count: int) -> Array:
+    """Choose up to `count` positions, evenly from the first to the last."""
+    return np.unique(np.linspace(0, total - 1, num=min(count, total)).astype(int))

@@ -103,7 +103,7 @@ def _ordinal(head: Any) -> Pipeline:
 
 
 SPECIES: Final = np.array(["setosa", "versicolor", "virginica"])
-NATIVE: Final = {"onnx-trees", "numpy", "python"}
+NATIVE: Final = {"onnx-trees", "numpy"}
 
 FLOWERS: Final[dict[str, tuple[Any, bool]]] = {
     "logistic pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), True),

@@ -153,14 +153,13 @@ def _prove_forms(
             break
         check_time()
         try:
-            forms = candidate.build()
+            form = candidate.build()
         except Exception as error:
             kind = "" if isinstance(error, NotCovered) else f"{type(error).__name__}: "
             found.unbuilt.append(Rejection(candidate.name, (), kind + " ".join(str(error).split())[:300]))
             continue
-        for form in forms:
-            if form.outputs & set(outputs):
-                _prove_form(form, estimator, sklearn, examples, found, check_time)
+        if form.outputs & set(outputs):
+            _prove_form(form, estimator, sklearn, examples, found, check_time)
 
 
 def _prove_form(

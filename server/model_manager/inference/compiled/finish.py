@@ -28,9 +28,9 @@ class LabelTable:
     def __init__(self, classes: Array) -> None:
         self._labels = np.asarray(classes).astype(DTYPES[datatype_of(np.asarray(classes).dtype)])
 
-    def take(self, numbers: Array | list[int] | list[bool]) -> Array:
+    def take(self, numbers: Array) -> Array:
         """Look labels up: (rows,) class numbers → (rows,) labels; strings in an object array."""
-        return self._labels.take(numbers)  # bools count as 0 and 1
+        return self._labels.take(numbers)
 
 
 def binary_probabilities(positive: Array) -> Array:

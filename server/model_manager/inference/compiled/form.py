@@ -17,7 +17,7 @@ Head: TypeAlias = Callable[[Array, tuple[str, ...]], Answers]
 
 
 class NotVouched(Exception):
-    """Rows a form does not vouch for, such as infinities or a label too near a tie: scikit-learn answers them."""
+    """Rows a form does not vouch for, such as infinities: scikit-learn answers them."""
 
 
 class NotCovered(Exception):

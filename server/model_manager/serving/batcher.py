@@ -114,10 +114,10 @@ class Batcher:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
         waiting = self._waiting
-        if waiting.held_rows:
-            waiting.make_room(len(rows))
+        item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals + 1, watch)
+        if waiting.held_rows and waiting.held_rows + item.size > waiting.most_rows:
+            waiting.make_room(item.size)
         self._arrivals += 1
-        item = Item(rows, outputs, deadline, self._loop.create_future(), self._arrivals, watch)
         waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item)
         if not self._running:
             self._wake()

@@ -23,7 +23,7 @@ class Waiting:
     """Queues of requests, at most `most_rows` rows of them; `dropped` counts those that leave without a prediction."""
 
     def __init__(self, most_rows: int, dropped: Callable[[DropReason], None]) -> None:
-        self._most_rows = most_rows
+        self.most_rows = most_rows
         self._dropped = dropped
         self._queues: dict[Key, deque[Item]] = {}
         self.held_rows = 0
@@ -50,19 +50,17 @@ class Waiting:
         return sum(not item.future.done() for item in self)
 
     def make_room(self, size: int) -> None:
-        """See that there is room for `size` rows; whatever their number, when nothing waits. Raises Overloaded.
+        """Take out what is over, for more rows than fit. Raises Overloaded when they still do not, and others wait.
 
         A queue that stays full is not looked through for every request that it refuses, only when one of its own said
         that it is over, or when others were let in.
         """
-        if not self.held_rows or self.held_rows + size <= self._most_rows:
-            return
         if self._some_are_over or self._newest > self._listening_to:
             self.purge()
-        if self.held_rows and self.held_rows + size > self._most_rows:
+        if self.held_rows and self.held_rows + size > self.most_rows:
             self._dropped("queue_full")
             raise Overloaded(
-                f"the queue is full: {self.held_rows} rows are waiting (max_queue_rows is {self._most_rows}); "
+                f"the queue is full: {self.held_rows} rows are waiting (max_queue_rows is {self.most_rows}); "
                 "try again later"
             )
 
@@ -80,26 +78,26 @@ class Waiting:
         batch: list[Item] = []
         rows = 0
         while self._queues and not batch:
-            key = min(self._queues, key=lambda key: self._queues[key][0].order)
-            queue = self._queues[key]
+            key, queue = next(iter(self._queues.items())) if len(self._queues) == 1 else self._oldest()
             while queue:
                 item = queue[0]
-                if not item.future.done() and item.deadline <= now:
+                if item.future.done():
+                    self._leave(queue.popleft())
+                elif item.deadline <= now:
                     item.future.set_exception(DeadlineExceeded(EXPIRED))
                     self._dropped("expired_in_queue")
-                wanted = not item.future.done()
-                if wanted and batch and rows + item.size > most_rows:
+                elif batch and rows + item.size > most_rows:
                     break
-                queue.popleft()
-                if wanted:
-                    self.held_rows -= item.size
-                    batch.append(item)
-                    rows += item.size
                 else:
-                    self._leave(item)
+                    batch.append(queue.popleft())
+                    rows += item.size
             if not queue:
                 del self._queues[key]
+        self.held_rows -= rows
         return batch
+
+    def _oldest(self) -> tuple[Key, deque[Item]]:
+        return min(self._queues.items(), key=lambda queue: queue[1][0].order)
 
     def purge(self) -> None:
         """Take out what is over, and listen to what stays.

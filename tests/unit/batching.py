@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import Executor
 
 import numpy as np
+from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import Metrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Results
@@ -49,6 +50,11 @@ def rows(*values: float, width: int = 1) -> Rows:
     return Rows((np.repeat(np.array(values, float)[:, None], width, axis=1),))
 
 
+def inline_up_to(rows: int) -> InlineLimits:
+    """Limits that let batches of so many rows be computed on the loop."""
+    return InlineLimits({output: {rows: 0.0} for output in ("predict", "transform")})
+
+
 def batcher(
     model: Model,
     executor: Executor,
@@ -61,7 +67,7 @@ def batcher(
     return Batcher(
         model,
         batching=batching or Batching(max_rows=4, max_queue_rows=8),
-        inline_rows=inline_rows,
+        inline=inline_up_to(inline_rows),
         executor=executor,
         metrics=metrics.servable("m", "1"),
         watched=watched,

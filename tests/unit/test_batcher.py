@@ -10,10 +10,12 @@ from typing import get_args
 import numpy as np
 import pytest
 from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
+from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import DropReason, Metrics
 from model_manager.repository.wanted import Batching
-from model_manager.serving.batch import Watch
-from model_manager.signature import Rows
+from model_manager.serving.batch import Results, Watch
+from model_manager.serving.batcher import Batcher
+from model_manager.signature import Layout, Rows
 
 from tests.scrape import value
 from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
@@ -285,3 +287,21 @@ async def test_a_watch_is_told_when_its_batch_left_and_ended(
     (seen,) = b.recent
     assert (seen.rows, seen.requests, seen.on, seen.failed) == (3, 2, "thread", 0)
     assert seen.batch_ms >= seen.predict_ms > 0
+
+
+async def test_outputs_without_a_measured_cost_and_long_text_run_off_the_loop(
+    executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    limits = InlineLimits({"predict": {4: 0.0}}, {"predict": {8: 0.0}}, text=[0], layout=Layout.TEXT)
+    threads: list[int] = []
+
+    def model(rows: Rows, outputs: tuple[str, ...]) -> Results:
+        threads.append(threading.get_ident())
+        return {output: np.zeros(len(rows)) for output in outputs}
+
+    b = Batcher(model, batching=Batching(), inline=limits, executor=executor, metrics=metrics.servable("m", "1"))
+    for outputs, text in ((("predict",), "short"), (("transform",), "short"), (("predict",), "much longer")):
+        await b.submit(Rows((np.array([text], dtype=object),)), outputs, FOREVER)
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False, False]
+    assert [batch.on for batch in b.recent] == ["loop", "thread", "thread"]

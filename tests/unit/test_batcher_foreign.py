@@ -14,7 +14,7 @@ from model_manager.serving.batch import Results
 from model_manager.serving.batcher import Batcher
 from model_manager.signature import Layout, Output, Rows, Signature
 
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, rows, values
+from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, inline_up_to, rows, values
 
 NO_ERRORS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration, StopAsyncIteration)
 
@@ -67,7 +67,7 @@ async def test_an_answer_that_cannot_be_counted_is_an_answer_and_the_next_batch_
     b = Batcher(
         labels,
         batching=Batching(max_rows=1),
-        inline_rows=inline_rows,
+        inline=inline_up_to(inline_rows),
         executor=executor,
         metrics=metrics.servable("m", "1", signature),
     )

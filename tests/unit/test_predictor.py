@@ -125,7 +125,7 @@ class Raising(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         (StopIteration(), "predict raised StopIteration: "),
         (Unprintable(), "predict raised Unprintable: its message cannot be read (GeneratorExit)"),
         (ValueError("x" * 10_000_000), f"predict raised ValueError: {'x' * 500}"),
-        (np.array(["no number"], dtype=object), "predict raised ValueError: could not convert string to float: 'no number'"),
+        (np.array(["a"], dtype=object), "predict raised ValueError: could not convert string to float: 'a'"),
         (None, "predict answered no rows to 1"),
     ],
     ids=["exit", "generator", "cancelled", "stop", "unprintable", "long", "another type", "nothing"],

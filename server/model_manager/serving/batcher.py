@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
 from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotReady
+from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Finished, Item, Predict, Ran, Results, Watch, run
@@ -36,10 +37,10 @@ _REMEMBERED: Final = 32
 class Batcher:
     """Batch calls of `predict` for one version.
 
-    `inline_rows`: batches of at most this many rows are computed on the event loop, because they were measured to cost
-    less than handing them to a thread; larger ones run on `executor`, one at a time. `shapes_vary`: rows come in
-    different widths or dtypes, because the version's signature does not say which it takes. `watched` is told of every
-    batch that holds requests with a watch: these, and the rows and requests of the whole batch.
+    `inline`: batches that it allows are computed on the event loop, because their like was measured to cost less than
+    handing them to a thread; all others run on `executor`, one at a time. `shapes_vary`: rows come in different widths
+    or dtypes, because the version's signature does not say which it takes. `watched` is told of every batch that holds
+    requests with a watch: these, and the rows and requests of the whole batch.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Batcher:
         predict: Predict,
         *,
         batching: Batching,
-        inline_rows: int,
+        inline: InlineLimits,
         executor: Executor,
         metrics: ServableMetrics,
         shapes_vary: bool = True,
@@ -55,7 +56,7 @@ class Batcher:
     ) -> None:
         self._predict = predict
         self._batching = batching
-        self._inline_rows = inline_rows
+        self._inline = inline
         self._executor = executor
         self._metrics = metrics
         self._shapes_vary = shapes_vary
@@ -96,10 +97,10 @@ class Batcher:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
         return bool(self._running)
 
-    def use(self, predict: Predict, *, inline_rows: int) -> None:
+    def use(self, predict: Predict, *, inline: InlineLimits) -> None:
         """Call another function from the next batch on; a batch that runs ends with the old one."""
         self._predict = predict
-        self._inline_rows = inline_rows
+        self._inline = inline
 
     def submit(
         self, rows: Rows, outputs: tuple[str, ...], deadline: float, watch: Watch | None = None
@@ -166,7 +167,7 @@ class Batcher:
             return
         self._started = perf_counter()
         rows = sum([item.size for item in batch])
-        if rows <= self._inline_rows:
+        if self._inline.allow(batch[0].outputs, rows, batch):
             try:
                 self._settle(batch, run(self._predict, batch), rows, "loop")
             finally:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from model_manager.codecs.v1 import V1Codec
 from model_manager.codecs.v2 import V2Codec
 from model_manager.inference.compiled.compilation import CompileReport
+from model_manager.inference.cost import InlineLimits
 from model_manager.inference.predictor import Predictor
 from model_manager.metrics.recording import ServableMetrics
 from model_manager.repository.metadata import Metadata
@@ -123,11 +124,11 @@ class Servable:
         self._leases = 0
         self._idle: asyncio.Event | None = None
 
-    def use(self, predictor: Predictor, report: CompileReport, *, inline_rows: int) -> None:
+    def use(self, predictor: Predictor, report: CompileReport, *, inline: InlineLimits) -> None:
         """Answer with another predictor, proven equal, from the next batch on; `report` says what it is."""
         self.report = report
         self.predictor = predictor
-        self.batcher.use(predictor.predict, inline_rows=inline_rows)
+        self.batcher.use(predictor.predict, inline=inline)
 
     @property
     def in_flight(self) -> int:

@@ -1,6 +1,8 @@
 """Estimators that misbehave at a test's word. Importable, so that an artifact of them loads."""
 
 import asyncio
+import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,36 @@ class ExitingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         for value in X[:, 0]:
             if value in RAISED:
                 raise RAISED[value]("as it likes")
+        return X[:, 0]
+
+
+class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Answers its first column, but does not come back from 666; writes `announcement` when that is asked.
+
+    `within`: "a lock" and "a loop" let other threads run meanwhile, "an expression" never does.
+    """
+
+    def __init__(self, announcement: Path, within: str) -> None:
+        self.announcement = announcement
+        self.within = within
+
+    def fit(self, X: Any, y: Any) -> "StuckRegressor":
+        X, y = validate_data(self, X, y)
+        self.is_fitted_ = True
+        return self
+
+    def predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        X = np.asarray(validate_data(self, X, reset=False))
+        time.sleep(0.002)  # dearer than what may run on the event loop
+        if 666 in X:
+            self.announcement.touch()
+            if self.within == "a lock":
+                threading.Event().wait()
+            elif self.within == "an expression":
+                re.match(r"(a+)+$", "a" * 64 + "b")
+            while True:
+                pass
         return X[:, 0]
 
 

@@ -1,17 +1,20 @@
 """Models that misbehave, in a real server: what they do to one request, they do to no other, nor to the process."""
 
+import json
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from tests.foreign_models import RAISED, ExitingRegressor, HeldReader
-from tests.live import LiveServer, live_server, wait_until
+from tests.foreign_models import RAISED, ExitingRegressor, HeldReader, StuckRegressor
+from tests.live import DEADLINE_S, LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
 
 QUICK = [[0.0, 0.0]]
@@ -70,6 +73,47 @@ def test_a_long_document_does_not_hold_the_loop(tmp_path: Path, inside: str) -> 
             reader.gate.touch()
         assert long.result().status_code == 200
         assert next(_batches(server, "text"))["on"] == "thread"
+
+
+def stuck(tmp_path: Path, within: str) -> tuple[Path, Path]:
+    """A folder with a model that can get stuck, and the file that tells when it is."""
+    announcement = tmp_path / "announcement"
+    put(tmp_path / "models", "stuck", "1", dump(StuckRegressor(announcement, within).fit([[0.0, 0.0]], [0.0])))
+    return tmp_path / "models", announcement
+
+
+@pytest.mark.parametrize(("within", "workers"), [("a lock", 1), ("a loop", 1), ("a lock", 2)])
+def test_a_prediction_that_never_returns_does_not_hold_the_exit(tmp_path: Path, within: str, workers: int) -> None:
+    folder, announcement = stuck(tmp_path, within)
+    records = tmp_path / "records"
+    with live_server(folder, workers=workers, timeout_ms=300, drain_timeout_s=0.5, records=records) as server:
+        assert server.predict("stuck", [[1.0, 0.0]]).json() == {"predictions": [1.0]}
+        assert server.predict("stuck", [[666.0, 0.0]]).status_code == 504
+        assert announcement.exists()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(DEADLINE_S) == 0
+    assert len(server.logged("stopped")) == workers
+    (left,) = server.logged("does not come back")
+    assert left["versions"] == "stuck/1"
+    assert "predict (foreign_models.py:" in left["at"]
+    assert sorted(json.loads(line)["data"]["status"] for line in records.read_text().splitlines()) == [200, 504]
+
+
+def test_a_worker_that_hears_no_signal_is_killed(tmp_path: Path) -> None:
+    folder, announcement = stuck(tmp_path, "an expression")
+    server = LiveServer(folder, {"workers": 2, "drain-timeout-s": 0})
+    try:
+        wait_until(server.ready, "the server to be ready")
+        with ThreadPoolExecutor(1) as clients:
+            asking = clients.submit(server.predict, "stuck", [[666.0, 0.0]])
+            wait_until(announcement.exists, "the model to be stuck")
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(DEADLINE_S) == signal.SIGKILL
+            assert isinstance(asking.exception(), httpx.TransportError)
+    finally:
+        server.stop(signal.SIGKILL)
+    (killed,) = server.logged("is killed")
+    assert "does not end" in killed["message"]
 
 
 def _batches(server: LiveServer, model: str) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ import uvloop
 from model_manager.api.body import read_body
 from model_manager.api.dispatch import KnownPaths
 from model_manager.api.predict import Predict
+from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import FOLD_AT, Metrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.answering import Answering
@@ -151,7 +152,7 @@ async def _batcher_cost(request: PredictRequest, results: Mapping[str, Any]) -> 
         batcher = Batcher(
             lambda rows, outputs: copies,
             batching=Batching(max_rows=len(request.rows) * TOGETHER),
-            inline_rows=1 << 30,
+            inline=InlineLimits({output: {1 << 30: 0.0} for output in request.outputs}),
             executor=executor,
             metrics=Metrics().servable("m", "1"),
             shapes_vary=False,

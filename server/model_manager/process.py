@@ -1,7 +1,7 @@
 """One server process, read top to bottom: bind both ports, serve, and on a signal stop without dropping a request.
 
 Order of a graceful stop: not ready → the API stops accepting and finishes what it accepted → (lifespan) leases drain,
-batchers close → the admin port goes last, so that the stop can be watched.
+batchers close → the admin port goes last, so that the stop can be watched → what model code still computes is left.
 """
 
 import asyncio
@@ -10,9 +10,14 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
-from typing import TypeAlias
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from traceback import extract_stack
+from typing import Final, TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,12 +25,14 @@ from starlette.types import ASGIApp
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
-from model_manager.serving.system import System
+from model_manager.serving.system import FLUSH_S, System
 from model_manager.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
+_LEAVE_S: Final = 1.0
+_SLACK_S: Final = 5.0
 
 
 class _Server(uvicorn.Server):
@@ -52,7 +59,10 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
         bind(settings.host, settings.admin_port, "admin_port") as admin,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(serve(System(settings), api, admin, beside=beside))
+        system = System(settings)
+        code = runner.run(serve(system, api, admin, beside=beside))
+    leave(code, system.unfinished)
+    return code
 
 
 def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -140,6 +150,42 @@ async def serve(
                 admin.should_exit = True
     logger.info("stopped")
     return 1 if crash else 0
+
+
+def leave(code: int, unfinished: Sequence[str]) -> None:
+    """End the process with `code` here if model code does not come back from a thread; else return.
+
+    The interpreter would wait for that thread for ever. Everything else has ended, and records and spans were handed
+    over before. `unfinished` names the versions whose batch is lost.
+    """
+    deadline = monotonic() + _LEAVE_S
+    main = threading.main_thread()
+    threads = [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    for thread in threads:
+        thread.join(max(0.0, deadline - monotonic()))
+    stuck = [thread for thread in threads if thread.is_alive()]
+    if not stuck:
+        return
+    for thread in stuck:
+        extra = {"at": _place(thread), "versions": ", ".join(unfinished) or "none that still served"}
+        logger.error("left without waiting for a thread that does not come back: %s", thread.name, extra=extra)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
+
+
+def longest_stop_s(settings: Settings) -> float:
+    """The longest that a graceful stop takes: for requests, for leases, to flush, and to leave; with some slack."""
+    return 2 * math.ceil(settings.drain_timeout_s) + FLUSH_S + _LEAVE_S + _SLACK_S
+
+
+def _place(thread: threading.Thread) -> str:
+    """The innermost calls of a thread."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    calls = extract_stack(frame)[-4:] if frame is not None else ()
+    return " > ".join(f"{call.name} ({Path(call.filename).name}:{call.lineno})" for call in calls)
 
 
 def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:

@@ -1,9 +1,9 @@
 """Several server processes as one: they share the API port, the supervisor has the admin port and speaks for all.
 
 In the flow: cli → **supervisor** → N × process.serve. A worker that dies is started again; SIGTERM reaches every
-worker, each drains by itself, and the supervisor ends when the last one has. What the admin port is asked, the workers
-are asked over a Unix socket each, and nothing beside it: a probe of readiness costs them no metrics, and nothing has to
-be cleaned up after a process that is gone.
+worker, each drains by itself, and the supervisor ends when the last one has; one that cannot end is killed. What the
+admin port is asked, the workers are asked over a Unix socket each, and nothing beside it: a probe of readiness costs
+them no metrics, and nothing has to be cleaned up after a process that is gone.
 """
 
 import asyncio
@@ -24,7 +24,16 @@ import msgspec
 from model_manager.app import create_admin_app
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family, merge_families
-from model_manager.process import admin_server, announce, bind, check_folder, event_loop_factory, serve
+from model_manager.process import (
+    admin_server,
+    announce,
+    bind,
+    check_folder,
+    event_loop_factory,
+    leave,
+    longest_stop_s,
+    serve,
+)
 from model_manager.records import RecordStream
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
@@ -105,9 +114,18 @@ class Supervisor:
         return self._exit_code
 
     def _stop(self) -> None:
+        if not self._stopping.is_set():
+            asyncio.get_running_loop().call_later(longest_stop_s(self._settings), self._kill)
         self._stopping.set()
         for worker in self._workers.values():
             worker.terminate()
+
+    def _kill(self) -> None:
+        """End the workers that are still there: model code that never lets go of the interpreter hears no signal."""
+        for number, worker in self._workers.items():
+            if worker.is_alive():
+                logger.error("worker %d does not end and is killed", number)
+                worker.kill()
 
     async def _keep(self, number: int) -> None:
         """Run one worker, again whenever it ends by itself, until stopping."""
@@ -195,7 +213,10 @@ def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
     configure_logging(format=settings.log_format, level=settings.log_level)
     report_path.unlink(missing_ok=True)  # left by a worker that died
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        raise SystemExit(runner.run(_serve_and_report(System(settings), api, report_path)))
+        system = System(settings)
+        code = runner.run(_serve_and_report(system, api, report_path))
+    leave(code, system.unfinished)
+    raise SystemExit(code)
 
 
 async def start_answering(system: System, path: Path) -> asyncio.Server:

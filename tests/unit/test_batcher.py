@@ -10,48 +10,17 @@ from typing import get_args
 import numpy as np
 import pytest
 from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
+from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import DropReason, Metrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Results, Watch
-from model_manager.serving.batcher import Batcher, Watched
-from model_manager.signature import Array, Rows
+from model_manager.serving.batcher import Batcher
+from model_manager.signature import Layout, Rows
 
-from tests.scrape import samples_of, value, written
+from tests.scrape import value
+from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
 
-OUTPUT = ("predict",)
 LABELS = {"model_name": "m", "model_version": "1"}
-FOREVER = 1e9
-
-
-class Model:
-    """Doubles its input; records every batch; can be held, and can refuse a row holding 666."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[float]] = []
-        self.threads: set[int] = set()
-        self.entered = threading.Semaphore(0)
-        self.gate = threading.Event()
-        self.gate.set()
-        self.lose_a_row_of: float | None = None
-
-    def __call__(self, rows: Rows, outputs: tuple[str, ...]) -> Results:
-        values = rows.blocks[0][:, 0]
-        self.batches.append(values.tolist())
-        self.threads.add(threading.get_ident())
-        self.entered.release()
-        assert self.gate.wait(20)
-        if 666 in values:
-            raise ValueError("the beast")
-        answer = values * 2 if self.lose_a_row_of not in values else values[1:]
-        return dict.fromkeys(outputs, answer)
-
-    async def running(self) -> None:
-        """Wait until a batch has entered the model."""
-        assert await asyncio.to_thread(self.entered.acquire, timeout=20)
-
-
-def rows(*values: float, width: int = 1) -> Rows:
-    return Rows((np.repeat(np.array(values, float)[:, None], width, axis=1),))
 
 
 @pytest.fixture
@@ -65,31 +34,6 @@ def model() -> Iterator[Model]:
     model = Model()
     yield model
     model.gate.set()
-
-
-def batcher(
-    model: Model,
-    executor: ThreadPoolExecutor,
-    metrics: Metrics,
-    *,
-    inline_rows: int = 0,
-    batching: Batching | None = None,
-    watched: Watched | None = None,
-) -> Batcher:
-    return Batcher(
-        model,
-        batching=batching or Batching(max_rows=4, max_queue_rows=8),
-        inline_rows=inline_rows,
-        executor=executor,
-        metrics=metrics.servable("m", "1"),
-        watched=watched,
-    )
-
-
-def values(results: Results) -> list[float]:
-    answer: Array = results["predict"]
-    answered: list[float] = answer.tolist()
-    return answered
 
 
 async def test_idle_model_is_called_in_the_same_turn_with_everything_that_arrived_in_it(
@@ -288,17 +232,6 @@ async def test_close_answers_everything_queued_and_lets_the_running_batch_finish
     assert model.batches == [[1]]
 
 
-async def test_an_exit_raised_by_the_model_fails_its_batch_and_not_the_server(
-    executor: ThreadPoolExecutor, metrics: Metrics
-) -> None:
-    def exits(rows: Rows, outputs: tuple[str, ...]) -> Results:
-        raise SystemExit(3)
-
-    b = Batcher(exits, batching=Batching(), inline_rows=0, executor=executor, metrics=metrics.servable("m", "1"))
-    with pytest.raises(PredictionFailed, match="SystemExit"):
-        await b.submit(rows(1), OUTPUT, FOREVER)
-
-
 async def test_batches_rows_and_waits_are_counted(model: Model, executor: ThreadPoolExecutor, metrics: Metrics) -> None:
     b = batcher(model, executor, metrics, inline_rows=100)
     await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER), b.submit(rows(3), OUTPUT, FOREVER))
@@ -318,9 +251,6 @@ async def test_requests_without_a_prediction_are_counted_by_reason(
 ) -> None:
     b = batcher(model, executor, metrics)
 
-    def dropped() -> dict[str, float]:
-        return {s.labels["reason"]: s.value for s in samples_of(written(metrics.families())) if "dropped" in s.name}
-
     model.gate.clear()
     running = [b.submit(rows(value), OUTPUT, deadline) for value, deadline in ((1, FOREVER), (2, b.now() + 0.05))]
     await model.running()
@@ -328,7 +258,7 @@ async def test_requests_without_a_prediction_are_counted_by_reason(
     for future in (running[1], queued[1]):
         with pytest.raises(DeadlineExceeded):
             await future
-    assert dropped() == {"expired_in_batch": 1, "expired_in_queue": 1}
+    assert dropped(metrics) == {"expired_in_batch": 1, "expired_in_queue": 1}
     running[0].cancel()
     queued[0].cancel()
     last = b.submit(rows(5), OUTPUT, FOREVER)
@@ -339,7 +269,7 @@ async def test_requests_without_a_prediction_are_counted_by_reason(
     b.close()
     with pytest.raises(VersionNotReady):
         b.submit(rows(6), OUTPUT, FOREVER)
-    counted = dropped()
+    counted = dropped(metrics)
     assert counted.keys() == set(get_args(DropReason))
     assert set(counted.values()) == {1}
 
@@ -357,3 +287,21 @@ async def test_a_watch_is_told_when_its_batch_left_and_ended(
     (seen,) = b.recent
     assert (seen.rows, seen.requests, seen.on, seen.failed) == (3, 2, "thread", 0)
     assert seen.batch_ms >= seen.predict_ms > 0
+
+
+async def test_outputs_without_a_measured_cost_and_long_text_run_off_the_loop(
+    executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    limits = InlineLimits({"predict": {4: 0.0}}, {"predict": {8: 0.0}}, text=[0], layout=Layout.TEXT)
+    threads: list[int] = []
+
+    def model(rows: Rows, outputs: tuple[str, ...]) -> Results:
+        threads.append(threading.get_ident())
+        return {output: np.zeros(len(rows)) for output in outputs}
+
+    b = Batcher(model, batching=Batching(), inline=limits, executor=executor, metrics=metrics.servable("m", "1"))
+    for outputs, text in ((("predict",), "short"), (("transform",), "short"), (("predict",), "much longer")):
+        await b.submit(Rows((np.array([text], dtype=object),)), outputs, FOREVER)
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False, False]
+    assert [batch.on for batch in b.recent] == ["loop", "thread", "thread"]

@@ -1,11 +1,13 @@
 """server/model_manager/inference/predictor.py over a zoo of estimators: the answers are scikit-learn's own."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from model_manager.errors import PredictionFailed
+from model_manager.errors import LoadFailed, PredictionFailed
+from model_manager.inference.golden import check_golden
 from model_manager.inference.methods import METHODS
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
@@ -93,6 +95,56 @@ def test_what_the_estimator_raises_is_told_in_one_line() -> None:
     predictor = SklearnPredictor(Odd().fit(ARRAY, TARGET), signature)
     with pytest.raises(PredictionFailed, match=r"^predict raised ValueError: negative values$"):
         predictor.predict(Rows((np.full((2, 4), -1.0),)), ("predict",))
+
+
+class Unprintable(Exception):
+    """Cannot even be told."""
+
+    def __str__(self) -> str:
+        raise GeneratorExit
+
+
+class Raising(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Raises what it is told to, or answers what it is told to."""
+
+    def __init__(self, outcome: Any) -> None:
+        self.outcome = outcome
+
+    def predict(self, X: Any) -> Any:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (SystemExit(3), "predict raised SystemExit: 3"),
+        (GeneratorExit(), "predict raised GeneratorExit: "),
+        (asyncio.CancelledError("mine"), "predict raised CancelledError: mine"),
+        (StopIteration(), "predict raised StopIteration: "),
+        (Unprintable(), "predict raised Unprintable: its message cannot be read (GeneratorExit)"),
+        (ValueError("x" * 10_000_000), f"predict raised ValueError: {'x' * 500}"),
+        (np.array(["a"], dtype=object), "predict raised ValueError: could not convert string to float: 'a'"),
+        (None, "predict answered no rows to 1"),
+    ],
+    ids=["exit", "generator", "cancelled", "stop", "unprintable", "long", "another type", "nothing"],
+)
+def test_whatever_the_estimator_does_only_the_prediction_fails(outcome: Any, told: str) -> None:
+    signature = Signature(Layout.ARRAY, None, False, (Output("predict", "FP64", (-1,)),))
+    predictor = SklearnPredictor(Raising(outcome), signature)
+    with pytest.raises(PredictionFailed) as failed:
+        predictor.predict(Rows((np.zeros((1, 4)),)), ("predict",))
+    assert str(failed.value) == told
+    with pytest.raises(LoadFailed, match="the golden rows cannot be predicted") as unloaded:
+        check_golden(predictor, Rows((np.zeros((1, 4)),)), {"predict": [0]})
+    assert unloaded.value.reason == "golden_mismatch"
+
+
+def test_an_interrupt_ends_what_a_person_runs() -> None:
+    signature = Signature(Layout.ARRAY, None, False, (Output("predict", "FP64", (-1,)),))
+    with pytest.raises(KeyboardInterrupt):
+        SklearnPredictor(Raising(KeyboardInterrupt()), signature).predict(Rows((np.zeros((1, 4)),)), ("predict",))
 
 
 def test_only_the_outputs_asked_for_are_computed() -> None:

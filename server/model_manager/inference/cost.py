@@ -1,40 +1,229 @@
-"""What a batch costs, measured at load: how many rows may be predicted on the event loop instead of on a thread."""
+"""What a batch costs, measured at load: how much may be predicted on the event loop instead of on a thread.
 
+Every output is measured by itself: a kernel's probabilities may cost a hundred times its labels. So is what text adds:
+an encoder does not mind how long a string is, a vectorizer reads it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from time import perf_counter
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from model_manager.errors import PredictionFailed
+import numpy as np
+
 from model_manager.inference.predictor import Predictor
-from model_manager.signature import Rows
+from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.signature import Array, Layout, Rows, Signature
 
-INLINE_BUDGET_S = 0.0005
+INLINE_BUDGET_S: Final = 0.0005
 """A batch cheaper than this runs on the loop: handing it to a thread and back costs about a fifth of it, and nobody
 notices half a millisecond."""
 
-_SIZES = (1, 4, 16, 64, 256)
-_REPEATS = 3
+_SIZES: Final = (1, 4, 16, 64, 256)
+_LENGTHS: Final = (256, 1024, 4096, 16384, 65536)
+"""Characters that are tried. Text of which the longest adds next to nothing costs less than decoding it does, which
+happens on the loop anyway: then its length does not matter."""
+
+_REPEATS: Final = 3
+_PATIENCE_S: Final = 0.015
+_MOST_TEXT_COLUMNS: Final = 64
+_REMEMBERED: Final = 64
+
+Costs: TypeAlias = Mapping[str, Mapping[int, float]]
+"""Seconds by output, by size of the batch; sizes that were found too dear, and larger ones, are left out."""
 
 
-def measure_inline_rows(predictor: Predictor, example: Rows) -> int:
-    """The largest batch, of the sizes tried, whose default output takes less than INLINE_BUDGET_S; 0 for none.
+class Limit(NamedTuple):
+    """The most that may be predicted on the loop; `characters` is None where text does not matter."""
 
-    Predicts copies of the first row of `example`, so it warms the predictor up as well. Blocking.
+    rows: int
+    characters: int | None
+
+
+class HoldsRows(Protocol):
+    """A request in a batch."""
+
+    @property
+    def rows(self) -> Rows: ...
+
+
+class InlineLimits:
+    """What may be predicted on the event loop, by the outputs asked for; nothing of an output without costs.
+
+    `by_rows` is what so many rows cost; `by_characters` what so many characters of text in the columns `text` add, for
+    those outputs that are dearer for it. `layout` says where columns are. The costs of several outputs add up.
     """
-    outputs = (predictor.signature.default_output,)
-    row = Rows(tuple(block[:1] for block in example.blocks))
-    inline_rows = 0
+
+    def __init__(
+        self,
+        by_rows: Costs,
+        by_characters: Costs | None = None,
+        *,
+        text: Sequence[int] = (),
+        layout: Layout = Layout.ARRAY,
+    ) -> None:
+        self._by_rows = by_rows
+        self._by_characters = by_characters or {}
+        self._text = text
+        self._layout = layout
+        self._limits: dict[tuple[str, ...], Limit] = {}
+
+    def allow(self, outputs: tuple[str, ...], count: int, parts: Iterable[HoldsRows]) -> bool:
+        """Whether a batch of `count` rows in so many parts may be predicted on the loop."""
+        limit = self._limits.get(outputs) or self.limit(outputs)
+        if count > limit.rows:
+            return False
+        return limit.characters is None or sum(self._characters(part.rows) for part in parts) <= limit.characters
+
+    def limit(self, outputs: tuple[str, ...]) -> Limit:
+        """The most that is cheap enough when these outputs are asked for together."""
+        texts = [self._by_characters[output] for output in outputs if output in self._by_characters]
+        share = INLINE_BUDGET_S / 2 if texts else INLINE_BUDGET_S
+        limit = Limit(
+            _largest([self._by_rows.get(output, {}) for output in outputs], share),
+            _largest(texts, share) if texts else None,
+        )
+        if len(self._limits) < _REMEMBERED:  # clients choose the outputs, and their order
+            self._limits[outputs] = limit
+        return limit
+
+    def _characters(self, rows: Rows) -> int:
+        return sum(
+            len(value)
+            for column in self._text
+            for value in _column(rows.blocks, self._layout, column).tolist()
+            if isinstance(value, str)
+        )
+
+
+NOTHING_INLINE: Final = InlineLimits({})
+
+
+def measure_inline_limits(predictor: Predictor, example: Rows | None) -> InlineLimits:
+    """Find out how much this predictor may do on the event loop, on copies of `example` with and without gaps and text.
+
+    Nothing, where there is no example, or where requests choose the width of their rows. Warms the predictor up as
+    well. Blocking; raises nothing.
+    """
+    signature = predictor.signature
+    if example is None or signature.columns is None:
+        return NOTHING_INLINE
+    texts = [index for index, column in enumerate(signature.columns) if column.datatype == "BYTES"]
+    if len(texts) > _MOST_TEXT_COLUMNS:
+        return NOTHING_INLINE
+    with warnings_filtered("ignore", Warning):  # gaps and words that it does not know are no news to anyone
+        return _measure(predictor, example, texts)
+
+
+def _measure(predictor: Predictor, example: Rows, texts: Sequence[int]) -> InlineLimits:
+    by_rows: dict[str, dict[int, float]] = {}
+    by_characters: dict[str, dict[int, float]] = {}
+    dear: set[int] = set()
+    for name in (output.name for output in predictor.signature.outputs):
+        by_rows[name] = _costs_of_rows(predictor, example, name)
+        if not by_rows[name]:
+            continue
+        costs = {column: _costs_of_text(predictor, _repeated(example, 1), name, column) for column in texts}
+        minding = [column for column in texts if _LENGTHS[-1] not in costs[column]]
+        if minding:
+            dear.update(minding)
+            by_characters[name] = _worst([costs[column] for column in minding])
+    return InlineLimits(by_rows, by_characters, text=sorted(dear), layout=predictor.signature.layout)
+
+
+def _costs_of_rows(predictor: Predictor, example: Rows, output: str) -> dict[int, float]:
+    """The dearer of ordinary rows and rows with gaps: an imputer may look at all it has learnt for each gap."""
+    costs: dict[int, float] = {}
+    if not _answers(predictor, _repeated(example, 1), output):
+        return costs  # a made-up row that this model does not like says nothing of its cost
     for size in _SIZES:
-        rows = Rows.concatenate([row] * size)
-        try:
-            cost = min(_time(predictor, rows, outputs) for _ in range(_REPEATS))
-        except PredictionFailed:  # a made-up row that this model does not like says nothing of its cost
-            return 0
-        if cost > INLINE_BUDGET_S:
+        dearest = 0.0
+        for rows in _kinds(_repeated(example, size), predictor.signature):
+            dearest = max(dearest, _seconds(predictor, rows, output))
+            if dearest > INLINE_BUDGET_S:
+                return costs
+        costs[size] = dearest
+    return costs
+
+
+def _costs_of_text(predictor: Predictor, row: Rows, output: str, column: int) -> dict[int, float]:
+    """What text in one column adds, by its length; from short to long, since it may add more than in proportion."""
+    costs: dict[int, float] = {}
+    plain = _seconds(predictor, row, output)
+    share = INLINE_BUDGET_S / 2
+    for length in _LENGTHS:
+        added = _seconds(predictor, _with_text(row, predictor.signature, column, length), output, plain + share) - plain
+        if added > share:
             break
-        inline_rows = size
-    return inline_rows
+        costs[length] = max(added, 0.0)
+    return costs
 
 
-def _time(predictor: Predictor, rows: Rows, outputs: tuple[str, ...]) -> float:
-    started = perf_counter()
-    predictor.predict(rows, outputs)
-    return perf_counter() - started
+def _seconds(predictor: Predictor, rows: Rows, output: str, enough: float = 0.0) -> float:
+    """The least of a few runs, of one if that is no more than `enough`. What fails has its cost, too."""
+    best, spent = float("inf"), 0.0
+    for _ in range(_REPEATS):
+        started = perf_counter()
+        _answers(predictor, rows, output)
+        took = perf_counter() - started
+        best, spent = min(best, took), spent + took
+        if best <= enough or spent > _PATIENCE_S:
+            break
+    return best
+
+
+def _answers(predictor: Predictor, rows: Rows, output: str) -> bool:
+    try:
+        predictor.predict(rows, (output,))
+    except BaseException:  # foreign code: measuring it must not end what measures
+        return False
+    return True
+
+
+def _kinds(rows: Rows, signature: Signature) -> Iterator[Rows]:
+    yield rows
+    blocks = tuple(block.copy() for block in rows.blocks)
+    gaps = False
+    for index, column in enumerate(signature.columns or ()):
+        values = _column(blocks, signature.layout, index)
+        if column.nullable and values.dtype.kind in "fO":
+            values[:] = np.nan
+            gaps = True
+    if gaps:
+        yield Rows(blocks)
+
+
+def _with_text(row: Rows, signature: Signature, column: int, length: int) -> Rows:
+    blocks = tuple(block.copy() for block in row.blocks)
+    _column(blocks, signature.layout, column)[:] = _words(length)
+    return Rows(blocks)
+
+
+@cache
+def _words(length: int) -> str:
+    """As much work as so many characters can be: short words, each another, with accents that may be stripped."""
+    return " ".join(f"é{number:x}" for number in range(length // 3 + 1))[:length]
+
+
+def _column(blocks: tuple[Array, ...], layout: Layout, index: int) -> Array:
+    """The values of one column, as a view."""
+    if layout is Layout.FRAME:
+        return blocks[index]
+    return blocks[0] if layout is Layout.TEXT else blocks[0][:, index]
+
+
+def _repeated(rows: Rows, size: int) -> Rows:
+    many = Rows.concatenate([rows] * -(-size // len(rows)))
+    return Rows(tuple(block[:size] for block in many.blocks))
+
+
+def _worst(costs: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """The highest of several costs for each size that none of them leaves out."""
+    sizes = set(costs[0]).intersection(*costs)
+    return {size: max(cost[size] for cost in costs) for size in sizes}
+
+
+def _largest(costs: Sequence[Mapping[int, float]], budget: float) -> int:
+    """The largest size whose costs together keep within the budget."""
+    sizes = set(costs[0]).intersection(*costs)
+    return max((size for size in sizes if sum(cost[size] for cost in costs) <= budget), default=0)

@@ -1,7 +1,7 @@
 """Arrays in, arrays out: the estimator's own methods behind the one interface that batches are given to."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from model_manager.errors import PredictionFailed
 from model_manager.inference.features import feature_builder
 from model_manager.inference.methods import call, method_and_index
 from model_manager.signature import DTYPES, Array, Rows, Signature
+
+_MOST_TOLD: Final = 2000
 
 
 class Predictor(Protocol):
@@ -47,26 +49,34 @@ class SklearnPredictor:
     def predict(self, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array]:
         """Build X once, call each method that is asked for once.
 
-        Raises PredictionFailed when the estimator raises or answers with another number of rows.
+        Raises PredictionFailed when the estimator raises, whatever it raises, or answers with another number of rows.
+        A KeyboardInterrupt alone passes: where packages are made it is a person's.
         """
         count = len(rows)
-        X = self._build(rows)
         called: dict[str, Array | list[Array]] = {}
         answers: dict[str, Array] = {}
-        for name in outputs:
-            method, index = self._methods[name]
-            if method not in called:
-                called[method] = self._call(method, X)
-            answer = called[method]
-            part = answer[index] if isinstance(answer, list) and index is not None else np.asarray(answer)
-            if part.shape[:1] != (count,):
-                raise PredictionFailed(f"{name} answered {part.shape[0] if part.ndim else 'no'} rows to {count}")
-            answers[name] = part.astype(self._dtypes[name], copy=False)
+        step = "reading the rows"
+        try:
+            X = self._build(rows)
+            for name in outputs:
+                step, index = self._methods[name]
+                if step not in called:
+                    called[step] = call(self._estimator, step, X)
+                answer = called[step]
+                part = answer[index] if isinstance(answer, list) and index is not None else np.asarray(answer)
+                if part.shape[:1] != (count,):
+                    raise PredictionFailed(f"{name} answered {part.shape[0] if part.ndim else 'no'} rows to {count}")
+                answers[name] = part.astype(self._dtypes[name], copy=False)
+        except (PredictionFailed, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise PredictionFailed(f"{step} raised {type(error).__name__}: {_in_one_line(error)}") from error
         return answers
 
-    def _call(self, method: str, X: Any) -> Array | list[Array]:
-        try:
-            return call(self._estimator, method, X)
-        except Exception as error:
-            text = " ".join(str(error).split())[:500]
-            raise PredictionFailed(f"{method} raised {type(error).__name__}: {text}") from error
+
+def _in_one_line(error: BaseException) -> str:
+    """What an error of foreign code says, cut: its message may quote the whole input, or be an error of its own."""
+    try:
+        return " ".join(str(error)[:_MOST_TOLD].split())[:500]
+    except BaseException as another:
+        return f"its message cannot be read ({type(another).__name__})"

@@ -12,11 +12,12 @@ from model_manager.metrics.loop_lag import measure_loop_lag
 from model_manager.metrics.merge import merge_families
 from model_manager.metrics.predictions import COUNTED_OUTPUT
 from model_manager.metrics.process_metrics import ProcessMetrics
-from model_manager.metrics.recording import Metrics, ServableMetrics
+from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
 
 __all__ = [
     "COUNTED_OUTPUT",
     "Convergence",
+    "DropReason",
     "Exposition",
     "Family",
     "LiveFamilies",

@@ -78,13 +78,15 @@ class Finished(NamedTuple):
 def run(predict: Predict, items: Sequence[Item]) -> Ran:
     """Predict items together; when that fails, each alone, once, so that only the guilty one gets the error.
 
-    A wrong number of rows is a failure, never shifted answers. Raises nothing that derives from Exception.
+    A wrong number of rows is a failure, never shifted answers. Raises nothing: a model is foreign code, and one that
+    exits, or says that it was cancelled or interrupted, has failed like one that raises an error. (An interrupt of a
+    person, and a cancellation of ours, come as a signal and a callback of the event loop, never out of `predict`.)
     """
     started = perf_counter()
     ran = Ran([])
     try:
         ran.answers = _together(predict, items, ran)
-    except Exception as error:
+    except BaseException as error:
         ran.answers = [_failure(error)] if len(items) == 1 else [_alone(predict, item, ran) for item in items]
     ran.seconds = perf_counter() - started
     return ran
@@ -114,11 +116,11 @@ def _alone(predict: Predict, item: Item, ran: Ran) -> Results | PredictionFailed
         return PredictionFailed("nobody waits for this any more")
     try:
         return _together(predict, [item], ran)[0]
-    except Exception as error:
+    except BaseException as error:
         return _failure(error)
 
 
-def _failure(error: Exception) -> PredictionFailed:
+def _failure(error: BaseException) -> PredictionFailed:
     """Wrap what the estimator raised; the cause stays attached for the log and out of the answer."""
     if isinstance(error, PredictionFailed):
         return error

@@ -1,6 +1,6 @@
 """Gather concurrent requests of one version into numpy batches. Knows numpy and asyncio; not HTTP, not model names.
 
-In the flow: servable.predict → **batcher** → predictor → slices back to each waiting request.
+In the flow: servable.predict → **batcher** (waiting → batch) → predictor → slices back to each waiting request.
 
 The contract, which is also its tests:
 
@@ -8,26 +8,27 @@ The contract, which is also its tests:
 2. Requests that arrive while a batch runs leave together, up to `max_rows` rows, the moment it ends. Rows are counted,
    not requests; a single request larger than `max_rows` is a batch of its own.
 3. Requests for different outputs, or of different widths or dtypes, never share a batch.
-4. A queue that is full refuses at once. Items that expired or were cancelled never reach the model.
-5. A batch that raises, or comes back with the wrong number of rows, is retried item by item, once.
-6. `close()` answers everything queued.
+4. A queue that is full refuses at once. Items that expired or were cancelled never reach the model, and keep no place.
+5. A batch that raises, whatever it raises, or comes back with the wrong number of rows, is retried item by item, once.
+6. `close()` answers everything queued; what runs is still answered, or told that its time is over.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
-from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
-from model_manager.metrics import ServableMetrics
+from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotReady
+from model_manager.inference.cost import InlineLimits
+from model_manager.metrics import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Finished, Item, Predict, Ran, Results, Watch, run
+from model_manager.serving.waiting import EXPIRED, Waiting
 from model_manager.signature import Rows
 
-_Key: TypeAlias = tuple[object, ...]
 Watched: TypeAlias = Callable[[Sequence[Watch], int, int], None]
 
 _REMEMBERED: Final = 32
@@ -36,10 +37,10 @@ _REMEMBERED: Final = 32
 class Batcher:
     """Batch calls of `predict` for one version.
 
-    `inline_rows`: batches of at most this many rows are computed on the event loop, because they were measured to cost
-    less than handing them to a thread; larger ones run on `executor`, one at a time. `shapes_vary`: rows come in
-    different widths or dtypes, because the version's signature does not say which it takes. `watched` is told of every
-    batch that holds requests with a watch: these, and the rows and requests of the whole batch.
+    `inline`: batches that it allows are computed on the event loop, because their like was measured to cost less than
+    handing them to a thread; all others run on `executor`, one at a time. `shapes_vary`: rows come in different widths
+    or dtypes, because the version's signature does not say which it takes. `watched` is told of every batch that holds
+    requests with a watch: these, and the rows and requests of the whole batch.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Batcher:
         predict: Predict,
         *,
         batching: Batching,
-        inline_rows: int,
+        inline: InlineLimits,
         executor: Executor,
         metrics: ServableMetrics,
         shapes_vary: bool = True,
@@ -55,21 +56,20 @@ class Batcher:
     ) -> None:
         self._predict = predict
         self._batching = batching
-        self._inline_rows = inline_rows
+        self._inline = inline
         self._executor = executor
         self._metrics = metrics
         self._shapes_vary = shapes_vary
         self._watched = watched
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self._queues: dict[_Key, deque[Item]] = {}
+        self._waiting = Waiting(batching.max_queue_rows, metrics.dropped)
         self.arrivals = 0
         self._running: list[Item] = []
         self._started = 0.0
         self._wakeup: asyncio.Handle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self.closed = False
-        self.queued_rows = 0
         self.recent: deque[Finished] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -83,19 +83,24 @@ class Batcher:
         return sum(item.size for item in self._running)
 
     @property
+    def queued_rows(self) -> int:
+        """The rows that wait."""
+        return self._waiting.rows
+
+    @property
     def queued_requests(self) -> int:
         """The requests that wait."""
-        return sum(map(len, self._queues.values()))
+        return self._waiting.requests
 
     @property
     def busy(self) -> bool:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
         return bool(self._running)
 
-    def use(self, predict: Predict, *, inline_rows: int) -> None:
+    def use(self, predict: Predict, *, inline: InlineLimits) -> None:
         """Call another function from the next batch on; a batch that runs ends with the old one."""
         self._predict = predict
-        self._inline_rows = inline_rows
+        self._inline = inline
 
     def submit(
         self, rows: Rows, outputs: tuple[str, ...], deadline: float, watch: Watch | None = None
@@ -109,46 +114,42 @@ class Batcher:
         if self.closed:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
+        waiting = self._waiting
+        item = Item(rows, outputs, deadline, self._loop.create_future(), self.arrivals + 1, watch)
+        if waiting.held_rows and waiting.held_rows + item.size > waiting.most_rows:
+            waiting.make_room(item.size)
         self.arrivals += 1
-        item = Item(rows, outputs, deadline, self._loop.create_future(), self.arrivals, watch)
-        if self.queued_rows and self.queued_rows + item.size > self._batching.max_queue_rows:
-            self._metrics.dropped("queue_full")
-            raise Overloaded(
-                f"the queue is full: {self.queued_rows} rows are waiting (max_queue_rows is "
-                f"{self._batching.max_queue_rows}); try again later"
-            )
-        key = (outputs, rows.shape_key) if self._shapes_vary else outputs
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = deque()
-        queue.append(item)
-        self.queued_rows += item.size
+        waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item)
         if not self._running:
             self._wake()
-        self._watch(deadline)
+        if self._alarm is None or deadline < self._alarm.when():
+            self._set_alarm(deadline)
         return item.future
 
     def close(self) -> None:
         """Refuse new requests, and answer queued ones with VersionNotReady. What already runs is still answered."""
         self.closed = True
-        for item in self._queued():
-            if not item.future.done():
-                self._metrics.dropped("unloaded")
-                item.future.set_exception(VersionNotReady("this version was unloaded; ask again"))
-        self._queues.clear()
-        self.queued_rows = 0
-        self._metrics.fold()
-        for handle in (self._wakeup, self._alarm):
-            if handle is not None:
-                handle.cancel()
+        for item in self._waiting.clear():
+            self._metrics.dropped("unloaded")
+            item.future.set_exception(VersionNotReady("this version was unloaded; ask again"))
+        if self._wakeup is not None:
+            self._wakeup.cancel()
+            self._wakeup = None
+        if not self._running:
+            self._finish()
 
-    def _queued(self) -> list[Item]:
-        return [item for queue in self._queues.values() for item in queue]
+    def _finish(self) -> None:
+        """What is left to do once the batcher is closed and nothing runs: nobody will ask again."""
+        self._metrics.fold()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _wake(self) -> None:
         """See that a batch leaves: at the end of this turn of the loop, or after max_delay_ms while there is room."""
         delay = self._batching.max_delay_ms / 1000
-        if delay and self.queued_rows >= self._batching.max_rows:
+        most = self._batching.max_rows
+        if delay and self._waiting.held_rows >= most and self._waiting.rows >= most:
             delay = 0.0
             if isinstance(self._wakeup, asyncio.TimerHandle):
                 self._wakeup.cancel()
@@ -161,68 +162,59 @@ class Batcher:
     def _dispatch(self) -> None:
         """Take the next batch and run it: here if that is cheap, else on a thread. Then see to what is left."""
         self._wakeup = None
-        batch = self._take()
+        batch = self._waiting.take(self._loop.time(), self._batching.max_rows)
         if not batch:
             return
         self._started = perf_counter()
         rows = sum([item.size for item in batch])
-        if rows <= self._inline_rows:
-            self._settle(batch, run(self._predict, batch), rows, "loop")
-            if self._queues:
-                self._wakeup = self._loop.call_soon(self._dispatch)
+        if self._inline.allow(batch[0].outputs, rows, batch):
+            try:
+                self._settle(batch, run(self._predict, batch), rows, "loop")
+            finally:
+                self._go_on()
+            return
+        try:
+            running = self._loop.run_in_executor(self._executor, run, self._predict, batch)
+        except RuntimeError as error:  # the threads were ended, or the system grants no more of them
+            self._refuse(batch, error)
+            self._go_on()
         else:
             self._running = batch
-            running = self._loop.run_in_executor(self._executor, run, self._predict, batch)
             running.add_done_callback(self._thread_done)
+
+    def _go_on(self) -> None:
+        """See to what is left, in the next turn of the loop: what computes on the loop lets others have theirs."""
+        if self._waiting and self._wakeup is None:
+            self._wakeup = self._loop.call_soon(self._dispatch)
 
     def _thread_done(self, running: asyncio.Future[Ran]) -> None:
         rows = self.running_rows
         batch, self._running = self._running, []
-        error = running.exception()
-        if error is not None:  # not an Exception subclass, or the executor is gone: run contains everything else
-            ran = Ran([PredictionFailed(f"{type(error).__name__}: {error}")] * len(batch))
-        else:
-            ran = running.result()
-        self._settle(batch, ran, rows, "thread")
-        if self._queues and not self.closed:
-            self._dispatch()
+        try:
+            error = asyncio.CancelledError("it was cancelled") if running.cancelled() else running.exception()
+            if error is None:
+                self._settle(batch, running.result(), rows, "thread")
+            else:  # no thread took it, since `run` raises nothing
+                self._refuse(batch, error)
+        finally:
+            if self.closed:
+                self._finish()
+            elif self._waiting:
+                self._dispatch()
 
-    def _take(self) -> list[Item]:
-        """Take the oldest item still wanted, and those behind it that may share its batch, up to max_rows rows."""
-        now = self._loop.time()
-        batch: list[Item] = []
-        rows = 0
-        while self._queues and not batch:
-            key = min(self._queues, key=lambda key: self._queues[key][0].order)
-            queue = self._queues[key]
-            while queue and (not batch or rows + queue[0].size <= self._batching.max_rows):
-                item = queue.popleft()
-                self.queued_rows -= item.size
-                if item.future.done():
-                    if item.future.cancelled():
-                        self._metrics.dropped("cancelled_in_queue")
-                    continue
-                if item.deadline <= now:
-                    self._metrics.dropped("expired_in_queue")
-                    item.future.set_exception(_expired())
-                    continue
-                batch.append(item)
-                rows += item.size
-            if not queue:
-                del self._queues[key]
-        return batch
+    def _refuse(self, batch: list[Item], error: BaseException) -> None:
+        """Answer a batch that no thread has computed."""
+        for item in batch:
+            if not item.future.done():
+                self._metrics.dropped("unloaded")
+                item.future.set_exception(VersionNotReady(f"no thread computes this version now ({error}); ask again"))
 
     def _settle(self, batch: list[Item], ran: Ran, rows: int, on: Literal["loop", "thread"]) -> None:
-        """Answer every item that still waits, each from its own outcome, and count what was done."""
+        """Answer every item that still waits, each from its own outcome; then count what was done.
+
+        In this order, so that what the model returned can trouble the counting and still be an answer.
+        """
         started, ended = self._started, perf_counter()
-        waits = (started - item.queued_at for item in batch)
-        self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
-        watches = [item.watch for item in batch if item.watch is not None]
-        if watches:
-            for watch in watches:
-                watch.batch_started, watch.batch_ended = started, ended
-            if self._watched is not None:
-                self._watched(watches, rows, len(batch))
         failed = 0
         for item, answer in zip(batch, ran.answers, strict=True):
             future = item.future
@@ -237,30 +229,38 @@ class Batcher:
         self.recent.append(
             Finished(time.time(), rows, len(batch), (ended - started) * 1e3, ran.seconds * 1e3, on, failed)
         )
+        watches = [item.watch for item in batch if item.watch is not None]
+        if watches:
+            for watch in watches:
+                watch.batch_started, watch.batch_ended = started, ended
+            if self._watched is not None:
+                self._watched(watches, rows, len(batch))
+        waits = (started - item.queued_at for item in batch)
+        self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
 
-    def _watch(self, deadline: float) -> None:
+    def _set_alarm(self, deadline: float) -> None:
         """Keep one timer for the earliest deadline: a request that waits is told in time, whatever the model does."""
-        if self._alarm is None or deadline < self._alarm.when():
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = self._loop.call_at(deadline, self._expire)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         self._alarm = None
         now = self._loop.time()
         later = []
-        running = len(self._running)
-        for position, item in enumerate((*self._running, *self._queued())):
-            if item.future.done():
-                continue
-            if item.deadline > now:
-                later.append(item.deadline)
-            else:
-                self._metrics.dropped("expired_in_batch" if position < running else "expired_in_queue")
-                item.future.set_exception(_expired())
+        reasons: tuple[tuple[Iterable[Item], DropReason], ...] = (
+            (self._running, "expired_in_batch"),
+            (self._waiting, "expired_in_queue"),
+        )
+        for items, reason in reasons:
+            for item in items:
+                if item.future.done():
+                    continue
+                if item.deadline > now:
+                    later.append(item.deadline)
+                else:
+                    item.future.set_exception(DeadlineExceeded(EXPIRED))
+                    self._metrics.dropped(reason)
+        self._waiting.purge()
         if later:
-            self._watch(min(later))
-
-
-def _expired() -> DeadlineExceeded:
-    return DeadlineExceeded("the time allowed for this request passed before the model answered")
+            self._set_alarm(min(later))

@@ -6,6 +6,7 @@ In the flow: batcher → predictor, whose form raised → **here**, told of the 
 import logging
 
 from model_manager.inference.compiled.fastest import FormFailure
+from model_manager.inference.cost import NOTHING_INLINE
 from model_manager.serving.servable import Servable
 
 logger = logging.getLogger(__name__)
@@ -22,4 +23,4 @@ def tell_failure(servable: Servable, failure: FormFailure) -> None:
     message = "%s: its form %s failed %d times and is not used any more: %s; load the version again to use it"
     logger.warning(message, id, form, failure.times, cause, extra=fields)
     # What may be computed on the loop was measured with that form.
-    servable.batcher.use(servable.predictor.predict, inline_rows=0)
+    servable.batcher.use(servable.predictor.predict, inline=NOTHING_INLINE)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.errors import InvalidInput, LoadFailed
 from model_manager.inference.compiled.compilation import Compilation, compile_predictor
-from model_manager.inference.cost import measure_inline_rows
+from model_manager.inference.cost import InlineLimits, measure_inline_limits
 from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
@@ -107,9 +107,9 @@ class Loader:
         loaded, metadata = await loop.run_in_executor(self.loading, self._read, artifact, wanted.metadata)
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        predictor, example, inline_rows = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
+        predictor, example, inline = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
         times.append(perf_counter())
-        servable = self._servable(wanted, metadata, loaded, predictor, inline_rows)
+        servable = self._servable(wanted, metadata, loaded, predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
         return Loaded(servable, loaded.estimator if compilable else None, predictor, example, trace)
 
@@ -122,12 +122,12 @@ class Loader:
             return
         loop = asyncio.get_running_loop()
         started = perf_counter()
-        compilation, inline_rows = await loop.run_in_executor(self.compiling, self._compile, loaded)
+        compilation, inline = await loop.run_in_executor(self.compiling, self._compile, loaded)
         ended = perf_counter()
         loaded.servable.load_seconds["compile"] = ended - started
         if loaded.trace is not None:
             loaded.trace.stage("compile", started, ended)
-        loaded.servable.use(compilation.predictor, compilation.report, inline_rows=inline_rows)
+        loaded.servable.use(compilation.predictor, compilation.report, inline=inline)
 
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
         """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
@@ -135,7 +135,7 @@ class Loader:
             described = parse_metadata(metadata) if metadata is not None else Metadata()
             return load_estimator(artifact, library_mismatch=self.library_mismatch), described
 
-    def _compile(self, loaded: Loaded) -> tuple[Compilation, int]:
+    def _compile(self, loaded: Loaded) -> tuple[Compilation, InlineLimits]:
         def stopped() -> bool:
             return self.stopped() or loaded.servable.batcher.closed
 
@@ -143,8 +143,7 @@ class Loader:
         compilation = compile_predictor(
             loaded.estimator, loaded.predictor, loaded.example, stopped=stopped, failed=failed
         )
-        inline_rows = 0 if loaded.example is None else measure_inline_rows(compilation.predictor, loaded.example)
-        return compilation, inline_rows
+        return compilation, measure_inline_limits(compilation.predictor, loaded.example)
 
     def _servable(
         self,
@@ -152,7 +151,7 @@ class Loader:
         metadata: Metadata,
         loaded: LoadedEstimator,
         predictor: SklearnPredictor,
-        inline_rows: int,
+        inline: InlineLimits,
     ) -> Servable:
         signature, baseline = predictor.signature, metadata.baseline
         predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
@@ -160,7 +159,7 @@ class Loader:
         batcher = Batcher(
             predictor.predict,
             batching=wanted.batching,
-            inline_rows=inline_rows,
+            inline=inline,
             executor=self.predicting,
             metrics=metrics,
             shapes_vary=signature.columns is None,
@@ -185,7 +184,7 @@ def _record_batch(id: ServableId, watches: Sequence[Watch], rows: int, requests:
     batch_span(traces, started, ended, model=id.model, version=id.version, rows=rows, requests=requests)
 
 
-def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, Rows | None, int]:
+def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, Rows | None, InlineLimits]:
     """Find out what the estimator takes and gives, hold it to its golden rows, and measure what it costs."""
     golden = metadata.golden
 
@@ -201,7 +200,7 @@ def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredicto
     if golden is not None:
         example = decode(signature)
         check_golden(predictor, example, golden.outputs)
-    return predictor, example, measure_inline_rows(predictor, example) if example is not None else 0
+    return predictor, example, measure_inline_limits(predictor, example)
 
 
 def _golden_rows(golden: Golden, signature: Signature) -> Rows:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from model_manager.codecs.protocols import codecs_for
 from model_manager.inference.compiled.compilation import CompileReport
 from model_manager.inference.compiled.fastest import CompiledPredictor
+from model_manager.inference.cost import InlineLimits
 from model_manager.inference.predictor import Predictor
 from model_manager.metrics import ServableMetrics
 from model_manager.repository.metadata import Metadata
@@ -122,11 +123,11 @@ class Servable:
         self.leases = 0  # requests that hold one; each delays unloading
         self._idle: asyncio.Event | None = None
 
-    def use(self, predictor: Predictor, report: CompileReport, *, inline_rows: int) -> None:
+    def use(self, predictor: Predictor, report: CompileReport, *, inline: InlineLimits) -> None:
         """Answer with another predictor, proven equal, from the next batch on; `report` says what it is."""
         self.report = report
         self.predictor = predictor
-        self.batcher.use(predictor.predict, inline_rows=inline_rows)
+        self.batcher.use(predictor.predict, inline=inline)
 
     @property
     def form(self) -> Form:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Final
 
 from model_manager.inference.threads import limit_native_threads
 from model_manager.metrics import (
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 _LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
 
-_FLUSH_S = 2.0
+FLUSH_S: Final = 2.0
+"""The longest that handing over what waits of records, or of spans, may take when the system stops."""
 _VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
 
 
@@ -54,6 +56,8 @@ class System:
         self.registry = Registry()
         self._observer = self._choose_observer()
         self.answering = Answering(self.registry, self.metrics, self._observer)
+        self.unfinished: list[str] = []
+        """The versions that still computed a batch when all had been drained: model code that does not come back."""
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
@@ -129,19 +133,21 @@ class System:
             for task in (converging, measuring):
                 task.cancel()
             await asyncio.wait([converging, measuring])
+            served = [servable for view in self.registry.snapshot.models.values() for servable in view.ready.values()]
             await self.manager.drain()
+            self.unfinished = [str(servable.id) for servable in served if servable.batcher.busy]
             for executor in (self._predicting, self._compiling, self._loading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
 
     async def _flush(self) -> None:
-        """Hand over the records and spans that wait, for at most _FLUSH_S seconds each; the rest is dropped."""
+        """Hand over the records and spans that wait, for at most FLUSH_S seconds each; the rest is dropped."""
         closing = []
         if self.records is not None:
             closing.append(self.records.close)
         if self.tracing is not None:
             closing.append(self.tracing.shutdown)
-        await asyncio.gather(*(asyncio.to_thread(close, _FLUSH_S) for close in closing))
+        await asyncio.gather(*(asyncio.to_thread(close, FLUSH_S) for close in closing))
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""

@@ -1,0 +1,89 @@
+"""Estimators that misbehave at a test's word. Importable, so that an artifact of them loads."""
+
+import asyncio
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+RAISED: dict[float, type[BaseException]] = {
+    1.0: SystemExit,
+    2.0: KeyboardInterrupt,
+    3.0: GeneratorExit,
+    4.0: asyncio.CancelledError,
+    5.0: StopIteration,
+}
+"""What is raised for a first column of so much."""
+
+
+class ExitingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Answers its first column, but for some values raises what is no error. Takes `seconds` over it."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def fit(self, X: Any, y: Any) -> "ExitingRegressor":
+        X, y = validate_data(self, X, y)
+        self.is_fitted_ = True
+        return self
+
+    def predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        X = np.asarray(validate_data(self, X, reset=False))
+        time.sleep(self.seconds)
+        for value in X[:, 0]:
+            if value in RAISED:
+                raise RAISED[value]("as it likes")
+        return X[:, 0]
+
+
+class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Answers its first column, but does not come back from 666; writes `announcement` when that is asked.
+
+    `within`: "a lock" and "a loop" let other threads run meanwhile, "an expression" never does.
+    """
+
+    def __init__(self, announcement: Path, within: str) -> None:
+        self.announcement = announcement
+        self.within = within
+
+    def fit(self, X: Any, y: Any) -> "StuckRegressor":
+        X, y = validate_data(self, X, y)
+        self.is_fitted_ = True
+        return self
+
+    def predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        X = np.asarray(validate_data(self, X, reset=False))
+        time.sleep(0.002)  # dearer than what may run on the event loop
+        if 666 in X:
+            self.announcement.touch()
+            if self.within == "a lock":
+                threading.Event().wait()
+            elif self.within == "an expression":
+                re.match(r"(a+)+$", "a" * 64 + "b")
+            while True:
+                pass
+        return X[:, 0]
+
+
+class HeldReader:
+    """An analyzer for vectorizers that reads a document of more than half a million letters only once `gate` exists.
+
+    It writes `announcement` when it waits for that.
+    """
+
+    def __init__(self, gate: Path, announcement: Path) -> None:
+        self.gate = gate
+        self.announcement = announcement
+
+    def __call__(self, document: str) -> list[str]:
+        while len(document) > 500_000 and not self.gate.exists():
+            self.announcement.touch()
+            time.sleep(0.005)
+        return document.split()

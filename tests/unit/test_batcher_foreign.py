@@ -1,0 +1,79 @@
+"""A model is foreign code: whatever it raises or returns is the guilty request's failure, and nobody else's."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from model_manager.errors import PredictionFailed
+from model_manager.metrics.recording import Metrics
+from model_manager.repository.wanted import Batching
+from model_manager.serving.batch import Results
+from model_manager.serving.batcher import Batcher
+from model_manager.signature import Layout, Output, Rows, Signature
+
+from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, inline_up_to, rows, values
+
+NO_ERRORS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration, StopAsyncIteration)
+
+
+class Unprintable(BaseException):
+    """Cannot even be told."""
+
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("kind", [*NO_ERRORS, Unprintable])
+@pytest.mark.parametrize("inline_rows", [0, 100], ids=["on a thread", "on the loop"])
+async def test_what_is_no_error_fails_the_guilty_request_alone(
+    executor: ThreadPoolExecutor, metrics: Metrics, kind: type[BaseException], inline_rows: int
+) -> None:
+    model = Model(raises=kind)
+    b = batcher(model, executor, metrics, inline_rows=inline_rows)
+    futures = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 666, 3)]
+    answers = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 10)
+    assert isinstance(answers[1], PredictionFailed)
+    assert str(answers[1]) == "the model failed on this input"
+    assert isinstance(answers[1].__cause__, kind)
+    assert [values(answer) for answer in (answers[0], answers[2]) if isinstance(answer, dict)] == [[2], [6]]
+    assert model.batches == [[1, 666, 3], [1], [666], [3]]
+    with pytest.raises(PredictionFailed):
+        await b.submit(rows(666), OUTPUT, FOREVER)
+    assert values(await b.submit(rows(5), OUTPUT, FOREVER)) == [10]
+
+
+@pytest.mark.parametrize("inline_rows", [0, 100], ids=["on a thread", "on the loop"])
+async def test_an_answer_that_cannot_be_counted_is_an_answer_and_the_next_batch_leaves(
+    executor: ThreadPoolExecutor, metrics: Metrics, inline_rows: int
+) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    signature = Signature(Layout.ARRAY, None, False, (Output("predict", "BYTES", (-1,), ("a", "b")),))
+
+    def labels(rows: Rows, outputs: tuple[str, ...]) -> Results:
+        answer = np.empty(len(rows), dtype=object)
+        answer[:] = [{} for _ in range(len(rows))]  # a label of the model's own that has no hash
+        return {"predict": answer}
+
+    b = Batcher(
+        labels,
+        batching=Batching(max_rows=1),
+        inline=inline_up_to(inline_rows),
+        executor=executor,
+        metrics=metrics.servable("m", "1", signature),
+    )
+    many = rows(*range(2000))  # so many that they are counted at once
+    answers = await asyncio.wait_for(
+        asyncio.gather(b.submit(many, OUTPUT, FOREVER), b.submit(many, OUTPUT, FOREVER)), 10
+    )
+    assert [len(answer["predict"]) for answer in answers] == [2000, 2000]
+    assert [type(context["exception"]) for context in told] == [TypeError, TypeError]

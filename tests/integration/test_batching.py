@@ -59,13 +59,17 @@ def test_ten_simultaneous_clients_get_what_unbatched_predict_gives(
         output = "predict"  # a regressor
     together = threading.Barrier(CLIENTS)
 
-    def client(number: int) -> None:
+    # on one thread: scikit-learn swaps the process's warning filters while it predicts
+    asked = []
+    for number in range(CLIENTS):
         bodies, estimator = requests_of(samples, model, number)
+        asked.append([(body, getattr(estimator, output)(features(body))) for body in bodies])
+
+    def client(number: int) -> None:
         together.wait(20)
-        for instances in bodies:
+        for instances, expected in asked[number]:
             response = server.predict(model, instances, "1", signature_name=output)
             assert response.status_code == 200, response.text
-            expected = getattr(estimator, output)(features(instances))
             got = response.json()["predictions"]
             if expected.dtype.kind == "f":
                 np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)

@@ -62,7 +62,7 @@ def test_the_dialect_is_found_out(table: list[list[str]], separator: str, quotin
     rows = kept(table)
     if rows:
         records = read_records(written(table, delimiter=separator, quoting=quoting))
-        assert (records.header, records.rows) == (table[0], rows)
+        assert (records.header, records.rows) == (tuple(table[0]), [tuple(row) for row in rows])
         assert records.dialect.separator == separator
 
 
@@ -99,7 +99,7 @@ def test_separators_and_quotes_are_those_that_fit(text: str, separator: str, fir
             read_records(text)
     else:
         records = read_records(text)
-        assert (records.dialect.separator, records.rows[0]) == (separator, first)
+        assert (records.dialect.separator, records.rows[0]) == (separator, tuple(first))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_cannot_be_parted_for_certain_is_refused(text: str, told: str) -> N
 def test_lines_that_are_no_rows_are_left_out_and_told() -> None:
     text = '# by hand\n\na,b\n1,2\n#\n,\n"#3",4\na,b\n , \n5,"6\n# 7"\n'
     records = read_records(text)
-    assert records.rows == [["1", "2"], ["#3", "4"], ["5", "6\n# 7"]]
+    assert records.rows == [("1", "2"), ("#3", "4"), ("5", "6\n# 7")]
     assert (records.header_line, records.lines) == (3, [4, 7, 10])
     assert records.notes == (
         "2 lines beginning with # left out as comments, the first is line 1",
@@ -143,7 +143,7 @@ def test_lines_that_are_no_rows_are_left_out_and_told() -> None:
 
 
 def test_values_that_begin_with_a_hash_are_values_where_most_do() -> None:
-    assert read_records("colour,n\n#fff,1\n#000,2\n#f00,3\n").rows == [["#fff", "1"], ["#000", "2"], ["#f00", "3"]]
+    assert read_records("colour,n\n#fff,1\n#000,2\n#f00,3\n").rows == [("#fff", "1"), ("#000", "2"), ("#f00", "3")]
 
 
 def test_every_kind_of_line_end_ends_a_line() -> None:

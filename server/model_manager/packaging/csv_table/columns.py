@@ -19,6 +19,7 @@ from model_manager.packaging.csv_table.numbers import (
     common_sign,
     is_code,
     is_number,
+    is_plain,
     marks_that_fit,
 )
 
@@ -60,7 +61,8 @@ class TypedColumn:
 class RawColumn:
     """One column as it is written, the spaces around its `spaced` values taken off.
 
-    `counts` holds its distinct values, `missing` those of them that stand for nothing known.
+    `counts` holds its distinct values, parted into those that are `missing` and those that are `present`; `kind` and
+    the decimal marks that `fits` are what the latter look like.
     """
 
     name: str
@@ -68,19 +70,20 @@ class RawColumn:
     spaced: int
     counts: Mapping[str, int]
     missing: Mapping[str, int]
-
-    @property
-    def present(self) -> Collection[str]:
-        """The distinct values that are not missing."""
-        return [value for value in self.counts if value not in self.missing]
+    present: Collection[str]
+    kind: Kind
+    fits: tuple[DecimalMark, ...]
 
 
 def raw_column(name: str, cells: Sequence[str]) -> RawColumn:
-    """Take the spaces off every value, count what is left, and tell the words that stand for nothing."""
+    """Take the spaces off every value, count what is left, and look at what the distinct values are."""
     stripped = [cell.strip() for cell in cells]
     counts = Counter(stripped)
     missing = {value: count for value, count in counts.items() if is_missing(value)}
-    return RawColumn(name, stripped, sum(map(str.__ne__, cells, stripped)), counts, missing)
+    present = [value for value in counts if value not in missing]
+    fits = marks_that_fit(present)
+    spaced = sum(map(str.__ne__, cells, stripped))
+    return RawColumn(name, stripped, spaced, counts, missing, present, kind_of(present, fits), fits)
 
 
 def is_missing(value: str) -> bool:
@@ -88,23 +91,22 @@ def is_missing(value: str) -> bool:
     return _MISSING.fullmatch(value) is not None
 
 
-def kind_of(values: Collection[str]) -> Kind:
-    """Say what distinct values, none of them missing, are."""
+def kind_of(values: Collection[str], fits: tuple[DecimalMark, ...]) -> Kind:
+    """Say what distinct values, none of them missing, are; `fits` are the decimal marks with which they are numbers."""
     if not values:
         return "empty"
     if all(value.lower() in _TRUTHS for value in values):
         return "boolean"
     if all(map(_DAY_NUMBER.fullmatch, values)) or all(map(_DATE.fullmatch, values)):
         return "date"
-    if not marks_that_fit(values):
+    if not fits:
         return "text"
     return "code" if any(map(is_code, values)) else "number"
 
 
 def typed_column(raw: RawColumn, lines: Sequence[int], *, mark: DecimalMark, ambiguous_is_news: bool) -> TypedColumn:
     """Convert one column; `mark` is the file's decimal mark, for values that could be read either way."""
-    present = raw.present
-    kind = kind_of(present)
+    present, kind, fits = raw.present, raw.kind, raw.fits
     notes: list[str] = []
     into: dict[str, Any] = {value: value for value in present}
     dtype: Any = object
@@ -112,11 +114,10 @@ def typed_column(raw: RawColumn, lines: Sequence[int], *, mark: DecimalMark, amb
         into = {value: _TRUTHS[value.lower()] for value in present}
         dtype = np.float64 if raw.missing else np.bool_
     elif kind == "number":
-        fits = marks_that_fit(present)
         notation = Notation(mark if mark in fits else fits[0], common_sign(present))
-        into = {value: notation.parse(value) for value in present}
+        into = notation.parse_all(present)
         dtype = np.int64 if not raw.missing and all(map(notation.is_whole, present)) else np.float64
-        notes += _told_of_notation(into, notation, unsure=ambiguous_is_news and len(fits) > 1)
+        notes += _told_of_notation(into, unsure=ambiguous_is_news and len(fits) > 1)
     elif kind == "code":
         notes.append(_told_of_codes(present))
     elif kind == "text":
@@ -128,10 +129,10 @@ def typed_column(raw: RawColumn, lines: Sequence[int], *, mark: DecimalMark, amb
     return TypedColumn(raw.name, kind, values, len(set(into.values())), dict(raw.missing), tuple(notes))
 
 
-def _told_of_notation(into: Mapping[str, float], notation: Notation, *, unsure: bool) -> list[str]:
+def _told_of_notation(into: Mapping[str, float], *, unsure: bool) -> list[str]:
     """Say how a number is read that float() would not read, or otherwise."""
     for text, value in into.items():
-        if not notation.is_plain(text):
+        if not is_plain(text, value):
             return [f"{text!r} is read as {value:.15g}"]
         if unsure and "." in text:
             return [f"{text!r} is read as {value:.15g}; nothing in the file tells whether its point parts thousands"]

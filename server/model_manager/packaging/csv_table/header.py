@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.columns import Kind, RawColumn, kind_of
+from model_manager.packaging.csv_table.columns import RawColumn, kind_of
 from model_manager.packaging.csv_table.numbers import is_code, is_number
 
 _WRITE_ONE: Final = "write a line with the names of the columns above it"
@@ -27,25 +27,24 @@ def refuse_repeated(names: Sequence[str], line: int) -> None:
 
 def refuse_data(columns: Sequence[RawColumn], line: int) -> None:
     """Raise TableRefused where the first line is of the same kind as the rows below it, and so one of them."""
-    kinds = [kind_of(column.present) for column in columns]
-    alike = [column.name for column, kind in zip(columns, kinds, strict=True) if _is_like(column, kind)]
+    alike = [column.name for column in columns if _is_like(column)]
     if alike and not _counts_up(alike):
         among = ", ".join(map(repr, alike[:3])) + (", …" if len(alike) > 3 else "")
         told = f"line {line} looks like a row, not like names: it says {among} above values of the same kind"
         raise TableRefused(f"{told}; {_WRITE_ONE}, or begin such names with a letter")
     named = [column for column in columns if column.name]
     again = [column.name for column in named if column.name in column.counts]
-    if set(kinds) <= {"text", "empty"} and again and len(again) * 2 >= len(named):
+    if all(column.kind in ("text", "empty") for column in columns) and again and len(again) * 2 >= len(named):
         told = f"line {line} looks like a row, not like names: {again[0]!r} is a value below, too"
         raise TableRefused(f"{told}; {_WRITE_ONE}")
 
 
-def _is_like(column: RawColumn, kind: Kind) -> bool:
-    if not column.name or kind == "empty":
+def _is_like(column: RawColumn) -> bool:
+    if not column.name or column.kind == "empty":
         return False
     if is_number(column.name):
-        return kind in ("number", "code") or any(map(is_number, column.present))
-    return kind in ("date", "boolean") and kind_of([column.name]) == kind
+        return column.kind in ("number", "code") or any(map(is_number, column.present))
+    return column.kind in ("date", "boolean") and kind_of([column.name], ()) == column.kind
 
 
 def _counts_up(names: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 Place in the flow: columns asks here whether all values of a column are numbers, and in which notation.
 """
 
+import contextlib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ def _pattern(mark: str, group: str) -> re.Pattern[str]:
 
 
 _PATTERNS: Final[dict[DecimalMark, re.Pattern[str]]] = {".": _pattern(".", ","), ",": _pattern(",", ".")}
-_LEADING_ZERO: Final = re.compile(r"[-+]?0[0-9]", re.ASCII)
 _SPACED: Final = re.compile(rf"[-+]?[0-9]{{1,3}}(?:[{_SPACES}][0-9]{{3}})+", re.ASCII)
 _SIGNS: Final = ("$", "€", "£", "¥", "%")
 _EXACT_DIGITS: Final = 15
 """A float holds every whole number of so many digits."""
+_CODE: Final = re.compile(rf"[-+]?0[0-9]|[0-9]{{{_EXACT_DIGITS + 1},}}\Z", re.ASCII)
 _EXACT_BELOW: Final = 2.0**53
 
 
@@ -51,12 +52,20 @@ class Notation:
         """Whether a number is written as a whole one, and int64 and float64 hold it alike."""
         return not set(value) & {self.mark, "e", "E"} and abs(self.parse(value)) < _EXACT_BELOW
 
-    def is_plain(self, value: str) -> bool:
-        """Whether float() reads a value as this notation does."""
-        try:
-            return float(value) == self.parse(value)
-        except ValueError:
-            return False
+    def parse_all(self, values: Collection[str]) -> dict[str, float]:
+        """Read numbers that are all written in this notation, at once where float() does."""
+        if self.mark == "." and not self.sign:
+            with contextlib.suppress(ValueError):
+                return {value: float(value) for value in values}
+        return {value: self.parse(value) for value in values}
+
+
+def is_plain(value: str, number: float) -> bool:
+    """Whether float() also reads a value as this number."""
+    try:
+        return float(value) == number
+    except ValueError:
+        return False
 
 
 def common_sign(values: Collection[str]) -> str:
@@ -78,16 +87,20 @@ def marks_that_fit(values: Collection[str]) -> tuple[DecimalMark, ...]:
     return tuple(mark for mark, pattern in _PATTERNS.items() if all(map(pattern.fullmatch, bare)))
 
 
-def decide_mark(columns: Iterable[Collection[str]], *, separator: str) -> DecimalMark:
-    """Choose the decimal mark of a file: the one its unambiguous columns prove, else what its separator suggests."""
+def decide_mark(columns: Iterable[tuple[Collection[str], tuple[DecimalMark, ...]]], *, separator: str) -> DecimalMark:
+    """Choose the decimal mark of a file: the one its unambiguous columns prove, else what its separator suggests.
+
+    A column is its distinct values and the marks that fit them all.
+    """
     proven: set[DecimalMark] = set()
     ambiguous_comma = False
-    for values in columns:
-        fits = marks_that_fit(values)
+    for values, fits in columns:
+        if not fits:
+            continue
         marked = [value for value in values if "," in value or "." in value]
         if len(fits) == 1 and marked:
             proven.add(fits[0])
-        elif fits:
+        else:
             ambiguous_comma |= any("," in value for value in marked)
     if len(proven) == 1:
         return proven.pop()
@@ -96,9 +109,7 @@ def decide_mark(columns: Iterable[Collection[str]], *, separator: str) -> Decima
 
 def is_code(value: str) -> bool:
     """Whether a written number would lose something as a float: leading zeros, or the last of too many digits."""
-    if _LEADING_ZERO.match(value):
-        return True
-    return value.isascii() and value.isdigit() and len(value) > _EXACT_DIGITS
+    return _CODE.match(value) is not None
 
 
 def is_number(value: str) -> bool:

@@ -99,7 +99,7 @@ def _table(file: FileText, target: str | None) -> CsvTable:
     refuse_data(raw, records.header_line)
     if target is not None:
         _check_target(raw, target, records.lines)
-    mark = decide_mark((column.present for column in raw), separator=records.dialect.separator)
+    mark = decide_mark(((column.present, column.fits) for column in raw), separator=records.dialect.separator)
     unsure = records.dialect.separator != ","
     columns = [typed_column(column, records.lines, mark=mark, ambiguous_is_news=unsure) for column in raw]
     reports = tuple(_column_report(number, column, target) for number, column in enumerate(columns, 1))

@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from model_manager.errors import TableRefused
 from model_manager.packaging.csv_table.dialect import SEPARATORS, Dialect, choose_dialect
@@ -22,19 +22,17 @@ _SHOWN: Final = 40
 class Records:
     """A header and its rows; `lines` says on which physical line, from 1, each row begins."""
 
-    header: list[str]
+    header: tuple[str, ...]
     header_line: int
-    rows: list[list[str]]
+    rows: list[tuple[str, ...]]
     lines: list[int]
     dialect: Dialect
     comments: tuple[int, ...]
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    line: int
-    values: list[str]
+_Record: TypeAlias = tuple[int, tuple[str, ...]]
+"""The line a record begins on, and its values: plain tuples, which the garbage collector does not visit again."""
 
 
 def read_records(text: str) -> Records:
@@ -54,21 +52,20 @@ def read_records(text: str) -> Records:
         raise TableRefused("it holds comments only: every line begins with #")
     comments = _Comments(filled)
     dialect = Dialect(told[1]) if told else choose_dialect(comments.without(content))
-    records = list(_parted(content, dialect, comments, first_line=skipped + 1))
-    header, body = records[0], records[1:]
-    comments.refuse_doubtful(dialect, len(header.values), records)
+    header, *body = _parted(content, dialect, comments, first_line=skipped + 1)
+    comments.refuse_doubtful(dialect, header)
     kept, notes = _without_idle_rows(header, body)
     _refuse_other_widths(header, kept, dialect)
     if not kept:
-        raise TableRefused(f"it has a header ({_excerpt(', '.join(header.values))}) and no rows")
+        raise TableRefused(f"it has a header ({_excerpt(', '.join(header[1]))}) and no rows")
     if comments.lines:
         count, first = len(comments.lines), comments.lines[0]
         notes.insert(0, f"{_count(count, 'line')} beginning with # left out as comments, the first is line {first}")
     return Records(
-        header=header.values,
-        header_line=header.line,
-        rows=[record.values for record in kept],
-        lines=[record.line for record in kept],
+        header=header[1],
+        header_line=header[0],
+        rows=[values for _, values in kept],
+        lines=[line for line, _ in kept],
         dialect=dialect,
         comments=tuple(comments.lines),
         notes=tuple(notes),
@@ -95,8 +92,9 @@ class _Comments:
         self.lines.append(number)
         self._texts.append(line)
 
-    def refuse_doubtful(self, dialect: Dialect, width: int, records: Sequence[_Record]) -> None:
+    def refuse_doubtful(self, dialect: Dialect, header: _Record) -> None:
         """Refuse a comment that could be a row or the header: it has just as many values."""
+        width = len(header[1])
         if width < 2:
             return
         for number, line in zip(self.lines, self._texts, strict=True):
@@ -105,7 +103,7 @@ class _Comments:
             except csv.Error:
                 continue
             if len(values) == width:
-                what = "the header" if number < records[0].line else "a row"
+                what = "the header" if number < header[0] else "a row"
                 message = f"line {number} begins with # and has as many values as the others ({_excerpt(line.strip())})"
                 raise TableRefused(f"{message}: if it is {what}, take the # away or quote the value; else delete it")
 
@@ -135,7 +133,7 @@ def _parted(lines: Sequence[str], dialect: Dialect, comments: _Comments, *, firs
         if values is None:
             return
         if values:
-            yield _Record(began, values)
+            yield began, tuple(values)
 
 
 def _unreadable(error: str, began: int, now: int) -> TableRefused:
@@ -152,42 +150,43 @@ def _unreadable(error: str, began: int, now: int) -> TableRefused:
 
 
 def _without_idle_rows(header: _Record, body: list[_Record]) -> tuple[list[_Record], list[str]]:
-    empty = [record for record in body if not any(value.strip() for value in record.values)]
-    again = [record for record in body if record.values == header.values and any(header.values)]
+    names = header[1]
+    empty = [line for line, values in body if not any(map(str.strip, values))]
+    again = [line for line, values in body if values == names]
     notes = [
-        f"{_count(len(records), what)} left out, the first on line {records[0].line}"
-        for records, what in ((empty, "row without a value"), (again, "repetition of the header"))
-        if records
+        f"{_count(len(lines), what)} left out, the first on line {lines[0]}"
+        for lines, what in ((empty, "row without a value"), (again, "repetition of the header"))
+        if lines
     ]
-    idle = {record.line for record in (*empty, *again)}
-    return ([record for record in body if record.line not in idle] if idle else body), notes
+    idle = {*empty, *again}
+    return ([record for record in body if record[0] not in idle] if idle else body), notes
 
 
 def _refuse_other_widths(header: _Record, rows: Sequence[_Record], dialect: Dialect) -> None:
-    width = len(header.values)
-    odd = [record for record in rows if len(record.values) != width]
+    width = len(header[1])
+    odd = [record for record in rows if len(record[1]) != width]
     if not odd:
         return
-    first = odd[0]
-    message = f"line {first.line} has {_count(len(first.values), 'value')}, the header {width}"
+    line, values = odd[0]
+    message = f"line {line} has {_count(len(values), 'value')}, the header {width}"
     if len(odd) > 1:
         message += f" (as {len(odd):,} of {len(rows):,} rows)" if len(odd) < len(rows) else " (as every row)"
-    raise TableRefused(f"{message}; {_way_out(header, first, odd, len(odd) == len(rows), dialect)}")
+    way_out = _way_out(header, [values for _, values in odd], every=len(odd) == len(rows), dialect=dialect)
+    raise TableRefused(f"{message}; {way_out}")
 
 
-def _way_out(header: _Record, first: _Record, odd: Sequence[_Record], every: bool, dialect: Dialect) -> str:
+def _way_out(header: _Record, odd: Sequence[tuple[str, ...]], *, every: bool, dialect: Dialect) -> str:
     name = SEPARATORS.get(dialect.separator, repr(dialect.separator))
-    width = len(header.values)
-    if width == 1 and len(first.values) > 1:
-        return (
-            f"line {header.line} says {_excerpt(header.values[0])}: is it a title? Begin with the names of the columns"
-        )
-    if every and all(len(record.values) == width + 1 for record in odd):
-        if not any(record.values[-1].strip() for record in odd):
+    line, names = header
+    width = len(names)
+    if width == 1 and len(odd[0]) > 1:
+        return f"line {line} says {_excerpt(names[0])}: is it a title? Begin with the names of the columns"
+    if every and all(len(values) == width + 1 for values in odd):
+        if not any(values[-1].strip() for values in odd):
             return f"every row ends with a {name} too many: delete it, or end the header with one, too"
-        if len({record.values[0] for record in odd}) == len(odd):
+        if len({values[0] for values in odd}) == len(odd):
             return "the first value of every row differs: if it is the row's name, name it in the header"
-    if len(first.values) > width:
+    if len(odd[0]) > width:
         return f"a value that holds a {name} must stand in quotes"
     return "write a missing value as an empty one, and close what was cut off"
 

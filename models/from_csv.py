@@ -66,19 +66,21 @@ def decide_task(y: "pd.Series[Any]") -> Task:
 def check_target(table: CsvTable, y: "pd.Series[Any]", task: Task) -> None:
     """Raise TableRefused for a target that the task cannot learn."""
     told = next(column for column in table.report.columns if column.role == "target")
-    if task == "regression" or told.kind == "date":
+    if told.kind == "date":
+        raise TableRefused(f"target {y.name!r} holds dates; write what is asked for as numbers, such as days")
+    if told.distinct < 2:
+        raise TableRefused(f"target {y.name!r} has one value only, {y.tolist()[0]!r}; nothing to tell apart")
+    if task == "regression":
         if told.kind != "number":
-            holds = {"date": "dates", "boolean": "true and false"}.get(told.kind, "text")
+            holds = "true and false" if told.kind == "boolean" else "text"
             mixed = f" ({told.notes[0]})" if told.notes else ""
             raise TableRefused(f"target {y.name!r} holds {holds}{mixed}; a regression needs numbers")
         return
     if told.kind == "text" and told.notes and told.distinct > MAX_CLASSES:
         raise TableRefused(f"target {y.name!r} is {told.notes[0]}; correct these values, or delete their rows")
     counts = y.value_counts()
-    if len(counts) < 2:
-        raise TableRefused(f"target {y.name!r} has one value only, {counts.index[0]!r}; nothing to tell apart")
     if counts.iloc[-1] < 2:
-        rarest = counts.index[-1]
+        rarest = counts.index.tolist()[-1]
         raise TableRefused(f"target {y.name!r}: {rarest!r} occurs once; each label must occur at least twice")
     if math.ceil(len(y) * HOLD_OUT) < len(counts):
         message = f"target {y.name!r} has {len(counts)} labels in {len(y)} rows, too few to hold out one of each"
@@ -90,8 +92,9 @@ def told_of_labels(y: "pd.Series[Any]") -> list[str]:
     shares = y.value_counts(normalize=True)
     if shares.iloc[-1] >= RARE:
         return []
-    rare, often = f"label {shares.index[-1]!r} is rare ({shares.iloc[-1]:.1%})", f"always answering {shares.index[0]!r}"
-    return [f"{rare}: {often} would reach an accuracy of {shares.iloc[0]:.3f}"]
+    often, *_, rare = shares.index.tolist()
+    told = f"label {rare!r} is rare ({shares.iloc[-1]:.1%})"
+    return [f"{told}: always answering {often!r} would reach an accuracy of {shares.iloc[0]:.3f}"]
 
 
 def as_floats(X: pd.DataFrame) -> pd.DataFrame:

@@ -102,6 +102,11 @@ def test_the_encoding_is_found_out_and_told(tmp_path: Path, content: bytes, enco
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "it is an Excel workbook; save it as CSV (UTF-8)"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is an Excel workbook"),
         (b"PAR1\x15\x04", "it is a Parquet file; write it as CSV first"),
+        (b'[\n  {"a": 1},\n  {"a": 2}\n]\n', "it is JSON, not CSV"),
+        (b'{"a": 1}\n{"a": 2}\n', "it is JSON, not CSV"),
+        (b"<!DOCTYPE html>\n<html>\n", "it is HTML or XML, not CSV; was it downloaded by its own link?"),
+        (b"% iris\n@RELATION iris\n@DATA\n1,2\n", "it is an ARFF file; write it as CSV first"),
+        (b" , \n1,2\n", "line 1 names no column; write a line with the names of the columns above it"),
         (b"", "it is empty"),
     ],
 )
@@ -118,8 +123,8 @@ def test_characters_that_were_lost_before_are_told(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff")))
 def test_utf8_text_is_never_taken_for_anything_else(text: str) -> None:
-    read = decode(b"\xef\xbb\xbf" + text.encode())
-    assert (read.text, read.encoding) == (text, "utf-8")
+    read = decode(b"\xef\xbb\xbfa,b\n" + text.encode())
+    assert (read.text, read.encoding) == ("a,b\n" + text, "utf-8")
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,6 @@ def made(path: Path, target: str, out: Path) -> dict[str, Any]:
     return told
 
 
-def notes_of(told: dict[str, Any], name: str) -> list[str]:
-    return next(column["notes"] for column in told["table"]["columns"] if column["name"] == name)
-
-
 def features(told: dict[str, Any]) -> dict[str, str]:
     """The names and kinds of the columns that were learned from."""
     return {one["name"]: one["kind"] for one in told["table"]["columns"] if one["role"] == "feature"}
@@ -117,6 +113,8 @@ def test_whole_numbers_are_labels_when_they_are_few() -> None:
             "'churned' is read as text, though 199 of 200 values are numbers: '12 kg', the first on line 2; correct",
         ),
         ({"churned": "no"}, {"--target": "churned"}, "has one value only, 'no'; nothing to tell apart"),
+        ({"churned": 3.5}, {"--target": "churned"}, "has one value only, 3.5; nothing to tell apart"),
+        ({"churned": [7, *[1, 2] * 99, 1]}, {"--target": "churned"}, "target 'churned': 7 occurs once; each label"),
         ({"churned": ["once"] + ["no", "yes", "no"] * 66 + ["no"]}, {"--target": "churned"}, "'once' occurs once"),
         ({}, {"--target": "churned", "--name": "a b"}, "model name 'a b' is not letters"),
         ({}, {"--target": "monthly_charges", "--task": "classification"}, "occurs once; each label must occur"),

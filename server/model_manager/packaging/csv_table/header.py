@@ -15,7 +15,9 @@ _YEARS: Final = range(1800, 2200)
 
 
 def refuse_repeated(names: Sequence[str], line: int) -> None:
-    """Raise TableRefused where two columns have one name."""
+    """Raise TableRefused where two columns have one name, or none has any."""
+    if not any(names):
+        raise TableRefused(f"line {line} names no column; {_WRITE_ONE}")
     seen: dict[str, int] = {}
     for number, name in enumerate(names, 1):
         if name and name in seen:

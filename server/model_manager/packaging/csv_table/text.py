@@ -39,6 +39,14 @@ _OTHER_FILES: Final = (
     (b"%PDF", "a PDF document, not a table"),
     (b"SQLite format 3", "an SQLite database; export the table as CSV"),
 )
+_OTHER_TEXTS: Final = (
+    (re.compile(r'\s*(?:\{\s*"|\[\s*[{\[\n])'), "JSON, not CSV"),
+    (
+        re.compile(r"\s*<(?:!doctype|html|\?xml|table)\b", re.IGNORECASE),
+        "HTML or XML, not CSV; was it downloaded by its own link?",
+    ),
+    (re.compile(r"(?:\s*%.*\n)*\s*@relation\b", re.IGNORECASE), "an ARFF file; write it as CSV first"),
+)
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -166,6 +174,9 @@ def _damaged(text: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
+    for beginning, what in _OTHER_TEXTS:
+        if beginning.match(text):
+            raise TableRefused(f"it is {what}")
     if (at := text.find("\0")) >= 0:
         raise TableRefused(
             f"line {line_at(text, at)} holds a NUL character: it is not text, or its end was never written"

@@ -1,15 +1,20 @@
 """A CSV file → a package: python -m models.from_csv data.csv --target churned --out repository"""
 
-import difflib
 import json
+import math
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
 import pandas as pd
-from model_manager.errors import PackageRefused
+from model_manager.errors import PackageRefused, TableRefused
+from model_manager.packaging.csv_table.reading import CsvTable, TableReport, read_csv_table
+from model_manager.packaging.csv_table.roles import MAX_TOLD_APART
 from model_manager.packaging.publishing import refuse_existing
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -18,46 +23,32 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from models.training import SEED, Trained, created_option, moment, publish, train_and_score
+from models.training import HOLD_OUT, SEED, Trained, created_option, moment, publish, train_and_score
 
 Task = Literal["classification", "regression"]
+Wanted = Literal["auto", "classification", "regression"]
 MIN_ROWS: Final = 20
 MAX_CLASSES: Final = 20
 """A numeric target with more distinct values than this is a quantity, not a label."""
-MAX_CATEGORIES: Final = 50
-"""Values of one string column that are told apart; the rarest beyond that share one."""
+RARE: Final = 0.05
+"""A label of a smaller share than this makes the accuracy say little."""
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file with a header; raises click.ClickException with one line when it cannot be read."""
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise click.ClickException(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        text = " ".join(str(error).split())
-        raise click.ClickException(f"{path}: not a CSV file that can be read: {text}") from None
-    if len(table) < MIN_ROWS:
-        raise click.ClickException(f"{path}: {len(table)} rows; at least {MIN_ROWS} are needed to train and to score")
+def read_table(path: Path, target: str) -> CsvTable:
+    """Read a table to learn from; raises TableRefused for too few rows, and where no column is worth learning from."""
+    table = read_csv_table(path, target=target)
+    rows = len(table.frame)
+    if rows < MIN_ROWS:
+        count = "1 row" if rows == 1 else f"{rows} rows"
+        raise TableRefused(f"{path}: {count}; at least {MIN_ROWS} are needed to train and to score")
+    if table.features.empty:
+        why = "".join(
+            f"; {one.name or f'column {one.number}'}: {one.notes[0]}"
+            for one in table.report.columns
+            if one.role == "left out"
+        )
+        raise TableRefused(f"{path}: there is no column to learn from beside {target!r}{why}")
     return table
-
-
-def split_target(table: pd.DataFrame, target: str) -> "tuple[pd.DataFrame, pd.Series[Any]]":
-    """Part the features from the target; raises click.ClickException when the target is not there or has gaps."""
-    if target not in table.columns:
-        close = difflib.get_close_matches(target, map(str, table.columns), 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(str, table.columns))}"
-        raise click.ClickException(f"no column {target!r}; {hint}")
-    y = table[target]
-    if missing := int(y.isna().sum()):
-        first = int(y.isna().to_numpy().argmax()) + 2  # the header is line 1
-        raise click.ClickException(f"target {target!r} is missing in {missing} rows, the first on line {first}")
-    X = table.drop(columns=[target])
-    # An empty column teaches nothing, and has no type.
-    X = X.loc[:, X.notna().any()]
-    if not X.shape[1]:
-        raise click.ClickException(f"there is no column to learn from beside {target!r}")
-    return X, y
 
 
 def decide_task(y: "pd.Series[Any]") -> Task:
@@ -68,58 +59,89 @@ def decide_task(y: "pd.Series[Any]") -> Task:
     return "classification" if whole and y.nunique() <= MAX_CLASSES else "regression"
 
 
-def check_target(y: "pd.Series[Any]", task: Task) -> None:
-    """Raise click.ClickException for a target that the task cannot learn."""
+def check_target(table: CsvTable, y: "pd.Series[Any]", task: Task) -> None:
+    """Raise TableRefused for a target that the task cannot learn."""
+    told = next(column for column in table.report.columns if column.role == "target")
+    if told.kind == "date":
+        raise TableRefused(f"target {y.name!r} holds dates; write what is asked for as numbers, such as days")
+    if told.distinct < 2:
+        raise TableRefused(f"target {y.name!r} has one value only, {y.tolist()[0]!r}; nothing to tell apart")
     if task == "regression":
-        if not pd.api.types.is_numeric_dtype(y.dtype):
-            raise click.ClickException(f"target {y.name!r} holds text; a regression needs numbers")
+        if told.kind != "number":
+            holds = "true and false" if told.kind == "boolean" else "text"
+            mixed = f" ({told.notes[0]})" if told.notes else ""
+            raise TableRefused(f"target {y.name!r} holds {holds}{mixed}; a regression needs numbers")
         return
+    if told.kind == "text" and told.notes and told.distinct > MAX_CLASSES:
+        raise TableRefused(f"target {y.name!r} is {told.notes[0]}; correct these values, or delete their rows")
     counts = y.value_counts()
-    if len(counts) < 2:
-        raise click.ClickException(f"target {y.name!r} has one value only, {counts.index[0]!r}; nothing to tell apart")
     if counts.iloc[-1] < 2:
-        rarest = counts.index[-1]
-        raise click.ClickException(f"target {y.name!r}: {rarest!r} occurs once; each label must occur at least twice")
+        rarest = counts.index.tolist()[-1]
+        raise TableRefused(f"target {y.name!r}: {rarest!r} occurs once; each label must occur at least twice")
+    if math.ceil(len(y) * HOLD_OUT) < len(counts):
+        message = f"target {y.name!r} has {len(counts)} labels in {len(y)} rows, too few to hold out one of each"
+        raise TableRefused(f"{message}; bring {math.ceil(len(counts) / HOLD_OUT)} rows or more")
+
+
+def told_of_labels(y: "pd.Series[Any]") -> list[str]:
+    """Say what an accuracy is worth where a label is rare."""
+    shares = y.value_counts(normalize=True)
+    if shares.iloc[-1] >= RARE:
+        return []
+    often, *_, rare = shares.index.tolist()
+    told = f"label {rare!r} is rare ({shares.iloc[-1]:.1%})"
+    return [f"{told}: always answering {often!r} would reach an accuracy of {shares.iloc[0]:.3f}"]
 
 
 def as_floats(X: pd.DataFrame) -> pd.DataFrame:
-    """Turn numbers and booleans into floats, so that a server takes 3.5 and a missing value there as well."""
-    numeric = [
-        name
-        for name in X.columns
-        if pd.api.types.is_numeric_dtype(X[name].dtype) or pd.api.types.infer_dtype(X[name], skipna=True) == "boolean"
-    ]
-    return X.astype(dict.fromkeys(numeric, "float64"))
+    """Turn numbers into floats, so that a server takes 3.5 and a missing value there as well."""
+    return X.astype({name: "float64" for name in X.columns if X[name].dtype.kind == "i"})
 
 
 def pipeline(X: pd.DataFrame, task: Task) -> Pipeline:
     """Encode strings, fill and scale numbers, then a logistic regression or gradient boosting."""
-    numeric = [name for name in X.columns if pd.api.types.is_numeric_dtype(X[name].dtype)]
-    strings = [name for name in X.columns if name not in numeric]
-    encode = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
+    encode = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_TOLD_APART, sparse_output=False)
     fill = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    columns = ColumnTransformer([("strings", encode, strings), ("numbers", fill, numeric)])
+    parts = (("strings", encode, "O"), ("numbers", fill, "f"), ("truths", "passthrough", "b"))
+    chosen = [(name, part, [one for one in X.columns if X[one].dtype.kind == kind]) for name, part, kind in parts]
+    columns = ColumnTransformer([one for one in chosen if one[2]])
     if task == "classification":
         return make_pipeline(columns, LogisticRegression(max_iter=2000))
-    return make_pipeline(columns, HistGradientBoostingRegressor(random_state=SEED))
+    # Leaves of 20 rows, which is the default, leave a table of 40 with nothing to part: all answers would be alike.
+    leaf = min(20, max(2, len(X) // 20))
+    return make_pipeline(columns, HistGradientBoostingRegressor(min_samples_leaf=leaf, random_state=SEED))
 
 
-def train(path: Path, target: str, wanted: Literal["auto", "classification", "regression"]) -> tuple[Task, Trained]:
-    """Read, decide, fit and score; raises click.ClickException with one line for what stands in the way."""
-    table = read_table(path)
-    X, y = split_target(table, target)
+@dataclass(frozen=True, slots=True)
+class FromTable:
+    """A trained model, and what was decided on the way to it."""
+
+    task: Task
+    trained: Trained
+    report: TableReport
+    notes: list[str]
+
+
+def train(path: Path, target: str, wanted: Wanted) -> FromTable:
+    """Read, decide, fit and score; raises TableRefused with one line for what stands in the way."""
+    table = read_table(path, target)
+    y = table.frame[target]
     task = decide_task(y) if wanted == "auto" else wanted
-    check_target(y, task)
-    X = as_floats(X)
-    if task == "classification" and not pd.api.types.is_numeric_dtype(y.dtype):
-        y = y.astype(object)
+    check_target(table, y, task)
+    X = as_floats(table.features)
     model = pipeline(X, task)
     try:
         sample, evaluation = train_and_score(model, X, y, classification=task == "classification")
     except ValueError as error:
         text = " ".join(str(error).split())
-        raise click.ClickException(f"{path}: cannot train on this table: {text}") from None
-    return task, Trained(model, sample, table, path.resolve().as_uri(), evaluation)
+        raise TableRefused(f"{path}: cannot train on this table: {text}") from None
+    trained = Trained(model, sample, table.frame, path.resolve().as_uri(), evaluation)
+    return FromTable(task, trained, table.report, told_of_labels(y) if task == "classification" else [])
+
+
+def model_name(path: Path) -> str:
+    """Make a model's name of a file's, which may hold what a name may not."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.") or "model"
 
 
 @click.command()
@@ -143,7 +165,7 @@ def main(
     name: str | None,
     version: str,
     out: Path,
-    task: Literal["auto", "classification", "regression"],
+    task: Wanted,
     as_json: bool,
     created: int | None,
 ) -> None:
@@ -151,32 +173,51 @@ def main(
 
     Example: python -m models.from_csv customers.csv --target churned --out repository
     """
-    name = name or csv.stem
+    name = name or model_name(csv)
     try:
         refuse_existing(out, name, version)
         with Console(stderr=True).status(f"training {name} {version} on {csv}"):
-            decided, trained = train(csv, target, task)
-            folder = publish(trained, name=name, version=version, repository=out, created=moment(created))
-    except PackageRefused as error:
+            made = train(csv, target, task)
+            folder = publish(made.trained, name=name, version=version, repository=out, created=moment(created))
+    except (PackageRefused, TableRefused) as error:
         raise click.ClickException(str(error)) from None
     result: dict[str, Any] = {
         "model": name,
         "version": version,
         "path": str(folder),
-        "task": decided,
+        "task": made.task,
         "target": target,
-        "rows": len(trained.table),
-        "hold_out_rows": trained.evaluation.rows,
-        "metrics": trained.evaluation.metrics,
+        "rows": made.report.rows,
+        "hold_out_rows": made.trained.evaluation.rows,
+        "metrics": made.trained.evaluation.metrics,
     }
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps({**result, "notes": made.notes, "table": asdict(made.report)}, indent=2))
         return
+    Console().print(shown_result(result), *(escape(note) for note in (*made.report.notes, *made.notes)), sep="\n")
+    Console().print(shown_columns(made.report))
+
+
+def shown_result(result: dict[str, Any]) -> Table:
+    """Show what was made, a line each."""
     table = Table(show_header=False)
     for key, value in result.items():
         shown = ", ".join(f"{metric} {number:.3f}" for metric, number in value.items()) if key == "metrics" else value
-        table.add_row(key.replace("_", " "), str(shown))
-    Console().print(table)
+        table.add_row(key.replace("_", " "), escape(str(shown)))
+    return table
+
+
+def shown_columns(report: TableReport) -> Table:
+    """Show what was decided of every column of the file."""
+    table = Table(title=f"as read ({report.encoding}, {report.separator})", title_justify="left")
+    for heading in ("column", "role", "kind", "different", "missing", "notes"):
+        table.add_column(heading, justify="right" if heading == "different" else "left", overflow="fold")
+    for column in report.columns:
+        missing = ", ".join(f"{count:,} {word or 'empty'}" for word, count in column.missing.items())
+        name = column.name or f"(column {column.number})"
+        cells = (name, column.role, column.kind, f"{column.distinct:,}", missing, "; ".join(column.notes))
+        table.add_row(*map(escape, cells))
+    return table
 
 
 if __name__ == "__main__":

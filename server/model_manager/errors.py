@@ -19,6 +19,7 @@ ModelManagerError
     ├── SourceUnreadable        the models folder is missing or cannot be read
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
     ├── PackageRefused          a package that cannot be written, or would not serve
+    ├── TableRefused            a file of training data that cannot be read for what it says
     └── StartRefused            a setting or a port that the server cannot start with
 """
 
@@ -120,6 +121,10 @@ class ManifestInvalid(ConfigurationError):
 
 class PackageRefused(ConfigurationError):
     """A package cannot be written: the version exists, the sample does not fit, or the estimator would not serve."""
+
+
+class TableRefused(ConfigurationError):
+    """A file is no table that could be read for certain, or lacks what was asked of it; the message says where."""
 
 
 class StartRefused(ConfigurationError):

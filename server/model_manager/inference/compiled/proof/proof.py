@@ -14,7 +14,7 @@ from model_manager.errors import PredictionFailed
 from model_manager.inference.compiled.form import Form, NotCovered, NotVouched
 from model_manager.inference.compiled.proof.rows import Group
 from model_manager.inference.predictor import Predictor
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Array, Rows
 
 RTOL: Final = 1e-9
@@ -93,7 +93,7 @@ def _slices(rows: Rows) -> Iterator[Rows]:
 
 def _ask(name: str, rows: Rows, sklearn: Predictor, outputs: tuple[str, ...], *, plain: bool) -> Trial:
     # Edges are expected to upset estimators: warnings about made-up rows are no news to anyone.
-    with warnings_filtered("ignore", Warning):
+    with warnings_dropped():
         try:
             return Trial(name, rows, dict(sklearn.predict(rows, outputs)), plain)
         except PredictionFailed:
@@ -143,7 +143,7 @@ def prove(form: Form, trials: Iterable[Trial], check_time: Callable[[], None]) -
 
 def _answers(form: Form, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array | Exception]:
     """Ask for all outputs in one run; one by one where that is not answered, to know whose fault it is."""
-    with warnings_filtered("ignore", Warning):
+    with warnings_dropped():
         try:
             return dict(form.predict(rows, outputs))
         except Exception as error:

@@ -32,9 +32,19 @@ LoadFailureReason = Literal[
     "library_mismatch",  # written by another version of scikit-learn, and the policy is to refuse
     "corrupt",  # the bytes do not unpickle
     "not_a_model",  # they do, to something that predicts nothing
+    "model_raised",  # its own code raised what ends a task, a thread or a program
     "golden_mismatch",  # it does not answer what its author saw
     "internal",  # our own bug
 ]
+
+
+def one_line(error: BaseException) -> str:
+    """Name an exception and what it says, in one line; a model's own exception may fail even at that."""
+    try:
+        said = " ".join(str(error).split())[:300]
+    except BaseException:
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 class ModelManagerError(Exception):

@@ -1,64 +1,51 @@
-"""The read side: which versions can be leased right now. An immutable snapshot that the manager replaces whole."""
+"""The read side: which versions can be leased right now. What requests see of a model is replaced whole by the manager.
+
+Views are immutable, and one assignment puts the next one in place of the last. All of this happens on the thread of the
+event loop, so whoever does not await in between sees all models as they are at one moment.
+"""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from model_manager.errors import ModelNotFound, VersionNotFound, VersionNotReady
-from model_manager.repository.lifecycle import State
 from model_manager.repository.wanted import version_order
 from model_manager.serving.servable import Servable
-
-
-@dataclass(frozen=True, slots=True)
-class VersionStatus:
-    """The state of one known version, and why, for people."""
-
-    version: str
-    state: State
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelView:
-    """One model as requests see it. `default` answers when no version is named; None while nothing is ready."""
-
-    default: Servable | None
-    ready: Mapping[str, Servable]
-    statuses: Mapping[str, VersionStatus]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything requests can see. `reached` is set once the first wanted state was reached, and stays.
-
-    `problem` says why the models folder cannot be used at the moment, if it cannot.
-    """
-
-    models: Mapping[str, ModelView] = field(default_factory=dict)
-    reached: bool = False
-    problem: str = ""
+from model_manager.serving.views import ModelView, VersionStatus
 
 
 class Registry:
-    """Hands out leases from the current snapshot, with no await and no lock."""
+    """Hands out leases from what is shown now, with no await and no lock.
+
+    `reached` is set once the first wanted state was reached, and stays. `problem` says why the models folder cannot be
+    used at the moment, if it cannot.
+    """
 
     def __init__(self) -> None:
-        self.snapshot = Snapshot()
+        self._models: dict[str, ModelView] = {}
+        self.models: Mapping[str, ModelView] = self._models
+        self.reached = False
+        self.problem = ""
         self.stopping = False
+
+    def show(self, model: str, view: ModelView | None) -> None:
+        """Let requests see this of a model from now on; None: that there is no such model."""
+        if view is not None:
+            self._models[model] = view
+        else:
+            self._models.pop(model, None)
 
     def waiting_for(self) -> str:
         """Why this process should get no traffic; empty once the first wanted state was reached, until it stops."""
         if self.stopping:
             return "the server is stopping"
-        if self.snapshot.reached:
+        if self.reached:
             return ""
         waiting = [
             f"{name} {_describe(status)}"
-            for name, view in self.snapshot.models.items()
+            for name, view in self.models.items()
             for status in view.statuses.values()
             if status.version not in view.ready
         ]
-        return self.snapshot.problem or "; ".join(waiting) or "no wanted state was read yet"
+        return self.problem or "; ".join(waiting) or "no wanted state was read yet"
 
     def lease(self, model: str, version: str | None) -> Servable:
         """Lease the named version, or the model's default; the caller gives it back with `release()`.
@@ -74,14 +61,14 @@ class Registry:
 
     def knows(self, model: str, version: str | None) -> bool:
         """Whether there is such a model, and such a version of it if one is named, ready or not."""
-        view = self.snapshot.models.get(model)
+        view = self.models.get(model)
         return view is not None and (version is None or version in view.statuses)
 
     def model(self, name: str) -> ModelView:
         """The view of one model. Raises ModelNotFound, listing what exists."""
-        view = self.snapshot.models.get(name)
+        view = self.models.get(name)
         if view is None:
-            raise ModelNotFound(f"no model '{name}'; {_list('models', self.snapshot.models)}")
+            raise ModelNotFound(f"no model '{name}'; {_list('models', self.models)}")
         return view
 
     def servable(self, model: str, version: str | None) -> Servable:

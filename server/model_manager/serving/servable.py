@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 from model_manager.codecs.v1 import V1Codec
@@ -62,20 +63,21 @@ class Form:
 
     `speedup`: how many times faster than scikit-learn the default output is, by batch size in rows.
     `largest_difference` to scikit-learn's answers, seen while proving. `reason`: why scikit-learn itself answers, once
-    that was decided.
+    that was decided; `retry_at`: when compiling is tried again, if it is (Unix time).
     """
 
     name: str
     speedup: Mapping[int, float]
     largest_difference: float
     reason: str | None
+    retry_at: float | None = None
 
     @classmethod
     def of(cls, predictor: Predictor, report: CompileReport | None) -> "Form":
         """Condense the report of compiling; None before it, or where none is wanted."""
         if report is None:
             return cls(predictor.form, {}, 0.0, None)
-        return cls(predictor.form, report.speedup, report.largest_absolute_difference, report.reason)
+        return cls(predictor.form, report.speedup, report.largest_absolute_difference, report.reason, report.retry_at)
 
     def properties(self) -> dict[str, str]:
         """What the model's metadata says of it, as text."""
@@ -86,6 +88,8 @@ class Form:
             properties["largest_difference"] = f"{self.largest_difference:.3g}"
         if self.reason is not None:
             properties["not_compiled_because"] = self.reason
+        if self.retry_at is not None:
+            properties["compiled_again_at"] = datetime.fromtimestamp(self.retry_at, UTC).isoformat(timespec="seconds")
         return properties
 
 

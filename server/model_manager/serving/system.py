@@ -20,8 +20,9 @@ from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
-from model_manager.serving.registry import ModelView, Registry, VersionStatus
+from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
+from model_manager.serving.views import ModelView, VersionStatus
 from model_manager.settings import Settings
 from model_manager.traces.tracing import start_tracing
 from model_manager.version import __version__
@@ -49,6 +50,7 @@ class System:
         self.registry = Registry()
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
+        self._reading = ThreadPoolExecutor(1, "models folder")
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         loader = Loader(
@@ -68,7 +70,7 @@ class System:
             loader,
             self.registry,
             self.metrics,
-            executor=self._loading,
+            reading=self._reading,
             poll_interval_s=settings.poll_interval_s,
             drain_timeout_s=settings.drain_timeout_s,
             reached=_settle_heap,
@@ -103,7 +105,7 @@ class System:
                 task.cancel()
             await asyncio.wait([converging, measuring])
             await self.manager.drain()
-            for executor in (self._predicting, self._compiling, self._loading):
+            for executor in (self._predicting, self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
 
@@ -149,7 +151,7 @@ class System:
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
-        return index_of(self.registry.snapshot)
+        return index_of(self.registry.models)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
@@ -166,7 +168,7 @@ class System:
         return families
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
-        models = self.registry.snapshot.models
+        models = self.registry.models
         return [(name, status, view) for name, view in models.items() for status in view.statuses.values()]
 
 

@@ -17,6 +17,7 @@ from model_manager.metrics.recording import Metrics
 from model_manager.repository.lifecycle import State
 from model_manager.repository.source import Source
 from model_manager.serving import manager as manager_module
+from model_manager.serving.following import Follower
 from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
 from model_manager.serving.registry import Registry
@@ -98,7 +99,8 @@ async def test_a_model_wanted_in_the_turn_in_which_another_ones_load_goes_on_is_
         stopped=lambda: False,
     )
     source = await asyncio.to_thread(Source, tmp_path)
-    manager = Manager(source, loader, registry, metrics, reading=reading, poll_interval_s=60, drain_timeout_s=1)
+    follower = Follower(source, metrics, reading=reading, poll_interval_s=60)
+    manager = Manager(follower, loader, registry, metrics, drain_timeout_s=1)
     converging = asyncio.create_task(manager.run())
     try:
         await until(lambda: reading.waiting, "the first look at the folder")

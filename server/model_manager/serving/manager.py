@@ -1,6 +1,6 @@
 """The write side: converge what is served to what is wanted. Nothing is reloaded in place.
 
-In the flow: watch → source → wanted state → **manager** → `next_action` (pure) → load beside or unload → `next_view`
+In the flow: follower → wanted state → **manager** → `next_action` (pure) → load beside or unload → `next_view`
 (pure) → registry. A version is loaded off the event loop, proven, and swapped in by one assignment of its model's view;
 the old one drains and goes. Whatever goes wrong is contained to the one version; the last good wanted state stays in
 force. No step looks at more models than those that changed, so that thousands of them cost the loop no more than ten.
@@ -10,17 +10,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from heapq import heappop, heappush
 from itertools import chain
 
-from model_manager.errors import ConfigurationError, LoadFailed, ManifestInvalid, one_line
+from model_manager.errors import LoadFailed, one_line
 from model_manager.metrics.live import Convergence
 from model_manager.metrics.recording import Metrics
 from model_manager.repository.lifecycle import Load, State, Unload, backoff_s, next_action
-from model_manager.repository.source import Source
-from model_manager.repository.wanted import ServableId, WantedState, changed_models
-from model_manager.serving.folder_changes import changes
+from model_manager.repository.wanted import ServableId, WantedState
+from model_manager.serving.following import Follower
 from model_manager.serving.loading import Loaded, Loader
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.progress import Progress
@@ -35,29 +33,24 @@ _SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again 
 class Manager:
     """Follows the models folder and keeps the registry converging to it.
 
-    `reading` is one thread of its own for the folder, so that a change is seen however busy the loaders are. `reached`
-    is called once, just before the first wanted state is shown as reached.
+    `reached` is called once, just before the first wanted state is shown as reached.
     """
 
     def __init__(
         self,
-        source: Source,
+        follower: Follower,
         loader: Loader,
         registry: Registry,
         metrics: Metrics,
         *,
-        reading: Executor,
-        poll_interval_s: float,
         drain_timeout_s: float,
         reached: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
+        self._follower = follower
         self._loader = loader
         self._registry = registry
         self._metrics = metrics
-        self._reading = reading
-        self._poll_interval_s = poll_interval_s
         self._drain_timeout_s = drain_timeout_s
         self._reached = reached
         self._clock = clock
@@ -96,39 +89,14 @@ class Manager:
     def _all(self) -> Iterator[ManagedVersion]:
         return chain.from_iterable(self._versions.values())
 
-    # wanted state
-
     async def _follow(self) -> None:
-        async for _ in changes(self._source.folder, poll_interval_s=self._poll_interval_s):
-            await self._read()
-
-    async def _read(self) -> None:
-        """Read the folder off the loop; on trouble the last good wanted state stays in force."""
-        loop = asyncio.get_running_loop()
-        try:
-            wanted, changed = await loop.run_in_executor(self._reading, _read_and_compare, self._source, self._wanted)
-        except ConfigurationError as error:
-            reason = "manifest_invalid" if isinstance(error, ManifestInvalid) else "unreadable"
-            self._metrics.source_failures.labels(reason).inc()
-            self._report(str(error))
-            return
-        self._report("")
-        first, self._wanted = self._wanted is None, wanted
-        if first or changed:
-            self._progress.wanted_another()
-            _tell_wanted(wanted, changed)
-            self._publish(*changed)
-            self._look_at(*changed)
-
-    def _report(self, problem: str) -> None:
-        """Log a problem of the source once, and its end."""
-        if problem == self._registry.problem:
-            return
-        self._registry.problem = problem
-        if problem:
-            logger.error("the models folder cannot be used, what is served stays: %s", problem)
-        else:
-            logger.info("the models folder can be used again")
+        async for news in self._follower.news():
+            self._registry.problem = news.problem
+            self._wanted = news.wanted
+            if news.changed is not None:
+                self._progress.wanted_another()
+                self._publish(*news.changed)
+                self._look_at(*news.changed)
 
     def _look_at(self, *models: str) -> None:
         """See that converging goes on with these models: something happened to them."""
@@ -267,16 +235,3 @@ class Manager:
         if self._progress.settled and not self._registry.reached:
             self._reached()
             self._registry.reached = True
-
-
-def _read_and_compare(source: Source, before: WantedState | None) -> tuple[WantedState, list[str]]:
-    """Read the wanted state, and name the models that changed: on the reading thread, as both take their time."""
-    wanted = source.read()
-    return wanted, changed_models(before, wanted)
-
-
-def _tell_wanted(wanted: WantedState, changed: list[str]) -> None:
-    there = [version for name in changed if name in wanted.models for version in wanted.models[name].versions.values()]
-    gone = [name for name in changed if name not in wanted.models]
-    names = ", ".join(str(version.id) for version in there) or "nothing more"
-    logger.info("wanted: %s%s", names, f"; no longer: {', '.join(gone)}" if gone else "")

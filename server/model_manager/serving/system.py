@@ -16,6 +16,7 @@ from model_manager.metrics.process_metrics import ProcessMetrics
 from model_manager.metrics.recording import Metrics
 from model_manager.records.stream import RecordStream
 from model_manager.repository.source import Source
+from model_manager.serving.following import Follower
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
@@ -65,13 +66,14 @@ class System:
             stopped=lambda: self.registry.stopping,
             tracing=self.tracing,
         )
+        follower = Follower(
+            Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
+        )
         self.manager = Manager(
-            Source(settings.models),
+            follower,
             loader,
             self.registry,
             self.metrics,
-            reading=self._reading,
-            poll_interval_s=settings.poll_interval_s,
             drain_timeout_s=settings.drain_timeout_s,
             reached=_settle_heap,
         )

@@ -4,12 +4,16 @@ Views are immutable, and one assignment puts the next one in place of the last. 
 event loop, so whoever does not await in between sees all models as they are at one moment.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
+from typing import Final
 
 from model_manager.errors import ModelNotFound, VersionNotFound, VersionNotReady
 from model_manager.repository.wanted import version_order
 from model_manager.serving.servable import Servable
 from model_manager.serving.views import ModelView, VersionStatus
+
+_TOLD: Final = 50  # names in one message
 
 
 class Registry:
@@ -39,13 +43,15 @@ class Registry:
             return "the server is stopping"
         if self.reached:
             return ""
-        waiting = [
+        waiting = (
             f"{name} {_describe(status)}"
             for name, view in self.models.items()
             for status in view.statuses.values()
             if status.version not in view.ready
-        ]
-        return self.problem or "; ".join(waiting) or "no wanted state was read yet"
+        )
+        told = list(islice(waiting, _TOLD))
+        more = ["…"] if next(waiting, None) is not None else []
+        return self.problem or "; ".join([*told, *more]) or "no wanted state was read yet"
 
     def lease(self, model: str, version: str | None) -> Servable:
         """Lease the named version, or the model's default; the caller gives it back with `release()`.
@@ -91,6 +97,9 @@ def _describe(status: VersionStatus) -> str:
     return f"version '{status.version}' is {status.state}" + (f": {status.reason}" if status.reason else "")
 
 
-def _list(what: str, names: Iterable[str]) -> str:
+def _list(what: str, names: Collection[str]) -> str:
+    """Name all of them, unless they are many: whoever asks for what there is not must not hold the loop up by it."""
+    if len(names) > _TOLD:
+        return f"there are {len(names)} {what}, which the repository index lists"
     listed = sorted(names, key=version_order)
     return f"{what}: {', '.join(listed)}" if listed else f"there are no {what} yet"

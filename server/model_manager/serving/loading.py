@@ -203,18 +203,18 @@ class Loader:
 
 
 def _contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
-    """Run a step of loading on a loader thread, and let nothing out that a loop, a task or a future takes for its own.
+    """Run a step of loading on a loader thread; whatever it raises, LoadFailed is what the event loop gets to see.
 
     A model's code may raise SystemExit, which would end the program, a cancellation, which would leave the version
-    loading for ever, or StopIteration, which no future can hold. Raises LoadFailed instead, and other exceptions as
-    they are.
+    loading for ever, StopIteration, which no future can hold, and exceptions that fail when they are asked for a text.
     """
     try:
         return call(*arguments, **options)
+    except LoadFailed:
+        raise
     except BaseException as error:
-        if isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError):
-            raise
-        raise LoadFailed("model_raised", f"{step}, its own code raised {one_line(error)}") from error
+        ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError)
+        raise LoadFailed("internal" if ordinary else "model_raised", f"{step} raised {one_line(error)}") from error
 
 
 def _record_batch(id: ServableId, watches: Sequence[Watch], rows: int, requests: int) -> None:

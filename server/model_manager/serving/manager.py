@@ -170,6 +170,8 @@ class Manager:
         try:
             loaded = await self._loader.load(version.wanted, entered=entered)
         except LoadFailed as error:
+            if error.reason == "internal":
+                logger.exception("loading %s failed in a way it should not", version.wanted.id)
             self._failed(version, error)
         except Exception as error:  # our own bug must not take down the versions that serve
             logger.exception("loading %s failed in a way it should not", version.wanted.id)

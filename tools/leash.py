@@ -60,14 +60,23 @@ def with_token(token: str) -> str:
 
 
 def carriers(token: str) -> list[int]:
-    """The processes that carry a token: what was started with it, and what that started."""
+    """The processes that carry a token: what was started with it, and what that started.
+
+    Python's trackers of shared memory are left out: they end by themselves once nobody is left, and not before a
+    program whose interpreter still gives semaphores back to them.
+    """
     found = []
     with contextlib.suppress(FileNotFoundError), os.scandir("/proc") as entries:
         for name in [entry.name for entry in entries if entry.name.isdigit()]:
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as environment:  # gone, or not ours
-                if token.encode() in environment.read():
+            with contextlib.suppress(OSError):  # gone, or not ours
+                if token.encode() in _read(name, "environ") and b"resource_tracker" not in _read(name, "cmdline"):
                     found.append(int(name))
     return found
+
+
+def _read(pid: str, file: str) -> bytes:
+    with open(f"/proc/{pid}/{file}", "rb") as content:
+        return content.read()
 
 
 def end(token: str) -> None:

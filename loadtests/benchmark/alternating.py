@@ -39,7 +39,7 @@ async def alternate(system: "System", *, log: TextIO) -> None:
 
 
 def _arrived(system: "System") -> int:
-    views = system.registry.snapshot.models.values()
+    views = system.registry.models.values()
     return sum(servable.batcher.arrivals for view in views for servable in view.ready.values())
 
 

@@ -156,7 +156,7 @@ class Root:
 
     async def describe(self, request: Request) -> Response:
         """Name the server, its models and its routes. `status` is what V1 clients read as liveness."""
-        models = sorted(self._registry.snapshot.models)
+        models = sorted(self._registry.models)
         return JSONResponse(
             {
                 "name": "model-manager",

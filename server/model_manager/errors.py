@@ -34,9 +34,19 @@ LoadFailureReason = Literal[
     "library_mismatch",  # written by another version of scikit-learn, and the policy is to refuse
     "corrupt",  # the bytes do not unpickle
     "not_a_model",  # they do, to something that predicts nothing
+    "model_raised",  # its own code raised what ends a task, a thread or a program
     "golden_mismatch",  # it does not answer what its author saw
     "internal",  # our own bug
 ]
+
+
+def one_line(error: BaseException) -> str:
+    """Name an exception and what it says, in one line: a model's own may quote a whole input, or fail at saying it."""
+    try:
+        said = " ".join(str(error)[:10_000].split())[:300]
+    except BaseException as another:
+        said = f"its message cannot be read ({type(another).__name__})"
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 class ModelManagerError(Exception):

@@ -12,6 +12,7 @@ import pytest
 from tests.kubelet import ConfigMapVolume
 from tests.live import LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
+from tests.raising_model import RaisingRegressor
 
 ROW = [[0.0, 0.0]]
 
@@ -212,6 +213,18 @@ def test_a_repository_folder_is_followed_too(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "m")
         wait_until(lambda: server.logged("cannot be used"), "an empty folder to be noticed")
         assert answer(server) == 2
+
+
+@pytest.mark.parametrize("where", ["unpickling", "width"])
+def test_a_model_that_exits_while_it_is_loaded_fails_and_the_server_goes_on(tmp_path: Path, where: str) -> None:
+    put(tmp_path, "m", "1", ONE)
+    with live_server(tmp_path, poll_interval_s=60) as server:
+        put(tmp_path, "m", "2", dump(RaisingRegressor(where, SystemExit("enough of this"))))
+        wait_until(lambda: server.status("m", "2")[0] == "UNAVAILABLE", "version 2 to fail")
+        assert "SystemExit: enough of this" in server.status("m", "2")[1]
+        assert answer(server) == 1
+        put(tmp_path, "m", "3", THREE)
+        wait_until(lambda: answer(server) == 3, "version 3 to answer")
 
 
 def test_nothing_to_serve_yet_is_alive_and_not_ready(tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 from model_manager.errors import PredictionFailed
 from model_manager.inference.compiled.builders import candidates
-from model_manager.inference.compiled.compilation import Compilation, compile_predictor
+from model_manager.inference.compiled.compilation import (
+    Compilation,
+    compile_predictor,
+    seconds_allowed,
+    seconds_before_retry,
+)
 from model_manager.inference.compiled.fastest import MAX_FAILURES, MAX_PLANS, CompiledPredictor, FormFailure
 from model_manager.inference.compiled.form import Answers, Form, NotVouched, compose
 from model_manager.inference.compiled.fronts.front import build_front
@@ -272,7 +277,35 @@ def test_when_time_is_over_scikit_learn_stays(logistic: Any) -> None:
     sklearn = _served(logistic)
     compilation = compile_predictor(logistic, sklearn, None, budget_s=5, clock=lambda: float(next(ticks)))
     assert compilation.predictor is sklearn
-    assert compilation.report.reason == "compiling was given 5 s, and they are over"
+    assert compilation.report.reason == "compiling was given 5 s of CPU time, and they are over"
+
+
+def test_time_that_passes_on_a_busy_machine_is_not_counted(logistic: Any) -> None:
+    asked, pause = count(), threading.Event()
+
+    def waits_for_its_turn() -> bool:
+        if next(asked) < 20:
+            pause.wait(0.15)  # three seconds on the wall, none of this thread
+        return False
+
+    compilation = compile_predictor(logistic, _served(logistic), None, budget_s=2.0, stopped=waits_for_its_turn)
+    assert compilation.report.compiled
+    assert not compilation.report.out_of_time
+    assert compilation.report.seconds < 2.0
+
+
+def test_only_running_out_of_time_is_worth_another_attempt(logistic: Any) -> None:
+    sklearn = _served(logistic)
+    out_of_time = compile_predictor(logistic, sklearn, None, budget_s=0).report
+    stopped = compile_predictor(logistic, sklearn, None, stopped=lambda: True).report
+    assert (out_of_time.out_of_time, out_of_time.compiled) == (True, False)
+    assert (stopped.out_of_time, stopped.reason) == (False, "nobody needs it any more")
+    assert not _compile(logistic).report.out_of_time
+
+
+def test_attempts_get_more_time_and_come_less_often() -> None:
+    assert [seconds_allowed(attempt) for attempt in (1, 2, 3, 4, 5, 10_000)] == [20, 40, 80, 160, 160, 160]
+    assert [seconds_before_retry(attempt) for attempt in (1, 2, 3, 11, 12, 9999)] == [60, 120, 240, 61440, 86400, 86400]
 
 
 def test_without_the_extra_trees_stay_with_scikit_learn_and_the_report_says_why(

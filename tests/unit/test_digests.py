@@ -47,6 +47,45 @@ def test_a_file_written_a_moment_ago_is_not_trusted_yet(tmp_path: Path, hashed: 
     assert hashed == ["a", "a"]
 
 
+@pytest.mark.parametrize("ahead_s", [5, 3600, 10**9])
+def test_a_file_whose_time_lies_in_the_future_is_trusted_once_it_has_been_seen_for_a_while(
+    tmp_path: Path, hashed: list[str], ahead_s: int
+) -> None:
+    path, moment = tmp_path / "a", [0]
+    path.write_bytes(b"content")
+    written = moment[0] = path.stat().st_ctime_ns
+    os.utime(path, ns=(written, written + ahead_s * 1_000_000_000))
+    digests = Digests(lambda: moment[0])
+    for _ in range(10):
+        assert digests.of(str(path)) == hashlib.sha256(b"content").hexdigest()
+        digests.forget_unused()
+        moment[0] += 500_000_000
+    looked = len(hashed)
+    for _ in range(5):
+        digests.of(str(path))
+        digests.forget_unused()
+    assert 2 <= looked == len(hashed) <= 6
+
+
+def test_a_file_from_the_future_that_is_replaced_is_read_again_and_trusted_as_late(
+    tmp_path: Path, hashed: list[str]
+) -> None:
+    path, moment = tmp_path / "a", [0]
+    path.write_bytes(b"old")
+    moment[0] = path.stat().st_ctime_ns
+    future = moment[0] + 10**12
+    os.utime(path, ns=(future, future))
+    digests = Digests(lambda: moment[0])
+    digests.of(str(path))
+    moment[0] += 10**10
+    digests.of(str(path))
+    (tmp_path / "b").write_bytes(b"new")
+    os.utime(tmp_path / "b", ns=(future, future))
+    (tmp_path / "b").replace(path)
+    assert [digests.of(str(path)) for _ in range(2)] == [hashlib.sha256(b"new").hexdigest()] * 2
+    assert hashed == ["a"] * 4
+
+
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(
     tmp_path: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

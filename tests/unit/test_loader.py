@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,12 +14,15 @@ from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estima
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.cluster import DBSCAN
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from tests.held_model import gate
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -116,6 +120,33 @@ def test_policies_do_not_disturb_each_other_across_threads() -> None:
     assert set(outcomes[1::2]) == {f"written by scikit-learn 1.0.2, read by {SKLEARN_VERSION}"}
 
 
+def test_a_mismatch_is_heard_whatever_the_artifact_does_to_the_filters(recwarn: pytest.WarningsRecorder) -> None:
+    estimator = Own().fit(X, Y)
+    estimator.parts = [Raises(warnings.simplefilter, "ignore"), LogisticRegression().fit(X, Y)]
+    content = written_by("1.0.2", estimator)
+    assert refusal(content)[0] == "library_mismatch"
+    assert load(content, "warn").library_warning == f"written by scikit-learn 1.0.2, read by {SKLEARN_VERSION}"
+    assert not recwarn.list
+
+
+def test_outside_of_loading_scikit_learn_warns_as_ever() -> None:
+    with pytest.warns(InconsistentVersionWarning, match=r"from version 1\.0\.2"):
+        joblib.load(io.BytesIO(written_by("1.0.2", LogisticRegression().fit(X, Y))))
+
+
+def test_a_model_that_is_slow_to_unpickle_holds_up_no_other() -> None:
+    estimator = LogisticRegression().fit(X, Y)
+    with gate("slow") as slow, ThreadPoolExecutor(2) as pool:
+        held = pool.submit(load, slow.artifact(estimator))
+        assert slow.entered.wait(20)
+        assert pool.submit(load, dump_estimator(estimator)).result(20).library_warning is None
+        mismatched = written_by("1.0.2", estimator)
+        assert pool.submit(load, mismatched, "warn").result(20).library_warning is not None
+        assert not held.done()
+        slow.opened.set()
+        assert held.result(20).library_warning is None
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -129,6 +160,9 @@ def test_policies_do_not_disturb_each_other_across_threads() -> None:
         (pickle.dumps(Raises(exec, "raise MemoryError")), "raise the memory limit"),
         (pickle.dumps(Raises(exec, "raise RecursionError('too deep')")), "RecursionError: too deep"),
         (pickle.dumps(Raises(exec, "raise SystemExit(3)")), "SystemExit: 3"),
+        (pickle.dumps(Raises(exec, "raise GeneratorExit")), "does not unpickle: GeneratorExit"),
+        (pickle.dumps(Raises(exec, "import asyncio; raise asyncio.CancelledError")), "CancelledError"),
+        (pickle.dumps(Raises(exec, "raise StopIteration(7)")), "StopIteration: 7"),
         (pickle.dumps(Raises(exec, "raise ValueError('two\\nlines')")), "ValueError: two lines"),
     ],
 )
@@ -136,6 +170,14 @@ def test_what_does_not_unpickle_is_corrupt_and_says_why_in_one_line(content: byt
     reason, message = refusal(content)
     assert reason == "corrupt"
     assert told in message
+
+
+def test_only_a_person_at_the_keyboard_interrupts_loading() -> None:
+    content = pickle.dumps(Raises(exec, "raise KeyboardInterrupt"))
+    with ThreadPoolExecutor(1) as loader:
+        assert loader.submit(refusal, content).result(20)[0] == "corrupt"
+    with pytest.raises(KeyboardInterrupt):
+        load(content)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,11 @@ import time
 
 from model_manager.metrics.live import Convergence
 from model_manager.serving.progress import Progress
+from model_manager.serving.views import Standing
+
+THERE = Standing(settled=True, in_force=True)
+FAILED = Standing(settled=True, in_force=False)
+LOADING = Standing(settled=False, in_force=False)
 
 
 def test_a_wanted_state_that_is_reached_is_in_force_without_lag() -> None:
@@ -11,11 +16,11 @@ def test_a_wanted_state_that_is_reached_is_in_force_without_lag() -> None:
     progress = Progress(lambda: moment[0])
     assert progress.now() == Convergence(0, 0, 0.0, 0.0)
     progress.wanted_another()
-    progress.note(in_force=False)
+    progress.note({"m": LOADING})
     moment[0] += 3
     now = progress.now()
     assert (now.wanted_generation, now.in_force_generation, now.lag_s, now.last_timestamp) == (1, 0, 3.0, 0.0)
-    progress.note(in_force=True)
+    progress.note({"m": THERE})
     now = progress.now()
     assert (now.wanted_generation, now.in_force_generation, now.lag_s) == (1, 1, 0.0)
     assert abs(now.last_timestamp - time.time()) < 60
@@ -25,12 +30,44 @@ def test_the_lag_counts_from_when_the_wanted_state_was_first_missed_however_ofte
     moment = [0.0]
     progress = Progress(lambda: moment[0])
     progress.wanted_another()
-    progress.note(in_force=True)
+    progress.note({"m": THERE})
     before = time.time()
     for _ in range(3):
         progress.wanted_another()
-        progress.note(in_force=False)
+        progress.note({"m": LOADING})
         moment[0] += 10
     now = progress.now()
     assert (now.wanted_generation, now.in_force_generation, now.lag_s) == (4, 1, 30.0)
     assert before <= now.last_timestamp <= time.time()
+
+
+def test_a_state_is_in_force_once_every_model_is_whichever_came_last() -> None:
+    progress = Progress(lambda: 0.0)
+    progress.wanted_another()
+    progress.note({"a": LOADING, "b": LOADING})
+    for model in ("a", "b"):
+        assert progress.now().in_force_generation == 0
+        progress.note({model: THERE})
+    assert progress.now().in_force_generation == 1
+    progress.wanted_another()
+    progress.note({"a": THERE, "b": FAILED})
+    assert progress.now().in_force_generation == 1
+
+
+def test_the_first_state_is_settled_once_no_model_is_on_its_way() -> None:
+    progress = Progress(lambda: 0.0)
+    assert not progress.settled
+    progress.wanted_another()
+    progress.note({"a": LOADING, "b": LOADING})
+    progress.note({"a": THERE})
+    assert not progress.settled
+    progress.note({"b": FAILED})
+    assert progress.settled
+
+
+def test_nothing_wanted_is_settled_and_in_force_at_once() -> None:
+    progress = Progress(lambda: 0.0)
+    progress.wanted_another()
+    progress.note({})
+    assert progress.settled
+    assert progress.now().in_force_generation == 1

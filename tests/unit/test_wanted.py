@@ -6,7 +6,16 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_manager.repository.wanted import NAME_PATTERN, Batching, ServableId, WantedVersion, version_order
+from model_manager.repository.wanted import (
+    NAME_PATTERN,
+    Batching,
+    ServableId,
+    WantedModel,
+    WantedState,
+    WantedVersion,
+    changed_models,
+    version_order,
+)
 
 VERSION = WantedVersion(
     id=ServableId("iris", "1"),
@@ -80,3 +89,30 @@ def test_moved_bytes_are_the_same_version() -> None:
 def test_whatever_else_changes_makes_another_incarnation(changed: WantedVersion) -> None:
     assert changed != VERSION
     assert changed.fingerprint != VERSION.fingerprint
+
+
+def test_models_that_changed_are_those_that_are_new_other_or_omitted() -> None:
+    def state(**digests: str) -> WantedState:
+        return WantedState(
+            {
+                name: WantedModel(
+                    name,
+                    "1",
+                    {"1": WantedVersion(ServableId(name, "1"), digest, None, digest, None, Batching(), None)},
+                )
+                for name, digest in digests.items()
+            }
+        )
+
+    before = state(same="a", other="a", omitted="a")
+    assert sorted(changed_models(before, state(same="a", other="b", new="a"))) == ["new", "omitted", "other"]
+    assert changed_models(before, before) == []
+    assert sorted(changed_models(None, before)) == ["omitted", "other", "same"]
+
+
+def test_a_model_whose_bytes_only_moved_has_not_changed() -> None:
+    def state(location: str) -> WantedState:
+        version = WantedVersion(ServableId("m", "1"), location, None, "a", None, Batching(), None)
+        return WantedState({"m": WantedModel("m", "1", {"1": version})})
+
+    assert changed_models(state("/a"), state("/b")) == []

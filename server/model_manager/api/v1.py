@@ -6,8 +6,8 @@ from starlette.responses import JSONResponse, Response
 from model_manager.errors import VersionNotFound
 from model_manager.repository.lifecycle import State
 from model_manager.repository.wanted import version_order
-from model_manager.serving.registry import ModelView, VersionStatus
 from model_manager.serving.system import System
+from model_manager.serving.views import ModelView, VersionStatus
 
 _TFS_STATE = {
     State.WANTED: "START",
@@ -29,7 +29,7 @@ class V1:
 
     async def models(self, request: Request) -> Response:
         """List the names of all known models."""
-        return JSONResponse({"models": sorted(self._registry.snapshot.models)})
+        return JSONResponse({"models": sorted(self._registry.models)})
 
     async def model(self, request: Request) -> Response:
         """Say whether a model (or one version) can answer, and the state of its versions; 503 when it cannot."""

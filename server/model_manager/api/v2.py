@@ -31,7 +31,7 @@ class V2:
 
     async def models(self, request: Request) -> Response:
         """List the names of all known models."""
-        return JSONResponse({"models": sorted(self._registry.snapshot.models)})
+        return JSONResponse({"models": sorted(self._registry.models)})
 
     async def model(self, request: Request) -> Response:
         """Describe the inputs and outputs of a model's default or named version, and where it comes from."""

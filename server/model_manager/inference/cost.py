@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from model_manager.inference.predictor import Predictor
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Array, Layout, Rows, Signature
 
 INLINE_BUDGET_S: Final = 0.0005
@@ -111,7 +111,7 @@ def measure_inline_limits(predictor: Predictor, example: Rows | None) -> InlineL
     texts = [index for index, column in enumerate(signature.columns) if column.datatype == "BYTES"]
     if len(texts) > _MOST_TEXT_COLUMNS:
         return NOTHING_INLINE
-    with warnings_filtered("ignore", Warning):  # gaps and words that it does not know are no news to anyone
+    with warnings_dropped():  # gaps and words that it does not know are no news to anyone
         return _measure(predictor, example, texts)
 
 

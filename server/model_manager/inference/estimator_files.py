@@ -4,18 +4,19 @@ Runs in a loader thread. The only place that reads or writes joblib files.
 """
 
 import io
+import threading
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
 import joblib
 import numpy as np
 import sklearn
-from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from model_manager.errors import LoadFailed
+from model_manager.inference.library_mismatch import mismatches_heard
 from model_manager.inference.methods import METHODS, methods_of
-from model_manager.inference.warning_filters import warnings_filtered
 
 SKLEARN_VERSION: Final[str] = sklearn.__version__
 """The scikit-learn that reads artifacts here, and writes them."""
@@ -30,21 +31,31 @@ class LoadedEstimator:
 
 
 def load_estimator(file: BinaryIO, *, library_mismatch: Literal["refuse", "warn"]) -> LoadedEstimator:
-    """Unpickle the estimator of a seekable file, held to one thread.
+    """Unpickle the estimator of a file, held to one thread.
 
     Raises LoadFailed: "library_mismatch" (policy "refuse"), "corrupt" or "not_a_model". A pickle is code: check the
     file's digest before.
     """
-    try:
-        with warnings_filtered("error", InconsistentVersionWarning):
-            loaded = LoadedEstimator(joblib.load(file), None)
-    except InconsistentVersionWarning as warning:
-        loaded = _load_mismatched(file, warning, library_mismatch)
-    except (Exception, SystemExit) as error:
-        raise LoadFailed("corrupt", _explain(error)) from error
-    _check_is_model(loaded.estimator)
-    _hold_to_one_thread(loaded.estimator)
-    return loaded
+    refuse = library_mismatch == "refuse"
+    estimator, failure = None, None
+    with mismatches_heard(refuse=refuse) as mismatches:
+        try:
+            estimator = joblib.load(file)
+        except BaseException as error:  # a pickle is code: it may raise what ends a task, a thread or a program
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # somebody pressed Ctrl-C
+            failure = error
+    written = None
+    if mismatches:
+        written = f"written by scikit-learn {mismatches[0].original_sklearn_version}, read by {SKLEARN_VERSION}"
+        if refuse:
+            advice = "train it again with this version, or set the library mismatch policy to warn"
+            raise LoadFailed("library_mismatch", f"{written}; {advice}")
+    if failure is not None:
+        raise LoadFailed("corrupt", _explain(failure) + (f" ({written})" if written else "")) from failure
+    _check_is_model(estimator)
+    _hold_to_one_thread(estimator)
+    return LoadedEstimator(estimator, written)
 
 
 def dump_estimator(estimator: Any, *, compress: int = 0) -> bytes:
@@ -52,22 +63,6 @@ def dump_estimator(estimator: Any, *, compress: int = 0) -> bytes:
     file = io.BytesIO()
     joblib.dump(estimator, file, compress=compress)
     return file.getvalue()
-
-
-def _load_mismatched(
-    file: BinaryIO, warning: InconsistentVersionWarning, library_mismatch: Literal["refuse", "warn"]
-) -> LoadedEstimator:
-    text = f"written by scikit-learn {warning.original_sklearn_version}, read by {SKLEARN_VERSION}"
-    if library_mismatch == "refuse":
-        advice = "train it again with this version, or set the library mismatch policy to warn"
-        raise LoadFailed("library_mismatch", f"{text}; {advice}")
-    # A second pass, because a warning raised as an error has ended the first.
-    file.seek(0)
-    try:
-        with warnings_filtered("ignore", InconsistentVersionWarning):
-            return LoadedEstimator(joblib.load(file), text)
-    except (Exception, SystemExit) as error:
-        raise LoadFailed("corrupt", f"{_explain(error)} ({text})") from error
 
 
 def _explain(error: BaseException) -> str:

@@ -1,16 +1,14 @@
 """Arrays in, arrays out: the estimator's own methods behind the one interface that batches are given to."""
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from model_manager.errors import PredictionFailed
+from model_manager.errors import PredictionFailed, one_line
 from model_manager.inference.features import feature_builder
 from model_manager.inference.methods import call, method_and_index
 from model_manager.signature import DTYPES, Array, Rows, Signature
-
-_MOST_TOLD: Final = 2000
 
 
 class Predictor(Protocol):
@@ -70,13 +68,5 @@ class SklearnPredictor:
         except (PredictionFailed, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise PredictionFailed(f"{step} raised {type(error).__name__}: {_in_one_line(error)}") from error
+            raise PredictionFailed(f"{step} raised {one_line(error)}") from error
         return answers
-
-
-def _in_one_line(error: BaseException) -> str:
-    """What an error of foreign code says, cut: its message may quote the whole input, or be an error of its own."""
-    try:
-        return " ".join(str(error)[:_MOST_TOLD].split())[:500]
-    except BaseException as another:
-        return f"its message cannot be read ({type(another).__name__})"

@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 _SETTLED_NS = 2_000_000_000
@@ -17,25 +18,33 @@ def sha256_of(file: BinaryIO) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is remembered of a file: since when it has been like this here, and its digest once that can be trusted."""
+
+    since_ns: int
+    digest: str | None
+
+
 class Digests:
     """Digests by file identity, so that polling an unchanged folder costs one stat a file."""
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._now_ns = now_ns
-        self._known: dict[_FileKey, str] = {}
-        self._used: dict[_FileKey, str] = {}
+        self._known: dict[_FileKey, _Look] = {}
+        self._used: dict[_FileKey, _Look] = {}
 
     def of(self, path: str) -> str | None:
         """Give the digest of the file's bytes, or None when it is not there, not a file, or cannot be read."""
         try:
-            before = os.stat(path)
-            if not stat.S_ISREG(before.st_mode):  # opening a pipe would wait for its writer for ever
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer for ever
                 return None
-            known = self._known.get(_key(before))
-            if known is None:
+            look = self._known.get(_key(found))
+            if look is None or look.digest is None:
                 return self._read(path)
-            self._used[_key(before)] = known
-            return known
+            self._used[_key(found)] = look
+            return look.digest
         except OSError:
             return None
 
@@ -46,13 +55,18 @@ class Digests:
     def _read(self, path: str) -> str:
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
+            now = self._now_ns()
             digest = sha256_of(file)
             after = os.fstat(file.fileno())
+        if _key(before) != _key(after):
+            return digest
         # A file written to a moment ago may be written again within one tick of the file system's clock, at the same
-        # size: its times would not tell. So a digest is remembered only once the file has been quiet for a while.
-        settled = self._now_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > _SETTLED_NS
-        if settled and _key(before) == _key(after):
-            self._known[_key(after)] = self._used[_key(after)] = digest
+        # size: its times would not tell. So a digest is remembered only once the file has been quiet for a while: by
+        # its own times or, since those may lie in the future, by how long it has looked the same from here.
+        known = self._known.get(_key(after))
+        since = known.since_ns if known is not None else now
+        settled = now - min(since, max(after.st_mtime_ns, after.st_ctime_ns)) > _SETTLED_NS
+        self._known[_key(after)] = self._used[_key(after)] = _Look(since, digest if settled else None)
         return digest
 
 

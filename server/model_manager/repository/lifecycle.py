@@ -83,7 +83,7 @@ def check_move(before: State, after: State) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Incarnation:
-    """What the manager knows of one load of one version, as a snapshot.
+    """What the manager knows of one load of one version at one moment.
 
     `attempts` counts failures so far; `retry_at`, on the same clock as `now`, means something only when FAILED.
     """

@@ -80,3 +80,9 @@ class WantedState:
     """Everything one server should serve."""
 
     models: Mapping[str, WantedModel]
+
+
+def changed_models(before: WantedState | None, after: WantedState) -> list[str]:
+    """Name the models that are wanted in another way than before: new ones, other ones, those that were omitted."""
+    known = before.models if before is not None else {}
+    return [name for name in {**known, **after.models} if known.get(name) != after.models.get(name)]

@@ -1,12 +1,12 @@
 """The repository index as values: one row for every version of one process, and one view of several processes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from model_manager.repository.lifecycle import INDEX_STATE
 from model_manager.repository.wanted import version_order
-from model_manager.serving.registry import Snapshot
+from model_manager.serving.views import ModelView
 
 _WORST_FIRST = ("UNAVAILABLE", "UNLOADING", "LOADING", "READY")
 
@@ -21,10 +21,10 @@ class IndexRow(msgspec.Struct, omit_defaults=True):
     parameters: dict[str, str] = {}
 
 
-def index_of(snapshot: Snapshot) -> list[IndexRow]:
+def index_of(models: Mapping[str, ModelView]) -> list[IndexRow]:
     """Every known version, by model and from the oldest to the newest."""
     rows = []
-    for name, view in sorted(snapshot.models.items()):
+    for name, view in sorted(models.items()):
         for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version)):
             servable = view.ready.get(status.version)
             parameters = servable.form.properties() if servable is not None else {}

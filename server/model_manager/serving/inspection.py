@@ -72,7 +72,7 @@ async def _batches(registry: Registry) -> list[Inspection]:
 
 
 def _ready(registry: Registry) -> Iterator[Servable]:
-    for _, view in sorted(registry.snapshot.models.items()):
+    for _, view in sorted(registry.models.items()):
         yield from view.ready.values()
 
 

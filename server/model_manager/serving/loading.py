@@ -6,17 +6,23 @@ serves, the loader looks for faster forms of it.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, Executor
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from itertools import count, pairwise
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
 
 from model_manager.codecs.rows import rows_from_instances
-from model_manager.errors import InvalidInput, LoadFailed
-from model_manager.inference.compiled.compilation import Compilation, compile_predictor
-from model_manager.inference.cost import InlineLimits, measure_inline_limits
+from model_manager.errors import InvalidInput, LoadFailed, one_line
+from model_manager.inference.compiled.compilation import (
+    Compilation,
+    compile_predictor,
+    not_compiled,
+    seconds_allowed,
+    seconds_before_retry,
+)
+from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
 from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
@@ -36,6 +42,9 @@ from model_manager.traces import batch_span
 
 if TYPE_CHECKING:
     from model_manager.traces import LoadTrace, Tracing
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +113,43 @@ class Loader:
         artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
-        loaded, metadata = await loop.run_in_executor(self.loading, self._read, artifact, wanted.metadata)
+        loaded, metadata = await loop.run_in_executor(
+            self.loading, _contained, "reading it", self._read, artifact, wanted.metadata
+        )
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        predictor, example, inline = await loop.run_in_executor(self.loading, _prove, loaded, metadata)
+        predictor, example, inline = await loop.run_in_executor(
+            self.loading, _contained, "proving it", _prove, loaded, metadata
+        )
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
         return Loaded(servable, loaded.estimator if compilable else None, predictor, example, trace)
 
-    async def improve(self, loaded: Loaded) -> None:
+    async def improve(self, loaded: Loaded, *, told: Callable[[], None]) -> None:
         """Look for faster forms of a version that serves already, and let it use those that proved equal.
 
-        Never fails: scikit-learn stays, and the servable's report says why. Cancellation leaves it as it is.
+        An attempt that ran out of time is repeated later, with more of it; `told` is called after each. Never fails:
+        scikit-learn stays, and the servable's report says why. Cancellation leaves the version as it is.
         """
         if loaded.estimator is None:
             return
         loop = asyncio.get_running_loop()
-        started = perf_counter()
-        compilation, inline = await loop.run_in_executor(self.compiling, self._compile, loaded)
-        ended = perf_counter()
-        loaded.servable.load_seconds["compile"] = ended - started
-        if loaded.trace is not None:
-            loaded.trace.stage("compile", started, ended)
-        loaded.servable.use(compilation.predictor, compilation.report, inline=inline)
+        for attempt in count(1):
+            started = perf_counter()
+            compilation, inline = await loop.run_in_executor(self.compiling, self._compile, loaded, attempt)
+            ended = perf_counter()
+            loaded.servable.load_seconds["compile"] = ended - started
+            if loaded.trace is not None:
+                loaded.trace.stage("compile", started, ended)
+            report, wait_s = compilation.report, seconds_before_retry(attempt)
+            if report.out_of_time:
+                report = replace(report, retry_at=time() + wait_s)
+            loaded.servable.use(compilation.predictor, report, inline=inline)
+            told()
+            if not report.out_of_time:
+                return
+            await asyncio.sleep(wait_s)
 
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
         """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
@@ -135,15 +157,22 @@ class Loader:
             described = parse_metadata(metadata) if metadata is not None else Metadata()
             return load_estimator(artifact, library_mismatch=self.library_mismatch), described
 
-    def _compile(self, loaded: Loaded) -> tuple[Compilation, InlineLimits]:
+    def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
         def stopped() -> bool:
             return self.stopped() or loaded.servable.batcher.closed
 
-        failed = partial(tell_failure, loaded.servable)
-        compilation = compile_predictor(
-            loaded.estimator, loaded.predictor, loaded.example, stopped=stopped, failed=failed
-        )
-        return compilation, measure_inline_limits(compilation.predictor, loaded.example)
+        try:
+            compilation = compile_predictor(
+                loaded.estimator,
+                loaded.predictor,
+                loaded.example,
+                budget_s=seconds_allowed(attempt),
+                stopped=stopped,
+                failed=partial(tell_failure, loaded.servable),
+            )
+            return compilation, measure_inline_limits(compilation.predictor, loaded.example)
+        except BaseException as error:  # what model code raises must end neither this search nor the program
+            return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), NOTHING_INLINE
 
     def _servable(
         self,
@@ -175,6 +204,21 @@ class Loader:
             timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
             max_rows=self.max_rows,
         )
+
+
+def _contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+    """Run a step of loading on a loader thread; whatever it raises, LoadFailed is what the event loop gets to see.
+
+    A model's code may raise SystemExit, which would end the program, a cancellation, which would leave the version
+    loading for ever, StopIteration, which no future can hold, and exceptions that fail when they are asked for a text.
+    """
+    try:
+        return call(*arguments, **options)
+    except LoadFailed:
+        raise
+    except BaseException as error:
+        ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError)
+        raise LoadFailed("internal" if ordinary else "model_raised", f"{step} raised {one_line(error)}") from error
 
 
 def _record_batch(id: ServableId, watches: Sequence[Watch], rows: int, requests: int) -> None:

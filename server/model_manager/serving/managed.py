@@ -23,7 +23,7 @@ class ManagedVersion:
     servable: Servable | None = None
     task: asyncio.Task[None] | None = None
 
-    def snapshot(self) -> Incarnation:
+    def incarnation(self) -> Incarnation:
         """What `next_action` is shown of it."""
         return Incarnation(self.wanted.id, self.wanted.fingerprint, self.state, self.attempts, self.retry_at)
 
@@ -47,7 +47,9 @@ class ManagedVersion:
         id, form = self.wanted.id, self.servable.form
         fields = {"model_name": id.model, "model_version": id.version}
         if form.reason is not None:
-            logger.info("%s is answered by scikit-learn itself: %s", id, form.reason, extra=fields)
+            again = form.properties().get("compiled_again_at")
+            why = f"{form.reason}; tried again at {again}" if again is not None else form.reason
+            logger.info("%s is answered by scikit-learn itself: %s", id, why, extra=fields)
         elif form.speedup:
             gains = ", ".join(f"{gain:.0f} times as fast for {rows} rows" for rows, gain in form.speedup.items())
             logger.info("%s is answered by %s, %s", id, form.name, gains, extra=fields)

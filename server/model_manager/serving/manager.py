@@ -1,35 +1,28 @@
 """The write side: converge what is served to what is wanted. Nothing is reloaded in place.
 
-In the flow: watch → source → wanted state → **manager** → `next_action` (pure) → load beside or unload → snapshot.
-A version is loaded off the event loop, proven, and swapped in by one assignment of the registry's snapshot; the old one
-drains and goes. Whatever goes wrong is contained to the one version; the last good wanted state stays in force.
+In the flow: follower → wanted state → **manager** → `next_action` (pure) → load beside or unload → `next_view`
+(pure) → registry. A version is loaded off the event loop, proven, and swapped in by one assignment of its model's view;
+the old one drains and goes. Whatever goes wrong is contained to the one version; the last good wanted state stays in
+force. No step looks at more models than those that changed, so that thousands of them cost the loop no more than ten.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
 from itertools import chain
 
-from model_manager.errors import ConfigurationError, LoadFailed, ManifestInvalid
+from model_manager.errors import LoadFailed, one_line
 from model_manager.metrics import Convergence, Metrics
-from model_manager.repository.lifecycle import (
-    Load,
-    State,
-    Unload,
-    backoff_s,
-    choose_default,
-    next_action,
-)
-from model_manager.repository.source import Source
-from model_manager.repository.wanted import ServableId, WantedModel, WantedState
-from model_manager.serving.folder_changes import changes
+from model_manager.repository.lifecycle import Load, State, Unload, backoff_s, next_action
+from model_manager.repository.wanted import ServableId, WantedState
+from model_manager.serving.following import Follower
 from model_manager.serving.loading import Loaded, Loader
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.progress import Progress
-from model_manager.serving.registry import ModelView, Registry, Snapshot, VersionStatus
-from model_manager.serving.servable import Servable
+from model_manager.serving.registry import Registry
+from model_manager.serving.views import next_view, standing
 
 logger = logging.getLogger(__name__)
 
@@ -39,36 +32,32 @@ _SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again 
 class Manager:
     """Follows the models folder and keeps the registry converging to it.
 
-    `reached` is called once, just before the first wanted state is published as reached.
+    `reached` is called once, just before the first wanted state is shown as reached.
     """
 
     def __init__(
         self,
-        source: Source,
+        follower: Follower,
         loader: Loader,
         registry: Registry,
         metrics: Metrics,
         *,
-        executor: Executor,
-        poll_interval_s: float,
         drain_timeout_s: float,
         reached: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
+        self._follower = follower
         self._loader = loader
         self._registry = registry
         self._metrics = metrics
-        self._executor = executor
-        self._poll_interval_s = poll_interval_s
         self._drain_timeout_s = drain_timeout_s
         self._reached = reached
         self._clock = clock
         self._wanted: WantedState | None = None
-        self._versions: dict[str, list[ManagedVersion]] = {}  # by model
+        self._versions: dict[str, list[ManagedVersion]] = {}  # by model, the oldest first
         self._due: set[str] = set()  # models for which there may be something to do
+        self._retries: list[tuple[float, str]] = []  # a heap: when to look at which model again
         self._wake = asyncio.Event()
-        self._problem = ""
         self._progress = Progress(clock)
 
     @property
@@ -82,15 +71,15 @@ class Manager:
             tasks.create_task(self._follow())
             while True:
                 self._converge(tasks)
-                failed = [version for version in self._all() if version.state is State.FAILED]
-                delay = max(0.0, min(version.retry_at for version in failed) - self._clock()) if failed else None
+                delay = max(0.0, self._retries[0][0] - self._clock()) if self._retries else None
                 try:
                     async with asyncio.timeout(delay):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
                 self._wake.clear()
-                self._due.update(version.wanted.id.model for version in failed)
+                while self._retries and self._retries[0][0] <= self._clock():
+                    self._due.add(heappop(self._retries)[1])
 
     async def drain(self) -> None:
         """Wait for every lease, then close every batcher: the end of a graceful stop, after `run` was cancelled."""
@@ -99,42 +88,14 @@ class Manager:
     def _all(self) -> Iterator[ManagedVersion]:
         return chain.from_iterable(self._versions.values())
 
-    # wanted state
-
     async def _follow(self) -> None:
-        async for _ in changes(self._source.folder, poll_interval_s=self._poll_interval_s):
-            await self._read()
-
-    async def _read(self) -> None:
-        """Read the folder off the loop; on trouble the last good wanted state stays in force."""
-        try:
-            wanted = await asyncio.get_running_loop().run_in_executor(self._executor, self._source.read)
-        except ConfigurationError as error:
-            reason = "manifest_invalid" if isinstance(error, ManifestInvalid) else "unreadable"
-            self._metrics.source_failures.labels(reason).inc()
-            self._report(str(error))
-            return
-        self._report("")
-        changed, self._wanted = wanted != self._wanted, wanted
-        if changed:
-            self._progress.wanted_another()
-            names = ", ".join(
-                str(version.id) for model in wanted.models.values() for version in model.versions.values()
-            )
-            logger.info("wanted: %s", names or "nothing")
-        if changed:
-            self._look_at(*wanted.models, *self._versions)
-
-    def _report(self, problem: str) -> None:
-        """Log a problem of the source once, and its end."""
-        if problem == self._problem:
-            return
-        self._problem = problem
-        if problem:
-            logger.error("the models folder cannot be used, what is served stays: %s", problem)
-        else:
-            logger.info("the models folder can be used again")
-        self._publish()
+        async for news in self._follower.news():
+            self._registry.problem = news.problem
+            self._wanted = news.wanted
+            if news.changed is not None:
+                self._progress.wanted_another()
+                self._publish(*news.changed)
+                self._look_at(*news.changed)
 
     def _look_at(self, *models: str) -> None:
         """See that converging goes on with these models: something happened to them."""
@@ -151,7 +112,7 @@ class Manager:
         for name in due:
             wanted = self._wanted.models.get(name)
             while True:
-                incarnations = [version.snapshot() for version in self._versions.get(name, ())]
+                incarnations = [version.incarnation() for version in self._versions.get(name, ())]
                 action = next_action(wanted, incarnations, self._clock())
                 if action is None:
                     break
@@ -173,12 +134,12 @@ class Manager:
     def _start_unloading(self, action: Unload, tasks: asyncio.TaskGroup) -> None:
         version = self._find(action.id, action.fingerprint)
         assert version is not None, "next_action only unloads what it was shown"
+        if version.task is not None:
+            version.task.cancel()  # it loads, or looks for faster forms, or waits to do so again
         if version.state is State.READY:
             version.move(State.DRAINING, action.why)
             tasks.create_task(self._retire(version))
         else:
-            if version.task is not None:
-                version.task.cancel()
             version.move(State.GONE, action.why)
             self._forget(version)
 
@@ -191,9 +152,12 @@ class Manager:
 
     async def _load_and_improve(self, version: ManagedVersion) -> None:
         loaded = await self._load(version)
-        if loaded is not None:
-            await self._loader.improve(loaded)
-            version.tell_form()
+        if loaded is None:
+            return
+        try:
+            await self._loader.improve(loaded, told=version.tell_form)
+        except Exception:  # our own bug; the version serves as it is
+            logger.exception("looking for faster forms of %s failed in a way it should not", version.wanted.id)
 
     async def _load(self, version: ManagedVersion) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
@@ -205,13 +169,15 @@ class Manager:
         try:
             loaded = await self._loader.load(version.wanted, entered=entered)
         except LoadFailed as error:
+            if error.reason == "internal":
+                logger.exception("loading %s failed in a way it should not", version.wanted.id)
             self._failed(version, error)
         except Exception as error:  # our own bug must not take down the versions that serve
             logger.exception("loading %s failed in a way it should not", version.wanted.id)
-            self._failed(version, LoadFailed("internal", f"{type(error).__name__}: {error}"))
+            self._failed(version, LoadFailed("internal", one_line(error)))
         else:
             version.servable = loaded.servable
-            self._publish(version.wanted.id.model, arriving=version)  # ready is said after it can be leased
+            self._publish(version.wanted.id.model)  # ready is said after it can be leased
             rows = loaded.servable.provenance.golden_rows
             version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
             self._publish(version.wanted.id.model)
@@ -224,6 +190,7 @@ class Manager:
         self._metrics.load_failures.labels(*version.wanted.id, error.reason).inc()
         moved = error.reason == "missing" and version.wanted.digest is not None and version.attempts == 1
         version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
+        heappush(self._retries, (version.retry_at, version.wanted.id.model))
         version.move(State.FAILED, f"{error.reason}: {error}")
         self._publish(version.wanted.id.model)
 
@@ -256,54 +223,16 @@ class Manager:
 
     # what requests see
 
-    def _publish(self, *changed: str, arriving: ManagedVersion | None = None) -> None:
-        """Replace the registry's snapshot whole, in one assignment, with new views of the models that changed."""
-        wanted = self._wanted.models if self._wanted is not None else {}
-        models = dict(self._registry.snapshot.models)
-        for name in changed:
-            if name in wanted or name in self._versions:
-                models[name] = self._view(name, arriving)
-            else:
-                models.pop(name, None)
-        reached = self._registry.snapshot.reached or self._is_settled(wanted, models)
-        if reached and not self._registry.snapshot.reached:
+    def _publish(self, *models: str) -> None:
+        """Show the next view of these models, each by one assignment, and note how far they are."""
+        assert self._wanted is not None, "there is something to show once something is wanted"
+        standings = {}
+        for name in models:
+            wanted, versions = self._wanted.models.get(name), self._versions.get(name, ())
+            view = next_view(wanted, versions, self._registry.models.get(name))
+            self._registry.show(name, view)
+            standings[name] = standing(wanted, versions, view)
+        self._progress.note(standings)
+        if self._progress.settled and not self._registry.reached:
             self._reached()
-        self._registry.snapshot = Snapshot(models, reached, self._problem)
-        if self._wanted is not None:
-            self._progress.note(in_force=self._in_force())
-
-    def _is_settled(self, wanted: Mapping[str, WantedModel], models: Mapping[str, ModelView]) -> bool:
-        """Whether every wanted version is ready or has failed, and every wanted model has one that answers."""
-        return self._wanted is not None and all(
-            models[name].default is not None
-            and all(
-                models[name].statuses[version].state in (State.READY, State.FAILED) for version in wanted[name].versions
-            )
-            for name in wanted
-        )
-
-    def _in_force(self) -> bool:
-        """Whether exactly what is wanted is ready, and nothing else is left."""
-        assert self._wanted is not None
-        wanted = {(v.id, v.fingerprint) for model in self._wanted.models.values() for v in model.versions.values()}
-        there = [(v.wanted.id, v.wanted.fingerprint) for v in self._all() if v.state is State.READY]
-        return wanted == set(there) and len(there) == sum(map(len, self._versions.values()))
-
-    def _view(self, name: str, arriving: ManagedVersion | None) -> ModelView:
-        wanted = self._wanted.models.get(name) if self._wanted is not None else None
-        ready: dict[str, Servable] = {}
-        statuses: dict[str, VersionStatus] = {}
-        for version in wanted.versions if wanted is not None else ():
-            statuses[version] = VersionStatus(version, State.WANTED)
-        for incarnation in self._versions.get(name, ()):
-            version = incarnation.wanted.id.version
-            status = VersionStatus(version, incarnation.state, incarnation.reason)
-            if incarnation.servable is not None and (incarnation.state is State.READY or incarnation is arriving):
-                ready[version] = incarnation.servable
-            elif version in ready:  # an older incarnation answers while this one is not there (yet)
-                status = VersionStatus(version, State.READY, f"its replacement is {status.state}: {status.reason}")
-            statuses[version] = status
-        current = self._registry.snapshot.models.get(name)
-        default = current.default.id.version if current is not None and current.default is not None else None
-        chosen = choose_default(wanted, ready, default)
-        return ModelView(ready[chosen] if chosen is not None else None, ready, statuses)
+            self._registry.reached = True

@@ -1,9 +1,13 @@
-"""How far what is served is from what is wanted, and since when: the figures behind the convergence metrics."""
+"""How far what is served is from what is wanted, and since when: the figures behind readiness and convergence.
+
+Models that are not there yet are kept by name, so that a change of one model costs the same however many there are.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from model_manager.metrics import Convergence
+from model_manager.serving.views import Standing
 
 
 class Progress:
@@ -11,18 +15,28 @@ class Progress:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._unsettled: set[str] = set()
+        self._behind: set[str] = set()
         self._wanted = 0
         self._in_force = 0
         self._behind_since: float | None = None
         self._last_in_force = 0.0
 
+    @property
+    def settled(self) -> bool:
+        """Whether every wanted version is ready or has failed, and every wanted model has one that answers."""
+        return self._wanted > 0 and not self._unsettled
+
     def wanted_another(self) -> None:
         """Another wanted state was read."""
         self._wanted += 1
 
-    def note(self, *, in_force: bool) -> None:
-        """Note whether exactly what is wanted is served at this moment."""
-        if in_force:
+    def note(self, standings: Mapping[str, Standing]) -> None:
+        """Note how far these models are at this moment; all others are where they were."""
+        for model, standing in standings.items():
+            (self._unsettled.discard if standing.settled else self._unsettled.add)(model)
+            (self._behind.discard if standing.in_force else self._behind.add)(model)
+        if not self._behind:
             self._in_force = self._wanted
             self._behind_since = None
         elif self._behind_since is None:

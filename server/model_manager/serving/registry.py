@@ -1,71 +1,64 @@
-"""The read side: which versions can be leased right now. An immutable snapshot that the manager replaces whole."""
+"""The read side: which versions can be leased right now. What requests see of a model is replaced whole by the manager.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+Views are immutable, and one assignment puts the next one in place of the last. All of this happens on the thread of the
+event loop, so whoever does not await in between sees all models as they are at one moment.
+"""
+
+from collections.abc import Collection, Mapping
+from itertools import islice
+from typing import Final
 
 from model_manager.errors import ModelNotFound, VersionNotFound, VersionNotReady
-from model_manager.repository.lifecycle import State
 from model_manager.repository.wanted import version_order
 from model_manager.serving.servable import Servable
+from model_manager.serving.views import ModelView, VersionStatus
 
-
-@dataclass(frozen=True, slots=True)
-class VersionStatus:
-    """The state of one known version, and why, for people."""
-
-    version: str
-    state: State
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelView:
-    """One model as requests see it. `default` answers when no version is named; None while nothing is ready."""
-
-    default: Servable | None
-    ready: Mapping[str, Servable]
-    statuses: Mapping[str, VersionStatus]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything requests can see. `reached` is set once the first wanted state was reached, and stays.
-
-    `problem` says why the models folder cannot be used at the moment, if it cannot.
-    """
-
-    models: Mapping[str, ModelView] = field(default_factory=dict)
-    reached: bool = False
-    problem: str = ""
+_TOLD: Final = 50  # names in one message
 
 
 class Registry:
-    """Hands out leases from the current snapshot, with no await and no lock."""
+    """Hands out leases from what is shown now, with no await and no lock.
+
+    `reached` is set once the first wanted state was reached, and stays. `problem` says why the models folder cannot be
+    used at the moment, if it cannot.
+    """
 
     def __init__(self) -> None:
-        self.snapshot = Snapshot()
+        self._models: dict[str, ModelView] = {}
+        self.models: Mapping[str, ModelView] = self._models
+        self.reached = False
+        self.problem = ""
         self.stopping = False
+
+    def show(self, model: str, view: ModelView | None) -> None:
+        """Let requests see this of a model from now on; None: that there is no such model."""
+        if view is not None:
+            self._models[model] = view
+        else:
+            self._models.pop(model, None)
 
     def waiting_for(self) -> str:
         """Why this process should get no traffic; empty once the first wanted state was reached, until it stops."""
         if self.stopping:
             return "the server is stopping"
-        if self.snapshot.reached:
+        if self.reached:
             return ""
-        waiting = [
+        waiting = (
             f"{name} {_describe(status)}"
-            for name, view in self.snapshot.models.items()
+            for name, view in self.models.items()
             for status in view.statuses.values()
             if status.version not in view.ready
-        ]
-        return self.snapshot.problem or "; ".join(waiting) or "no wanted state was read yet"
+        )
+        told = list(islice(waiting, _TOLD))
+        more = ["…"] if next(waiting, None) is not None else []
+        return self.problem or "; ".join([*told, *more]) or "no wanted state was read yet"
 
     def lease(self, model: str, version: str | None) -> Servable:
         """Lease the named version, or the model's default; the caller gives it back with `release()`.
 
         Raises ModelNotFound, VersionNotFound (both list what exists) or VersionNotReady (with the state).
         """
-        view = self.snapshot.models.get(model) or self.model(model)
+        view = self._models.get(model) or self.model(model)
         servable = view.default if version is None else view.ready.get(version)
         if servable is None:
             raise self._refusal(model, view, version)
@@ -74,14 +67,14 @@ class Registry:
 
     def knows(self, model: str, version: str | None) -> bool:
         """Whether there is such a model, and such a version of it if one is named, ready or not."""
-        view = self.snapshot.models.get(model)
+        view = self.models.get(model)
         return view is not None and (version is None or version in view.statuses)
 
     def model(self, name: str) -> ModelView:
         """The view of one model. Raises ModelNotFound, listing what exists."""
-        view = self.snapshot.models.get(name)
+        view = self.models.get(name)
         if view is None:
-            raise ModelNotFound(f"no model '{name}'; {_list('models', self.snapshot.models)}")
+            raise ModelNotFound(f"no model '{name}'; {_list('models', self.models)}")
         return view
 
     def servable(self, model: str, version: str | None) -> Servable:
@@ -104,6 +97,9 @@ def _describe(status: VersionStatus) -> str:
     return f"version '{status.version}' is {status.state}" + (f": {status.reason}" if status.reason else "")
 
 
-def _list(what: str, names: Iterable[str]) -> str:
+def _list(what: str, names: Collection[str]) -> str:
+    """Name all of them, unless they are many: whoever asks for what there is not must not hold the loop up by it."""
+    if len(names) > _TOLD:
+        return f"there are {len(names)} {what}, which the repository index lists"
     listed = sorted(names, key=version_order)
     return f"{what}: {', '.join(listed)}" if listed else f"there are no {what} yet"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 from model_manager.codecs.protocols import codecs_for
@@ -63,6 +64,7 @@ class Form:
     `speedup`: how many times faster than scikit-learn the default output is, by batch size in rows.
     `largest_difference` to scikit-learn's answers, seen while proving. `reason`: why scikit-learn itself answers, once
     that was decided. `failures`: batches on which a compiled form raised and another answered, by compiled form.
+    `retry_at`: when compiling is tried again, if it is (Unix time).
     """
 
     name: str
@@ -70,6 +72,7 @@ class Form:
     largest_difference: float
     reason: str | None
     failures: Mapping[str, int]
+    retry_at: float | None = None
 
     @classmethod
     def of(cls, predictor: Predictor, report: CompileReport | None) -> "Form":
@@ -78,7 +81,7 @@ class Form:
             return cls(predictor.form, {}, 0.0, None, {})
         difference = report.largest_absolute_difference
         failures = predictor.failures if isinstance(predictor, CompiledPredictor) else {}
-        return cls(predictor.form, report.speedup, difference, report.reason, failures)
+        return cls(predictor.form, report.speedup, difference, report.reason, failures, report.retry_at)
 
     def properties(self) -> dict[str, str]:
         """What the model's metadata says of it, as text."""
@@ -92,6 +95,8 @@ class Form:
                 properties[f"failures_{name}"] = str(times)
         if self.reason is not None:
             properties["not_compiled_because"] = self.reason
+        if self.retry_at is not None:
+            properties["compiled_again_at"] = datetime.fromtimestamp(self.retry_at, UTC).isoformat(timespec="seconds")
         return properties
 
 

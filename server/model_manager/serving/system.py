@@ -21,13 +21,15 @@ from model_manager.metrics import (
 from model_manager.records import RecordStream
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
+from model_manager.serving.following import Follower
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
 from model_manager.serving.observation import Observer
-from model_manager.serving.registry import ModelView, Registry, VersionStatus
+from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
+from model_manager.serving.views import ModelView, VersionStatus
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
 from model_manager.version import __version__
@@ -60,6 +62,7 @@ class System:
         """The versions that still computed a batch when all had been drained: model code that does not come back."""
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
+        self._reading = ThreadPoolExecutor(1, "models folder")
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         loader = Loader(
@@ -74,13 +77,14 @@ class System:
             stopped=lambda: self.registry.stopping,
             tracing=self.tracing,
         )
+        follower = Follower(
+            Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
+        )
         self.manager = Manager(
-            Source(settings.models),
+            follower,
             loader,
             self.registry,
             self.metrics,
-            executor=self._loading,
-            poll_interval_s=settings.poll_interval_s,
             drain_timeout_s=settings.drain_timeout_s,
             reached=_settle_heap,
         )
@@ -133,10 +137,10 @@ class System:
             for task in (converging, measuring):
                 task.cancel()
             await asyncio.wait([converging, measuring])
-            served = [servable for view in self.registry.snapshot.models.values() for servable in view.ready.values()]
+            served = [servable for view in self.registry.models.values() for servable in view.ready.values()]
             await self.manager.drain()
             self.unfinished = [str(servable.id) for servable in served if servable.batcher.busy]
-            for executor in (self._predicting, self._compiling, self._loading):
+            for executor in (self._predicting, self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
 
@@ -182,14 +186,14 @@ class System:
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
-        return index_of(self.registry.snapshot)
+        return index_of(self.registry.models)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
         return [await inspect(self.registry, topic, seconds)]
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
-        models = self.registry.snapshot.models
+        models = self.registry.models
         return [(name, status, view) for name, view in models.items() for status in view.statuses.values()]
 
 

@@ -6,9 +6,10 @@ chooses among them. Whatever goes wrong, scikit-learn stays.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import thread_time
 from typing import Any, Final
 
+from model_manager.errors import one_line
 from model_manager.inference.compiled.builders import candidates
 from model_manager.inference.compiled.fastest import SIZES, CompiledPredictor, Costs, FormFailure, measure
 from model_manager.inference.compiled.form import Form, NotCovered
@@ -20,7 +21,12 @@ from model_manager.inference.predictor import Predictor, SklearnPredictor
 from model_manager.inference.threads import limit_native_threads
 from model_manager.signature import Rows
 
-BUDGET_S: Final = 20.0
+FIRST_BUDGET_S: Final = 20.0
+"""CPU time for the first attempt: on a busy machine the clock on the wall says nothing of what was done."""
+
+FIRST_WAIT_S: Final = 60.0
+_LARGEST_BUDGET_S: Final = 160.0
+_LONGEST_WAIT_S: Final = 24 * 3600.0
 _REPORTED_SIZES: Final = (1, 256)
 
 
@@ -40,7 +46,8 @@ class CompileReport:
     `forms`: by declared output and batch size, the form that answers batches of up to that size. `speedup`: by batch
     size, how many times faster than scikit-learn the default output is (the first that has a form, if that has none).
     Differences: the largest in outputs that are used, absolute ones on plain rows only. `reason`: why nothing was
-    compiled, if so.
+    compiled, if so. `out_of_time`: because the time was over, so that another attempt is worth it; `retry_at`, in Unix
+    time, says when. `seconds` of CPU time.
     """
 
     forms: dict[str, dict[int, str]]
@@ -50,6 +57,8 @@ class CompileReport:
     rows_proven: int = 0
     rejected: tuple[Rejection, ...] = ()
     reason: str | None = None
+    out_of_time: bool = False
+    retry_at: float | None = None
     seconds: float = 0.0
 
     @property
@@ -71,16 +80,17 @@ def compile_predictor(
     sklearn_predictor: SklearnPredictor,
     examples: Rows | None,
     *,
-    budget_s: float = BUDGET_S,
-    clock: Callable[[], float] = perf_counter,
+    budget_s: float = FIRST_BUDGET_S,
+    clock: Callable[[], float] = thread_time,
     stopped: Callable[[], bool] = lambda: False,
     failed: Callable[[FormFailure], None] = lambda failure: None,
 ) -> Compilation:
-    """Find, prove and measure faster forms of a fitted estimator; blocking, for about a second, `budget_s` at most.
+    """Find, prove and measure faster forms of a fitted estimator; blocking, for about a second of CPU time.
 
-    `examples` are real rows, such as the golden ones. Never raises for an estimator: the report says why scikit-learn
-    stays. Budget and `stopped` are looked at between batches and forms, so one long step can pass them. `failed` is
-    told of forms that fail once they serve, see CompiledPredictor.
+    `budget_s` bounds the CPU time of this thread. `examples` are real rows, such as the golden ones. Whatever fails,
+    the report says why scikit-learn stays; raises only what is no Exception. Budget and `stopped` are looked at between
+    batches and forms, so one long step can pass them. `failed` is told of forms that fail once they serve, see
+    CompiledPredictor.
     """
     started = clock()
 
@@ -88,7 +98,8 @@ def compile_predictor(
         if stopped():
             raise OutOfTime("nobody needs it any more")
         if clock() - started > budget_s:
-            raise OutOfTime(f"compiling was given {budget_s:g} s, and they are over")
+            found.out_of_time = True
+            raise OutOfTime(f"compiling was given {budget_s:g} s of CPU time, and they are over")
 
     found = _Found()
     predictor: Predictor = sklearn_predictor
@@ -109,8 +120,23 @@ def compile_predictor(
     except (OutOfTime, NotCovered) as error:
         reason = str(error)
     except Exception as error:
-        reason = f"compiling failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = f"compiling failed: {one_line(error)}"
     return Compilation(predictor, _report(predictor, found, reason, clock() - started))
+
+
+def not_compiled(sklearn: SklearnPredictor, reason: str) -> Compilation:
+    """scikit-learn itself, and a report that says why."""
+    return Compilation(sklearn, _report(sklearn, _Found(), reason, 0.0))
+
+
+def seconds_allowed(attempt: int) -> float:
+    """CPU seconds for an attempt, from 1: twice as many each time, since what was too little will be so again."""
+    return min(_LARGEST_BUDGET_S, FIRST_BUDGET_S * 2.0 ** min(attempt - 1, 8))
+
+
+def seconds_before_retry(attempt: int) -> float:
+    """Seconds to wait after an attempt that ran out of time: twice as many each time, and never more than a day."""
+    return min(_LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16))
 
 
 @dataclass(slots=True)
@@ -122,6 +148,7 @@ class _Found:
     rejected: list[Rejection] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     costs: Costs = field(default_factory=dict)
+    out_of_time: bool = False
 
     def refusals(self, outputs: Iterable[str]) -> tuple[Rejection, ...]:
         """Forms that were rejected, and those there are none of if they could have covered what is left open."""
@@ -187,7 +214,8 @@ def _report(predictor: Predictor, found: _Found, reason: str | None, seconds: fl
     if not isinstance(predictor, CompiledPredictor):
         reason = reason or _why_none(found.refusals(declared))
         forms = {output: dict.fromkeys(SIZES, predictor.form) for output in declared}
-        return CompileReport(forms, rejected=found.refusals(declared), reason=reason, seconds=seconds)
+        refused = found.refusals(declared)
+        return CompileReport(forms, rejected=refused, reason=reason, out_of_time=found.out_of_time, seconds=seconds)
     used = [verdict for verdict in found.verdicts if verdict.proven]
     return CompileReport(
         forms={output: {size: predictor.form_of(output, size) for size in SIZES} for output in declared},

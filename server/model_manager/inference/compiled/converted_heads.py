@@ -12,7 +12,7 @@ from model_manager.inference.compiled.form import Answers, BuiltHead, NotCovered
 from model_manager.inference.compiled.session import open_session
 from model_manager.inference.compiled.thresholds import choose_thresholds
 from model_manager.inference.methods import methods_of
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import DTYPES, Array, Output
 
 NAME: Final = "onnx"
@@ -76,7 +76,7 @@ def _convert(estimator: Any, width: int) -> Any:
     refused = ""
     for options in tries:
         try:
-            with warnings_filtered("ignore", Warning):
+            with warnings_dropped():
                 return to_onnx(
                     estimator,
                     initial_types=[("X", DoubleTensorType([None, width]))],

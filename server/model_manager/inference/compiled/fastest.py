@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from model_manager.errors import PredictionFailed
 from model_manager.inference.compiled.form import Form, NotVouched
 from model_manager.inference.predictor import Predictor
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Array, Rows, Signature
 
 SIZES: Final = (1, 4, 16, 64, 256, 1000)
@@ -165,7 +165,7 @@ def _batch(rows: Rows, size: int) -> Rows:
 def _cost(predict: Predict, rows: Rows, output: str) -> float:
     """The least of a few runs, fewer if they are long; infinite for a form that leaves these rows open."""
     best, spent, outputs = float("inf"), 0.0, (output,)
-    with warnings_filtered("ignore", Warning):
+    with warnings_dropped():
         for _ in range(_REPEATS):
             started = perf_counter()
             try:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Layout, Rows, Signature
 
 MAX_COLUMNS: Final = 512
@@ -30,7 +30,7 @@ def find_nullable(
         return frozenset()
     deadline = clock() + BUDGET_S
     # Missing values are expected to upset some estimators: their warnings are no news to anyone.
-    with warnings_filtered("ignore", Warning):
+    with warnings_dropped():
         if _works(accepts, _with_missing(example, undecided, signature)):
             return frozenset(undecided)
         found: set[int] = set()

@@ -10,7 +10,7 @@ from model_manager.errors import PredictionFailed
 from model_manager.inference.compiled.form import NotCovered
 from model_manager.inference.compiled.proof.rows import Group
 from model_manager.inference.predictor import Predictor
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Array, Rows
 
 _BATCHES: Final = (1, 1, 1, 1, 1, 1, 2, 7, 64, 1000)
@@ -74,7 +74,7 @@ def _slices(rows: Rows) -> Iterator[Rows]:
 
 def _ask(name: str, rows: Rows, sklearn: Predictor, outputs: tuple[str, ...], *, plain: bool) -> Trial:
     # Edges are expected to upset estimators: warnings about made-up rows are no news to anyone.
-    with warnings_filtered("ignore", Warning):
+    with warnings_dropped():
         try:
             return Trial(name, rows, dict(sklearn.predict(rows, outputs)), plain)
         except PredictionFailed:

@@ -12,7 +12,7 @@ import numpy as np
 
 from model_manager.inference.compiled.form import Form, NotVouched
 from model_manager.inference.compiled.proof.trials import Trial
-from model_manager.inference.warning_filters import warnings_filtered
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Array, Rows
 
 RTOL: Final = 1e-9
@@ -67,7 +67,7 @@ def prove(form: Form, trials: Iterable[Trial], check_time: Callable[[], None]) -
 
 def _answers(form: Form, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array | Exception]:
     """Ask for all outputs in one run; one by one where that is not answered, to know whose fault it is."""
-    with warnings_filtered("ignore", Warning):
+    with warnings_dropped():
         try:
             return dict(form.predict(rows, outputs))
         except Exception as error:

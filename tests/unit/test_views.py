@@ -1,0 +1,176 @@
+"""What requests see, as tables: wanted and what is there on the left, what is shown on the right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+from model_manager.repository.lifecycle import State
+from model_manager.repository.wanted import Batching, ServableId, WantedModel, WantedVersion, version_order
+from model_manager.serving.managed import ManagedVersion
+from model_manager.serving.servable import Servable
+from model_manager.serving.views import ModelView, Standing, VersionStatus, next_view, standing
+
+WANTED, LOADING, PROVING, READY = State.WANTED, State.LOADING, State.PROVING, State.READY
+DRAINING, FAILED = State.DRAINING, State.FAILED
+
+
+def version(name: str, content: str = "a") -> WantedVersion:
+    return WantedVersion(ServableId("m", name), "/x", None, content, None, Batching(), None)
+
+
+def model(versions: Mapping[str, str], default: str | None = None) -> WantedModel:
+    """A wanted model from version → content; the default is the newest."""
+    wanted = {name: version(name, content) for name, content in versions.items()}
+    return WantedModel("m", default or max(wanted, key=version_order), wanted)
+
+
+def servable(name: str) -> Servable:
+    """Something to lease, of which views know the id only."""
+    made = Servable.__new__(Servable)
+    made.id = ServableId("m", name)
+    return made
+
+
+def there(
+    name: str, state: State, content: str = "a", *, reason: str = "", leasable: Servable | None = None
+) -> ManagedVersion:
+    return ManagedVersion(version(name, content), 1, state, reason, servable=leasable)
+
+
+ONE, OTHER_ONE, TWO = servable("1"), servable("1"), servable("2")
+
+
+def shown(default: Servable | None, ready: Mapping[str, Servable], **statuses: tuple[State, str]) -> ModelView:
+    """A view; versions are given as v<name>."""
+    said = {name[1:]: VersionStatus(name[1:], *status) for name, status in statuses.items()}
+    return ModelView(default, ready, said)
+
+
+@dataclass(frozen=True)
+class Case:
+    wanted: WantedModel | None
+    there: Sequence[ManagedVersion]
+    previous: ModelView | None
+    view: ModelView | None
+    standing: Standing
+
+
+SETTLED, BEHIND, IN_FORCE = Standing(True, False), Standing(False, False), Standing(True, True)
+
+CASES = {
+    "a model that is neither wanted nor there is not shown": Case(None, [], None, None, IN_FORCE),
+    "one that was, and is gone, is not shown any more": Case(
+        None, [], shown(ONE, {"1": ONE}, v1=(DRAINING, "")), None, IN_FORCE
+    ),
+    "a wanted one is shown before anything was done for it": Case(
+        model({"1": "a"}), [], None, shown(None, {}, v1=(WANTED, "")), BEHIND
+    ),
+    "while it loads nothing can be leased": Case(
+        model({"1": "a"}), [there("1", LOADING)], None, shown(None, {}, v1=(LOADING, "")), BEHIND
+    ),
+    "it can be leased a moment before it is said to be ready": Case(
+        model({"1": "a"}),
+        [there("1", PROVING, leasable=ONE)],
+        None,
+        shown(ONE, {"1": ONE}, v1=(PROVING, "")),
+        BEHIND,
+    ),
+    "ready": Case(
+        model({"1": "a"}),
+        [there("1", READY, leasable=ONE)],
+        None,
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        IN_FORCE,
+    ),
+    "a failed one is shown with its reason, and keeps waiting whoever asks for readiness": Case(
+        model({"1": "a"}),
+        [there("1", FAILED, reason="corrupt: cut short")],
+        None,
+        shown(None, {}, v1=(FAILED, "corrupt: cut short")),
+        BEHIND,
+    ),
+    "a failed one beside one that answers is settled": Case(
+        model({"1": "a", "2": "a"}),
+        [there("1", READY, leasable=ONE), there("2", FAILED, reason="missing: no")],
+        None,
+        shown(ONE, {"1": ONE}, v1=(READY, ""), v2=(FAILED, "missing: no")),
+        SETTLED,
+    ),
+    "the default is the one that was declared": Case(
+        model({"1": "a", "2": "a"}, "1"),
+        [there("2", READY, leasable=TWO), there("1", READY, leasable=ONE)],
+        shown(TWO, {"2": TWO}, v2=(READY, "")),
+        shown(ONE, {"1": ONE, "2": TWO}, v1=(READY, ""), v2=(READY, "")),
+        IN_FORCE,
+    ),
+    "until that is ready the one that answered goes on": Case(
+        model({"1": "a", "2": "a", "3": "a"}, "3"),
+        [there("1", READY, leasable=ONE), there("2", READY, leasable=TWO), there("3", LOADING)],
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        shown(ONE, {"1": ONE, "2": TWO}, v1=(READY, ""), v2=(READY, ""), v3=(LOADING, "")),
+        BEHIND,
+    ),
+    "the old bytes of a version answer while the new ones load, and the reason says so": Case(
+        model({"1": "b"}),
+        [there("1", READY, leasable=ONE), there("1", LOADING, "b")],
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        shown(ONE, {"1": ONE}, v1=(READY, "its replacement is loading: ")),
+        SETTLED,
+    ),
+    "and after the new ones failed": Case(
+        model({"1": "b"}),
+        [there("1", READY, leasable=ONE), there("1", FAILED, "b", reason="corrupt: x")],
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        shown(ONE, {"1": ONE}, v1=(READY, "its replacement is failed: corrupt: x")),
+        SETTLED,
+    ),
+    "once both are ready the new ones answer": Case(
+        model({"1": "b"}),
+        [there("1", READY, leasable=ONE), there("1", READY, "b", leasable=OTHER_ONE)],
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        shown(OTHER_ONE, {"1": OTHER_ONE}, v1=(READY, "")),
+        SETTLED,
+    ),
+    "and the old ones can no longer be leased while they drain": Case(
+        model({"1": "b"}),
+        [there("1", DRAINING, leasable=ONE), there("1", READY, "b", leasable=OTHER_ONE)],
+        shown(OTHER_ONE, {"1": OTHER_ONE}, v1=(READY, "")),
+        shown(OTHER_ONE, {"1": OTHER_ONE}, v1=(READY, "")),
+        SETTLED,
+    ),
+    "a version that drains is known, and refused": Case(
+        model({"2": "a"}),
+        [there("1", DRAINING, leasable=ONE), there("2", READY, leasable=TWO)],
+        shown(TWO, {"1": ONE, "2": TWO}, v1=(READY, ""), v2=(READY, "")),
+        shown(TWO, {"2": TWO}, v1=(DRAINING, ""), v2=(READY, "")),
+        SETTLED,
+    ),
+    "an omitted version serves until another one does": Case(
+        model({"2": "a"}),
+        [there("1", READY, leasable=ONE), there("2", LOADING)],
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        shown(ONE, {"1": ONE}, v1=(READY, ""), v2=(LOADING, "")),
+        BEHIND,
+    ),
+    "an omitted model is shown until it has drained": Case(
+        None,
+        [there("1", DRAINING, leasable=ONE)],
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        shown(None, {}, v1=(DRAINING, "")),
+        SETTLED,
+    ),
+    "what is ready with other bytes than those that are wanted is not in force": Case(
+        model({"1": "b"}),
+        [there("1", READY, leasable=ONE)],
+        None,
+        shown(ONE, {"1": ONE}, v1=(READY, "")),
+        SETTLED,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_the_next_view(case: Case) -> None:
+    view = next_view(case.wanted, case.there, case.previous)
+    assert view == case.view
+    assert standing(case.wanted, case.there, view) == case.standing

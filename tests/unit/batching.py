@@ -9,7 +9,7 @@ from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import Metrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Results
-from model_manager.serving.batcher import Batcher, Watched
+from model_manager.serving.batcher import Batcher, TellBatch
 from model_manager.signature import Array, Rows
 
 from tests.scrape import samples_of, written
@@ -62,7 +62,7 @@ def batcher(
     *,
     inline_rows: int = 0,
     batching: Batching | None = None,
-    watched: Watched | None = None,
+    tell_batch: TellBatch | None = None,
 ) -> Batcher:
     return Batcher(
         model,
@@ -70,7 +70,7 @@ def batcher(
         inline=inline_up_to(inline_rows),
         executor=executor,
         metrics=metrics.servable("m", "1"),
-        watched=watched,
+        tell_batch=tell_batch,
     )
 
 

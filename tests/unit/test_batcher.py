@@ -13,7 +13,7 @@ from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed,
 from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import DropReason, Metrics
 from model_manager.repository.wanted import Batching
-from model_manager.serving.batch import Results, Watch
+from model_manager.serving.batch import Observed, Results
 from model_manager.serving.batcher import Batcher
 from model_manager.signature import Layout, Rows
 
@@ -278,11 +278,11 @@ async def test_a_watch_is_told_when_its_batch_left_and_ended(
     model: Model, executor: ThreadPoolExecutor, metrics: Metrics
 ) -> None:
     told: list[tuple[int, int, int]] = []
-    b = batcher(model, executor, metrics, watched=lambda *batch: told.append((len(batch[0]), *batch[1:])))
-    watch = Watch()
+    b = batcher(model, executor, metrics, tell_batch=lambda *batch: told.append((len(batch[0]), *batch[1:])))
+    observed = Observed()
     before = perf_counter()
-    await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER, watch), b.submit(rows(3), OUTPUT, FOREVER))
-    assert before < watch.batch_started < watch.batch_ended < perf_counter()
+    await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER, observed), b.submit(rows(3), OUTPUT, FOREVER))
+    assert before < observed.batch_started < observed.batch_ended < perf_counter()
     assert told == [(1, 3, 2)]
     (seen,) = b.recent
     assert (seen.rows, seen.requests, seen.on, seen.failed) == (3, 2, "thread", 0)

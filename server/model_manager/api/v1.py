@@ -1,4 +1,4 @@
-"""V1 (TensorFlow Serving's REST form, as KServe speaks it): model list and status. Prediction is in predict.py."""
+"""V1 (TensorFlow Serving's REST API, as KServe speaks it): model list and status. Prediction is in predict.py."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response

@@ -52,14 +52,14 @@ class V1Codec:
         return self._headers, self._encode(request, results)
 
     def _encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
-        head = b'{"outputs":' if request.columnar else b'{"predictions":'
+        opening = b'{"outputs":' if request.columnar else b'{"predictions":'
         names = request.outputs
         if len(names) == 1:
-            return head + encode_values(results[names[0]]) + b"}"
+            return opening + encode_values(results[names[0]]) + b"}"
         values = [results[name].tolist() for name in names]
         if request.columnar:
-            return head + encode_json(dict(zip(names, values, strict=True))) + b"}"
-        return head + encode_json([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]) + b"}"
+            return opening + encode_json(dict(zip(names, values, strict=True))) + b"}"
+        return opening + encode_json([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]) + b"}"
 
     def _fast_request(
         self, body: bytes, decoder: msgspec.json.Decoder[Any], typed_rows: TypedRows, typed_columns: TypedColumns | None

@@ -48,13 +48,13 @@ class V2Codec:
     def __init__(self, signature: Signature, *, max_rows: int, model: str, version: str) -> None:
         self._signature = signature
         self._max_rows = max_rows
-        self._headers = json_headers(model, version)
+        self._openingers = json_headers(model, version)
         self._choice = OutputChoice(signature)
         self._decoder = msgspec.json.Decoder(_RawRequest)
         self._tensors = TypedTensors(signature)
         self._large = LargeTensors(signature)
-        self._head = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
-        self._output_heads = {output.name: b'{"name":' + encode_json(output.name) for output in signature.outputs}
+        self._opening = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
+        self._output_openings = {output.name: b'{"name":' + encode_json(output.name) for output in signature.outputs}
 
     def decode(self, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks.
@@ -78,8 +78,8 @@ class V2Codec:
         The answer has the request's id, or one of its own where the request had none, as peers do it.
         """
         id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
-        tensors = [self._output_heads[name] + _tensor_text(results[name]) for name in request.outputs]
-        return self._headers, self._head + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
+        tensors = [self._output_openings[name] + _tensor_text(results[name]) for name in request.outputs]
+        return self._openingers, self._opening + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
 
     def _large_request(self, body: bytes) -> PredictRequest:
         request = self._large.read(body)

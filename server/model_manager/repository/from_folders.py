@@ -1,4 +1,4 @@
-"""The repository form of the models folder: every `<model>/<version>/` that holds an artifact is wanted.
+"""The models folder as a repository: every `<model>/<version>/` that holds an artifact is wanted.
 
 Place in the flow: called by source for a folder without a manifest. Publishing is a rename, so a name that begins with
 a dot, or a version without its artifact, is one that is still being copied.

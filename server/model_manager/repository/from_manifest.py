@@ -1,4 +1,4 @@
-"""The manifest form of the models folder: what models.yaml names, looked up.
+"""The models folder with a manifest: what models.yaml names, looked up.
 
 Place in the flow: called by source with a validated manifest. A version whose artifact is not there stays wanted, with
 no digest: it fails alone, and what serves in its place goes on.

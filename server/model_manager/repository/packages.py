@@ -1,4 +1,4 @@
-"""The metadata that lies beside an artifact: found, read, and asked for the digest it declares. Used by both forms."""
+"""The metadata that lies beside an artifact: found, read, and asked for the digest it declares."""
 
 import functools
 import logging

@@ -1,8 +1,8 @@
 """The mounted folder → the wanted state. The only reader of the models folder.
 
 Place in the flow: the manager calls `read` off the loop, on every file event and on a slow poll, and converges to what
-it returns. Two forms are read: a manifest (`models.yaml`) and a repository (`<model>/<version>/model.joblib`). A folder
-that has shown a manifest stays in that form, so that a manifest which vanishes for a moment unloads nothing.
+it returns. Two kinds are read: a manifest (`models.yaml`) and a repository (`<model>/<version>/model.joblib`). A folder
+that has shown a manifest stays of that kind, so that a manifest which vanishes for a moment unloads nothing.
 
 Why a folder that changes yields one consistent state: the kubelet writes each generation of a ConfigMap into a new
 folder, renames the link `..data` onto it, and only then deletes the old one. So `..data` is resolved once, everything

@@ -68,7 +68,7 @@ class Prometheus:
         """The series of a range vector."""
         return self._ask(expression, {"time": f"{at:.3f}"}, list[Series])
 
-    def _ask(self, expression: str, parameters: Mapping[str, str], form: type[_T]) -> _T:
+    def _ask(self, expression: str, parameters: Mapping[str, str], answer_type: type[_T]) -> _T:
         query = urllib.parse.urlencode({"query": expression, **parameters})
         try:
             with urllib.request.urlopen(f"{self.url}/api/v1/query?{query}", timeout=TIMEOUT_S) as response:
@@ -84,7 +84,7 @@ class Prometheus:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
             if answer.data is not None and answer.status == "success":
-                return msgspec.json.decode(answer.data.result, type=form)
+                return msgspec.json.decode(answer.data.result, type=answer_type)
         except msgspec.DecodeError as error:
             raise QueryFailed(f"{self.url} does not answer as Prometheus does: {error}") from None
         raise QueryFailed(f"Prometheus refuses {expression}: {answer.error}")

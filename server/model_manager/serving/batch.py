@@ -19,7 +19,7 @@ Results: TypeAlias = Mapping[str, Array]
 Predict: TypeAlias = Callable[[Rows, tuple[str, ...]], Results]
 
 
-class Watch:
+class Observed:
     """What one request wants to know of its batch: filled in, in perf_counter seconds, before it is answered."""
 
     __slots__ = ("batch_ended", "batch_started", "trace")
@@ -33,7 +33,7 @@ class Watch:
 class Item:
     """One waiting request: it carries its own future, so nothing has to be looked up to answer it."""
 
-    __slots__ = ("deadline", "future", "order", "outputs", "queued_at", "rows", "size", "watch")
+    __slots__ = ("deadline", "future", "observed", "order", "outputs", "queued_at", "rows", "size")
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Item:
         deadline: float,
         future: asyncio.Future[Results],
         order: int,
-        watch: Watch | None,
+        observed: Observed | None,
     ) -> None:
         self.rows = rows
         self.size = len(rows)
@@ -50,7 +50,7 @@ class Item:
         self.deadline = deadline
         self.future = future
         self.order = order
-        self.watch = watch
+        self.observed = observed
         self.queued_at = perf_counter()
 
 

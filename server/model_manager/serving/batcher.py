@@ -25,11 +25,11 @@ from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotR
 from model_manager.inference.cost import InlineLimits
 from model_manager.metrics import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
-from model_manager.serving.batch import Finished, Item, Predict, Ran, Results, Watch, run
+from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, run
 from model_manager.serving.waiting import EXPIRED, Waiting
 from model_manager.signature import Rows
 
-Watched: TypeAlias = Callable[[Sequence[Watch], int, int], None]
+TellBatch: TypeAlias = Callable[[Sequence[Observed], int, int], None]
 
 _REMEMBERED: Final = 32
 
@@ -39,8 +39,8 @@ class Batcher:
 
     `inline`: batches that it allows are computed on the event loop, because their like was measured to cost less than
     handing them to a thread; all others run on `executor`, one at a time. `shapes_vary`: rows come in different widths
-    or dtypes, because the version's signature does not say which it takes. `watched` is told of every batch that holds
-    requests with a watch: these, and the rows and requests of the whole batch.
+    or dtypes, because the version's signature does not say which it takes. `tell_batch` is called for every batch that
+    holds observed requests, with these, and the rows and requests of the whole batch.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Batcher:
         executor: Executor,
         metrics: ServableMetrics,
         shapes_vary: bool = True,
-        watched: Watched | None = None,
+        tell_batch: TellBatch | None = None,
     ) -> None:
         self._predict = predict
         self._batching = batching
@@ -60,7 +60,7 @@ class Batcher:
         self._executor = executor
         self._metrics = metrics
         self._shapes_vary = shapes_vary
-        self._watched = watched
+        self._tell_batch = tell_batch
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._waiting = Waiting(batching.max_queue_rows, metrics.dropped)
@@ -103,11 +103,11 @@ class Batcher:
         self._inline = inline
 
     def submit(
-        self, rows: Rows, outputs: tuple[str, ...], deadline: float, watch: Watch | None = None
+        self, rows: Rows, outputs: tuple[str, ...], deadline: float, observed: Observed | None = None
     ) -> asyncio.Future[Results]:
         """Queue rows and return the future of their results, one array per output with as many rows.
 
-        `deadline` is in loop time. `watch` is told when the batch left and ended. Raises Overloaded when the queue is
+        `deadline` is in loop time. `observed` learns when the batch left and ended. Raises Overloaded when the queue is
         full. The future raises DeadlineExceeded or PredictionFailed; cancelling it takes the rows out of the queue, or
         drops the answer if they already run.
         """
@@ -115,7 +115,7 @@ class Batcher:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
         waiting = self._waiting
-        item = Item(rows, outputs, deadline, self._loop.create_future(), self.arrivals + 1, watch)
+        item = Item(rows, outputs, deadline, self._loop.create_future(), self.arrivals + 1, observed)
         if waiting.held_rows and waiting.held_rows + item.size > waiting.most_rows:
             waiting.make_room(item.size)
         self.arrivals += 1
@@ -229,12 +229,12 @@ class Batcher:
         self.recent.append(
             Finished(time.time(), rows, len(batch), (ended - started) * 1e3, ran.seconds * 1e3, on, failed)
         )
-        watches = [item.watch for item in batch if item.watch is not None]
-        if watches:
-            for watch in watches:
-                watch.batch_started, watch.batch_ended = started, ended
-            if self._watched is not None:
-                self._watched(watches, rows, len(batch))
+        observed = [item.observed for item in batch if item.observed is not None]
+        if observed:
+            for one in observed:
+                one.batch_started, one.batch_ended = started, ended
+            if self._tell_batch is not None:
+                self._tell_batch(observed, rows, len(batch))
         waits = (started - item.queued_at for item in batch)
         self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
 

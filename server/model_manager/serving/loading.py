@@ -33,7 +33,7 @@ from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
 from model_manager.repository.wanted import ServableId, WantedVersion
-from model_manager.serving.batch import Watch
+from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.form_failures import tell_failure
 from model_manager.serving.servable import Provenance, Servable
@@ -192,7 +192,7 @@ class Loader:
             executor=self.predicting,
             metrics=metrics,
             shapes_vary=signature.columns is None,
-            watched=partial(_record_batch, wanted.id) if self.tracing is not None else None,
+            tell_batch=partial(_record_batch, wanted.id) if self.tracing is not None else None,
         )
         return Servable(
             wanted.id,
@@ -221,10 +221,10 @@ def _contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options
         raise LoadFailed("internal" if ordinary else "model_raised", f"{step} raised {one_line(error)}") from error
 
 
-def _record_batch(id: ServableId, watches: Sequence[Watch], rows: int, requests: int) -> None:
+def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, requests: int) -> None:
     """Record a batch in the traces of the requests that are recorded."""
-    traces = [watch.trace for watch in watches if watch.trace is not None]
-    started, ended = watches[0].batch_started, watches[0].batch_ended
+    traces = [one.trace for one in observed if one.trace is not None]
+    started, ended = observed[0].batch_started, observed[0].batch_ended
     batch_span(traces, started, ended, model=id.model, version=id.version, rows=rows, requests=requests)
 
 

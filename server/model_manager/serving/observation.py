@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from model_manager.call import Call, request_id, sent_request_id
 from model_manager.records import RecordStream
-from model_manager.serving.batch import Results, Watch
+from model_manager.serving.batch import Observed, Results
 from model_manager.serving.servable import Servable
 from model_manager.signature import PredictRequest
 from model_manager.traces import trace_fields
@@ -44,7 +44,7 @@ class Observer:
         return Observation(call, trace=trace, logged=logged, timed=self._server_timing, records=self._records)
 
 
-class Observation(Watch):
+class Observation(Observed):
     """One observed request: what it asked and got, and when each step ended (perf_counter; 0 for steps not reached)."""
 
     __slots__ = (

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+import msgspec
+
 from model_manager.errors import PredictionFailed
 from model_manager.signature import Array, Rows
 
@@ -30,28 +32,20 @@ class Observed:
         self.batch_ended = 0.0
 
 
-class Item:
-    """One waiting request: it carries its own future, so nothing has to be looked up to answer it."""
+class Item(msgspec.Struct, eq=False):  # made for every request
+    """One waiting request: it carries its own future, so nothing has to be looked up to answer it.
 
-    __slots__ = ("deadline", "future", "observed", "order", "outputs", "queued_at", "rows", "size")
+    `size` counts its rows; `deadline` is in loop time, `queued_at` in perf_counter seconds.
+    """
 
-    def __init__(
-        self,
-        rows: Rows,
-        outputs: tuple[str, ...],
-        deadline: float,
-        future: asyncio.Future[Results],
-        order: int,
-        observed: Observed | None,
-    ) -> None:
-        self.rows = rows
-        self.size = len(rows)
-        self.outputs = outputs
-        self.deadline = deadline
-        self.future = future
-        self.order = order
-        self.observed = observed
-        self.queued_at = perf_counter()
+    rows: Rows
+    size: int
+    outputs: tuple[str, ...]
+    deadline: float
+    future: asyncio.Future[Results]
+    order: int
+    observed: Observed | None
+    queued_at: float
 
 
 @dataclass(slots=True)

@@ -115,16 +115,18 @@ class Batcher:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
         waiting = self._waiting
-        item = Item(rows, outputs, deadline, self._loop.create_future(), self.arrivals + 1, observed)
-        if waiting.held_rows and waiting.held_rows + item.size > waiting.most_rows:
-            waiting.make_room(item.size)
+        size = len(rows.blocks[0])
+        if waiting.held_rows and waiting.held_rows + size > waiting.most_rows:
+            waiting.make_room(size)
         self.arrivals += 1
+        future = self._loop.create_future()
+        item = Item(rows, size, outputs, deadline, future, self.arrivals, observed, perf_counter())
         waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item)
         if not self._running:
             self._wake()
         if self._alarm is None or deadline < self._alarm.when():
             self._set_alarm(deadline)
-        return item.future
+        return future
 
     def close(self) -> None:
         """Refuse new requests, and answer queued ones with VersionNotReady. What already runs is still answered."""

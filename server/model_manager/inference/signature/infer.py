@@ -8,6 +8,7 @@ from model_manager.inference.features import example_row, feature_builder
 from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.signature.nullability import find_nullable
+from model_manager.inference.signature.output_names import name_columns
 from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_on_request, try_outputs
 from model_manager.signature import Declared, Rows, Signature
 
@@ -40,6 +41,7 @@ def infer_signature(
     found = try_outputs(estimator, build, first, example_is_real=rows is not None)
     on_request = try_on_request(estimator, build(first))
     signature = choose_outputs(replace(draft, outputs=found, on_request=on_request), declared)
+    signature = name_columns(estimator, signature)
     if signature.columns is None:
         return signature
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import scipy.sparse
 from model_manager import write_package
 from sklearn.cluster import Birch, KMeans
 from sklearn.compose import TransformedTargetRegressor
@@ -96,6 +97,11 @@ MODELS: Final[dict[str, tuple[Any, str, str]]] = {
     "two-quantities": (MultiOutputRegressor(Ridge()).fit(NUMBERS, TWO_QUANTITIES), P, ""),
     "any-of-three": (OneVsRestClassifier(LogisticRegression()).fit(X, INDICATORS), f"{P} {PP} {DF}", ""),
     "any-of-three-neighbours": (KNeighborsClassifier().fit(X, INDICATORS), f"{P} {PP}_0 {PP}_1 {PP}_2", NEAR),
+    "any-of-three-sparse": (
+        OneVsRestClassifier(LogisticRegression()).fit(X, scipy.sparse.csr_matrix(INDICATORS)),
+        f"{P} {PP} {DF}",
+        "",
+    ),
     "chain": (
         ClassifierChain(LogisticRegression(), random_state=0).fit(X, INDICATORS),
         f"{P} {PP} {DF}",

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -142,7 +143,7 @@ def as_array(answer: Any) -> Array:
     if isinstance(answer, np.ndarray):
         return answer
     if is_sparse(answer):
-        size = int(np.prod(answer.shape)) * answer.dtype.itemsize
+        size = prod(answer.shape) * answer.dtype.itemsize
         if size > MOST_DENSE_BYTES:
             raise ValueError(f"a sparse answer of {size:,} bytes when dense; {MOST_DENSE_BYTES:,} are served")
         return np.asarray(answer.toarray())

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -141,12 +142,15 @@ def _methods(estimator: Any) -> list[str]:
 
 
 def _too_wide(method: str, answer: Any) -> str | None:
-    if not is_sparse(answer) or answer.shape[1] * answer.dtype.itemsize <= MOST_DENSE_ROW_BYTES:
+    if not is_sparse(answer):
         return None
-    columns, bytes_ = answer.shape[1], answer.shape[1] * answer.dtype.itemsize
-    size = f"a sparse matrix of {columns:,} columns, {bytes_:,} bytes a row once it is dense as JSON needs it"
+    columns = prod(answer.shape[1:])
+    size = columns * answer.dtype.itemsize
+    if size <= MOST_DENSE_ROW_BYTES:
+        return None
     advice = "let it make fewer columns (max_features, n_features, min_frequency), or put TruncatedSVD behind it"
-    return f"{method} answers {size}; at most {MOST_DENSE_ROW_BYTES:,} are served: {advice}"
+    dense = f"a sparse matrix of {columns:,} columns, {size:,} bytes a row once it is dense as JSON needs it"
+    return f"{method} answers {dense}; at most {MOST_DENSE_ROW_BYTES:,} are served: {advice}"
 
 
 def _classes(estimator: Any) -> list[tuple[Label, ...]]:

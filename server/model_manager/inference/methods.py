@@ -1,7 +1,6 @@
 """An estimator's methods as named outputs: which can be asked for, and their answers as plain dense arrays."""
 
 import inspect
-from collections.abc import Callable
 from math import prod
 from typing import Any, Final
 
@@ -14,15 +13,8 @@ from model_manager.signature import MOST_DENSE_BYTES, Array
 METHODS: Final = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
 """What can be served, in the order in which it is offered: the first that an estimator has is its default."""
 
-_OF_THE_LAST: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "std": lambda last, X: last.predict(X, return_std=True)[1],
-    "kneighbors": lambda last, X: list(last.kneighbors(X)),
-    "apply": lambda last, X: last.apply(X),
-}
-"""What pipelines and searches do not pass on: asked of their last step, behind the others."""
-
 _PARTS: Final = {"kneighbors_indices": ("kneighbors", 1), "kneighbors_distances": ("kneighbors", 0)}
-_NUMBERED: Final = ("predict_proba", "predict_log_proba")
+_NUMBERED: Final = (*METHODS, "predict_log_proba")
 
 
 def methods_of(estimator: Any) -> tuple[str, ...]:
@@ -70,20 +62,22 @@ def call(estimator: Any, method: str, X: Any) -> Array | list[Array]:
     Raises ValueError for a sparse matrix that is too large to be made dense.
     """
     answer = ask(estimator, method, X)
-    if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
-        return answer
-    return as_array(answer)
+    return answer if isinstance(answer, np.ndarray) else as_arrays(answer)
 
 
 def ask(estimator: Any, method: str, X: Any) -> Any:
     """Call one method and give its answer as it comes."""
-    of_the_last = _OF_THE_LAST.get(method)
-    if of_the_last is not None:
-        return of_the_last(*_before_last(estimator, X))
+    if method in METHODS:
+        return getattr(estimator, method)(X)
     if method == "predict_log_proba":
         with np.errstate(divide="ignore"):  # the logarithm of no probability is minus infinity, as it should be
             return estimator.predict_log_proba(X)
-    return getattr(estimator, method)(X)
+    # Pipelines and searches do not pass on the others: they are asked of the last step, behind those before it.
+    last, X = _before_last(estimator, X)
+    if method == "std":
+        return last.predict(X, return_std=True)[1]
+    answer = getattr(last, method)(X)
+    return list(answer) if method == "kneighbors" else answer
 
 
 def last_of(estimator: Any) -> Any:
@@ -112,6 +106,15 @@ def arguments_needed(estimator: Any, method: str) -> tuple[str, ...]:
     )
 
 
+def as_arrays(answer: Any) -> Array | list[Array]:
+    """Make dense arrays of an answer as it comes. Raises ValueError for a sparse matrix that is too large for that."""
+    if isinstance(answer, np.ndarray):
+        return answer
+    if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
+        return answer
+    return _dense(answer)
+
+
 def is_sparse(answer: Any) -> bool:
     """Whether an answer is a sparse matrix, as vectorizers and encoders answer."""
     return hasattr(answer, "toarray")
@@ -138,10 +141,7 @@ def _parameters(method: Any) -> dict[str, inspect.Parameter]:
         return {}
 
 
-def as_array(answer: Any) -> Array:
-    """Make one dense array of an answer. Raises ValueError for a sparse matrix that is too large for that."""
-    if isinstance(answer, np.ndarray):
-        return answer
+def _dense(answer: Any) -> Array:
     if is_sparse(answer):
         size = prod(answer.shape) * answer.dtype.itemsize
         if size > MOST_DENSE_BYTES:

@@ -11,7 +11,7 @@ import numpy as np
 from model_manager.errors import LoadFailed
 from model_manager.inference.methods import (
     arguments_needed,
-    as_array,
+    as_arrays,
     ask,
     is_sparse,
     last_of,
@@ -164,14 +164,14 @@ def _classes(estimator: Any) -> list[tuple[Label, ...]]:
 
 
 def _describe(method: str, answer: Any, classes: list[tuple[Label, ...]]) -> list[Output]:
-    if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
+    arrays = as_arrays(answer)
+    if isinstance(arrays, list):
         return [
-            _output(name, answer[index], classes[index] if index < len(classes) else (), method=method)
-            for name in outputs_of(method, len(answer))
+            _output(name, arrays[index], classes[index] if index < len(classes) else (), method=method)
+            for name in outputs_of(method, len(arrays))
             if (index := method_and_index(name)[1]) is not None
         ]
-    array = as_array(answer)
-    return [_output(method, array, classes[0] if len(classes) == 1 else (), method=method, sparse=is_sparse(answer))]
+    return [_output(method, arrays, classes[0] if len(classes) == 1 else (), method=method, sparse=is_sparse(answer))]
 
 
 def _output(name: str, answer: Array, classes: tuple[Label, ...], *, method: str, sparse: bool = False) -> Output:

@@ -7,6 +7,7 @@ each other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -38,6 +39,12 @@ DTYPES: dict[Datatype, np.dtype[Any]] = {
 
 LARGEST_EXACT: Final = 2**53
 """Integers up to this one, of either sign, are told apart in float64."""
+
+MOST_DENSE_BYTES: Final = 64 * 2**20
+"""An answer that an estimator gives as a sparse matrix is made dense up to this size, whatever the memory allows."""
+
+MOST_DENSE_ROW_BYTES: Final = MOST_DENSE_BYTES // 256
+"""The same for one row: as many as a batch holds by default are then within the bound together."""
 
 _DATATYPE_OF = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -80,12 +87,25 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output that can be asked for by name. `shape` starts with -1 (rows); `classes` are its labels, if any."""
+    """One output that can be asked for by name. `shape` starts with -1 (rows); `classes` are its labels, if any.
+
+    `columns` names what a row of it holds, where that has names; None stands for one that is not shown. `sparse`: the
+    estimator answers a sparse matrix, which is made dense.
+    """
 
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
     classes: tuple[str | int | float | bool, ...] = ()
+    columns: tuple[str | None, ...] = ()
+    sparse: bool = False
+
+    @property
+    def most_rows(self) -> int | None:
+        """The most rows that are answered at once; None where only the limits of a request count."""
+        if not self.sparse:
+            return None
+        return max(1, MOST_DENSE_BYTES // max(1, prod(self.shape[1:]) * DTYPES[self.datatype].itemsize))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,7 @@ class Signature:
     `columns` is None when the width is not known (an estimator that does not say); then every width is let through and
     requests of different widths never share a batch. `named`: column names are the model's own, so rows may be objects
     keyed by column; otherwise names are the positions "0", "1", … `tensor` names the single V2 input of ARRAY and TEXT.
+    `on_request` are outputs that answer only where a request names them.
     """
 
     layout: Layout
@@ -102,6 +123,7 @@ class Signature:
     named: bool
     outputs: tuple[Output, ...]
     tensor: str = "input"
+    on_request: tuple[Output, ...] = ()
 
     @property
     def datatype(self) -> Datatype:
@@ -130,6 +152,11 @@ class Signature:
     def default_output(self) -> str:
         """The output that answers when a V1 request names none: the first declared."""
         return self.outputs[0].name
+
+    @property
+    def offered(self) -> tuple[Output, ...]:
+        """Every output that a request can name."""
+        return (*self.outputs, *self.on_request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +187,13 @@ class DeclaredTensor:
 class Declared:
     """What metadata says of a version; None where it is silent and the estimator itself is asked.
 
-    At most one of `columns` and `tensor` is given.
+    At most one of `columns` and `tensor` is given. `on_request` are the outputs that it declares to be so.
     """
 
     columns: tuple[DeclaredColumn, ...] | None = None
     tensor: DeclaredTensor | None = None
     outputs: tuple[Output, ...] | None = None
+    on_request: tuple[Output, ...] = ()
 
 
 class Rows(msgspec.Struct, frozen=True, eq=False):  # made for every request: a struct costs a third of a dataclass

@@ -196,7 +196,10 @@ def test_outputs_are_described_by_their_answers() -> None:
     )
     assert outputs["several-labels"][2].classes == ("large", "small")
     assert outputs["several-numbers"] == (Output("predict", "FP64", (-1, 2)),)
-    assert outputs["means"] == (Output("predict", "INT32", (-1,)), Output("transform", "FP64", (-1, 3)))
+    assert outputs["means"] == (
+        Output("predict", "INT32", (-1,)),
+        Output("transform", "FP64", (-1, 3), columns=("kmeans0", "kmeans1", "kmeans2")),
+    )
 
 
 USED = {"logistic-int", "logistic-bool", "several-labels", "several-numbers", "means"}

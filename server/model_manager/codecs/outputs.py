@@ -22,22 +22,39 @@ encode_json = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 class OutputChoice:
-    """The outputs of one signature, to be chosen from by name."""
+    """The outputs of one signature, to be chosen from by name.
+
+    `every` are those of a request that names none. `most_rows`: requests of no more rows need not ask
+    refuse_too_large; None where none need to.
+    """
 
     def __init__(self, signature: Signature) -> None:
         self.every: tuple[str, ...] = tuple(output.name for output in signature.outputs)
         self.default: tuple[str, ...] = (signature.default_output,)
-        self._known = frozenset(self.every)
+        self._offered = {output.name: output for output in signature.offered}
+        self._known = frozenset(self._offered)
+        self.most_rows = min((one.most_rows for one in signature.offered if one.most_rows is not None), default=None)
 
     def choose(self, names: Sequence[str]) -> tuple[str, ...]:
         """Check the names asked for; raise InvalidInput for an unknown or a repeated one."""
         for name in names:
             if name not in self._known:
-                raise InvalidInput(f"outputs: unknown output {excerpt(name)}; this version has {listing(self.every)}")
+                raise InvalidInput(
+                    f"outputs: unknown output {excerpt(name)}; this version has {listing(tuple(self._offered))}"
+                )
         if len(set(names)) != len(names):
             repeated = next(name for name in names if names.count(name) > 1)
             raise InvalidInput(f"outputs: {excerpt(repeated)} is asked for more than once")
         return tuple(names)
+
+    def refuse_too_large(self, names: Sequence[str], rows: int) -> None:
+        """Raise InvalidInput where an output is a sparse matrix that would be too large once it is dense."""
+        for name in names:
+            most = self._offered[name].most_rows
+            if most is not None and rows > most:
+                shape = " x ".join(map(str, self._offered[name].shape[1:]))
+                what = f"{excerpt(name)} answers {shape} values a row, most of them zero"
+                raise InvalidInput(f"outputs: {what}: at most {most} rows at once, got {rows}; ask for fewer at a time")
 
 
 def encode_values(array: Array) -> bytes:

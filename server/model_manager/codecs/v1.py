@@ -31,6 +31,7 @@ class V1Codec:
         self._max_rows = max_rows
         self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
+        self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
         self._by_name = signature.columns is not None and (signature.named or signature.layout is Layout.FRAME)
         self._fast = _compile(signature)
 
@@ -81,7 +82,7 @@ class V1Codec:
         if document.signature_name is not None or document.outputs is not None:
             keys += (document.signature_name is not None) + (document.outputs is not None)
             chosen = self._chosen(document.signature_name, document.outputs)
-        if len(blocks[0]) > self._max_rows or not has_no_repeated_key(body, keys):
+        if len(blocks[0]) > self._undoubted_rows or not has_no_repeated_key(body, keys):
             raise Doubt
         return PredictRequest(Rows(blocks), chosen, None, document.instances is None)
 
@@ -99,6 +100,7 @@ class V1Codec:
         source = given[0]
         rows = self._reference_rows(document[source], source)
         chosen = self._chosen(document.get("signature_name"), document.get("outputs"))
+        self._choice.refuse_too_large(chosen, len(rows))
         return PredictRequest(rows, chosen, columnar=source == "inputs")
 
     def _reference_rows(self, value: object, source: str) -> Rows:

@@ -48,13 +48,14 @@ class V2Codec:
     def __init__(self, signature: Signature, *, max_rows: int, model: str, version: str) -> None:
         self._signature = signature
         self._max_rows = max_rows
-        self._openingers = json_headers(model, version)
+        self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
+        self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
         self._decoder = msgspec.json.Decoder(_RawRequest)
         self._tensors = TypedTensors(signature)
         self._large = LargeTensors(signature)
         self._opening = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
-        self._output_openings = {output.name: b'{"name":' + encode_json(output.name) for output in signature.outputs}
+        self._output_openings = {output.name: b'{"name":' + encode_json(output.name) for output in signature.offered}
 
     def decode(self, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks.
@@ -79,11 +80,11 @@ class V2Codec:
         """
         id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
         tensors = [self._output_openings[name] + _tensor_text(results[name]) for name in request.outputs]
-        return self._openingers, self._opening + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
+        return self._headers, self._opening + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
 
     def _large_request(self, body: bytes) -> PredictRequest:
         request = self._large.read(body)
-        if len(request.blocks[0]) > self._max_rows:
+        if len(request.blocks[0]) > self._undoubted_rows:
             raise Doubt
         chosen = self._choice.choose(request.outputs) if request.outputs else self._choice.every
         return PredictRequest(Rows(request.blocks), chosen, request.id)
@@ -92,7 +93,7 @@ class V2Codec:
         request: _RawRequest = self._decoder.decode(body)
         blocks = self._tensors.blocks(request.inputs)
         rows = len(blocks[0])
-        if not 0 < rows <= self._max_rows or not has_no_repeated_key(body, _count_keys(request)):
+        if not 0 < rows <= self._undoubted_rows or not has_no_repeated_key(body, _count_keys(request)):
             raise Doubt
         chosen = self._choice.every
         if request.outputs:
@@ -110,7 +111,9 @@ class V2Codec:
             raise InvalidInput(f"id: expected a string, got {excerpt(given_id)}")
         if not isinstance(document.get("parameters"), dict | None):
             raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
-        return PredictRequest(rows, self._reference_outputs(document.get("outputs")), given_id)
+        chosen = self._reference_outputs(document.get("outputs"))
+        self._choice.refuse_too_large(chosen, len(rows))
+        return PredictRequest(rows, chosen, given_id)
 
     def _reference_outputs(self, outputs: object) -> tuple[str, ...]:
         if outputs is None or outputs == []:

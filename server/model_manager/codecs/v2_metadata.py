@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model_manager.signature import Column, Layout, Signature
+from model_manager.signature import Column, Layout, Output, Signature
 
 
 def describe_inputs(signature: Signature) -> list[dict[str, Any]]:
@@ -28,16 +28,28 @@ def describe_inputs(signature: Signature) -> list[dict[str, Any]]:
 
 
 def describe_outputs(signature: Signature) -> list[dict[str, Any]]:
-    """Describe the output tensors for model metadata."""
+    """Describe the output tensors for model metadata; those that answer only where they are named say so."""
+    on_request = frozenset(output.name for output in signature.on_request)
     return [
         _described(
             output.name,
             output.datatype,
             list(output.shape),
-            {"classes": list(output.classes)} if output.classes else {},
+            _output_parameters(output, on_request=output.name in on_request),
         )
-        for output in signature.outputs
+        for output in signature.offered
     ]
+
+
+def _output_parameters(output: Output, *, on_request: bool) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"classes": list(output.classes)} if output.classes else {}
+    if output.columns:
+        parameters["columns"] = list(output.columns)
+    if output.most_rows is not None:
+        parameters["max_rows"] = output.most_rows
+    if on_request:
+        parameters["on_request"] = True
+    return parameters
 
 
 def _column_parameters(column: Column) -> dict[str, Any]:

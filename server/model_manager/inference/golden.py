@@ -19,7 +19,7 @@ def check_golden(predictor: Predictor, rows: Rows, expected: Mapping[str, Sequen
     Raises LoadFailed: "golden_mismatch" naming row (from 0) and output, or "metadata_invalid" when `expected` names no
     output of the predictor or has another number of rows.
     """
-    known = {output.name for output in predictor.signature.outputs}
+    known = {output.name for output in predictor.signature.offered}
     for name, values in expected.items():
         if name not in known:
             raise LoadFailed("metadata_invalid", f"metadata.json: golden.outputs: the model has no output {name!r}")

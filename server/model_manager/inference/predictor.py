@@ -41,8 +41,8 @@ class SklearnPredictor:
         self.signature = signature
         self._estimator = estimator
         self._build: Callable[[Rows], Any] = feature_builder(signature)
-        self._dtypes = {output.name: DTYPES[output.datatype] for output in signature.outputs}
-        self._methods = {output.name: method_and_index(output.name) for output in signature.outputs}
+        self._dtypes = {output.name: DTYPES[output.datatype] for output in signature.offered}
+        self._methods = {output.name: method_and_index(output.name) for output in signature.offered}
 
     def predict(self, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array]:
         """Build X once, call each method that is asked for once.

@@ -99,8 +99,14 @@ def pack(
         artifact=ArtifactInfo(file=ARTIFACT_FILE, sha256=hashlib.sha256(artifact).hexdigest(), bytes=len(artifact)),
         inputs=_inputs(found.signature),
         outputs=[
-            OutputInfo(name=one.name, datatype=one.datatype, shape=list(one.shape), classes=list(one.classes) or None)
-            for one in found.signature.outputs
+            OutputInfo(
+                name=one.name,
+                datatype=one.datatype,
+                shape=list(one.shape),
+                classes=list(one.classes) or None,
+                on_request=one in found.signature.on_request or None,
+            )
+            for one in found.signature.offered
         ],
         data=data,
         evaluation=evaluation,

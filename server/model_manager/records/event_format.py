@@ -101,7 +101,7 @@ class EventFormat:
         names = _column_names(record)
         tensor = None if record.signature.layout is Layout.FRAME else record.signature.tensor
         if self.redact:
-            self._tell(record, (tensor or "", *names, *(output.name for output in record.signature.outputs)))
+            self._tell(record, (tensor or "", *names, *(output.name for output in record.signature.offered)))
         redacted: list[str] = []
         inputs: dict[str, msgspec.Raw] = {}
         if tensor in self.redact:

@@ -56,12 +56,17 @@ class TensorInput(_Part):
 
 
 class OutputInfo(_Part):
-    """One output: a method of the estimator, by name."""
+    """One output: a method of the estimator, by name.
+
+    `columns` names what its rows hold. `on_request`: it answers only requests that name it.
+    """
 
     name: str
     datatype: Datatype
     shape: list[int]
     classes: list[Scalar] | None = None
+    columns: list[str | None] | None = None
+    on_request: bool | None = None
 
 
 class DataInfo(_Part):
@@ -161,12 +166,19 @@ def declared_from(metadata: Metadata) -> Declared:
         for one in inputs
         if isinstance(one, ColumnInput)
     )
-    outputs = None
-    if metadata.outputs:
-        outputs = tuple(
-            Output(one.name, one.datatype, tuple(one.shape), tuple(one.classes or ())) for one in metadata.outputs
+    outputs, on_request = _declared_outputs(metadata.outputs or ())
+    return Declared(columns or None, tensor, outputs if metadata.outputs else None, on_request)
+
+
+def _declared_outputs(described: Sequence[OutputInfo]) -> tuple[tuple[Output, ...], tuple[Output, ...]]:
+    outputs: list[Output] = []
+    on_request: list[Output] = []
+    for one in described:
+        output = Output(
+            one.name, one.datatype, tuple(one.shape), tuple(one.classes or ()), columns=tuple(one.columns or ())
         )
-    return Declared(columns or None, tensor, outputs)
+        (on_request if one.on_request else outputs).append(output)
+    return tuple(outputs), tuple(on_request)
 
 
 def _declared_tensor(tensors: list[TensorInput]) -> DeclaredTensor:

@@ -5,28 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from model_manager.inference.parts_within import parts_within
 from model_manager.signature import Array
-
-
-def parts_within(estimator: Any) -> Iterator[Any]:
-    """Yield every object reachable through attributes, lists, tuples, dicts and object arrays, each once."""
-    seen: set[int] = set()
-    waiting = [estimator]
-    while waiting:
-        part = waiting.pop()
-        if id(part) in seen or part is None or isinstance(part, type | str | bytes | int | float):
-            continue
-        seen.add(id(part))
-        yield part
-        if isinstance(part, dict):
-            waiting.extend(part.values())
-        elif isinstance(part, list | tuple | set):
-            waiting.extend(part)
-        elif isinstance(part, np.ndarray):
-            if part.dtype == object:
-                waiting.extend(part.ravel().tolist())
-        elif not callable(part):
-            waiting.extend(getattr(part, "__dict__", {}).values())
 
 
 def arrays_within(estimator: Any) -> Iterator[Array]:

@@ -7,11 +7,12 @@ from typing import Any, Final
 import numpy as np
 from sklearn.neighbors._base import NeighborsBase
 
-from model_manager.inference.compiled.arrays_within import arrays_within, parts_within
+from model_manager.inference.compiled.arrays_within import arrays_within
 from model_manager.inference.compiled.form import Answers, BuiltHead, NotCovered, require_finite
 from model_manager.inference.compiled.session import open_session
 from model_manager.inference.compiled.thresholds import choose_thresholds
 from model_manager.inference.methods import methods_of
+from model_manager.inference.parts_within import parts_within
 from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import DTYPES, Array, Output
 

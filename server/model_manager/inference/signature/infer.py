@@ -8,7 +8,8 @@ from model_manager.inference.features import example_row, feature_builder
 from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.signature.nullability import find_nullable
-from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_outputs
+from model_manager.inference.signature.output_names import name_columns
+from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_on_request, try_outputs
 from model_manager.signature import Declared, Rows, Signature
 
 _SILENT = Declared()
@@ -30,15 +31,17 @@ def infer_signature(
     rows; and whatever `golden_rows` raises.
     """
     draft, undecided = infer_inputs(estimator, declared)
-    draft = replace(draft, outputs=choose_outputs(guess_outputs(estimator), None))
+    draft = replace(draft, outputs=guess_outputs(estimator))
     rows = golden_rows(draft) if golden_rows is not None else None
     example = rows if rows is not None else example_row(draft)
     if example is None:
-        return replace(draft, outputs=choose_outputs(draft.outputs, declared.outputs))
+        return choose_outputs(draft, declared)
     first = Rows(tuple(block[:1] for block in example.blocks))
     build = feature_builder(draft)
     found = try_outputs(estimator, build, first, example_is_real=rows is not None)
-    signature = replace(draft, outputs=choose_outputs(found, declared.outputs))
+    on_request = try_on_request(estimator, build(first))
+    signature = choose_outputs(replace(draft, outputs=found, on_request=on_request), declared)
+    signature = name_columns(estimator, signature)
     if signature.columns is None:
         return signature
 

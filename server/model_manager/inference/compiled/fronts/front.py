@@ -9,30 +9,35 @@ from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import TruncatedSVD
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from model_manager.inference.compiled.form import Front, NotCovered, Origin, refuse_infinite
 from model_manager.inference.compiled.fronts.category_tables import CategoryTable
 from model_manager.inference.compiled.fronts.column_steps import Origins, Step, build_steps
+from model_manager.inference.compiled.fronts.text import TextFront
 from model_manager.signature import Array, Layout, Rows, Signature
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltFront:
-    """A front, and where each feature of its matrix comes from."""
+    """A front, and where each feature of its matrix comes from. `sparse`: the matrix is SparseRows."""
 
     run: Front
     origins: Origins
+    sparse: bool = False
 
 
 def build_front(transformers: Sequence[Any], signature: Signature) -> BuiltFront:
     """Build the front of fitted transformers, none included, for rows of this signature.
 
-    Raises NotCovered for a transformer without an equivalent, or rows that are text.
+    Raises NotCovered for a transformer without an equivalent.
     """
     columns = signature.columns
-    if columns is None or signature.layout is Layout.TEXT:
+    if columns is None:
         raise NotCovered("its rows are no columns of known width")
+    if signature.layout is Layout.TEXT:
+        return _text([step for transformer in transformers for step in _flatten(transformer)])
     if signature.layout is Layout.ARRAY and signature.datatype not in ("FP64", "BYTES"):
         raise NotCovered(f"it computes in {signature.datatype}")
     flat = [step for transformer in transformers for step in _flatten(transformer)]
@@ -41,6 +46,26 @@ def build_front(transformers: Sequence[Any], signature: Signature) -> BuiltFront
         first = _column_transformer(flat[0], signature)
         return _followed(first, flat[1:])
     return _chain(flat, everything, signature)
+
+
+def _text(transformers: Sequence[Any]) -> BuiltFront:
+    """Strings as a matrix of terms; dense once a projection follows, and numeric transformers with it."""
+    if not transformers:
+        raise NotCovered("its rows are strings, and nothing before it makes numbers of them")
+    text = TextFront(transformers)
+    front = BuiltFront(text, [None] * text.width, sparse=True)
+    if not text.rest:
+        return front
+    first, *others = text.rest
+    if type(first) is not TruncatedSVD:
+        raise NotCovered(f"{type(first).__name__} behind text has no equivalent here")
+    components = np.ascontiguousarray(first.components_.T)
+
+    def project(rows: Rows) -> Array:
+        projection: Array = text(rows) @ components
+        return projection
+
+    return _followed(BuiltFront(project, [None] * components.shape[1]), others)
 
 
 def _flatten(transformer: Any) -> list[Any]:
@@ -57,7 +82,7 @@ def _followed(front: BuiltFront, transformers: Sequence[Any]) -> BuiltFront:
     first, apply = front.run, [step.apply for step in steps]
 
     def run(rows: Rows) -> Array:
-        X = first(rows)
+        X: Array = first(rows)
         for one in apply:
             X = one(X)
         return X

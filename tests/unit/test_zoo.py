@@ -1,5 +1,6 @@
 """The zoo: whatever form an estimator is given, its answers are scikit-learn's own, on rows the proof never saw."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,11 +32,14 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    StackingClassifier,
     StackingRegressor,
     VotingClassifier,
+    VotingRegressor,
 )
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, chi2
+from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
@@ -50,8 +54,9 @@ from sklearn.linear_model import (
 )
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -64,8 +69,9 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
-from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
+from sklearn.svm import SVC, SVR, LinearSVC, NuSVC, NuSVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 STRINGS: Final = ["contract", "region"]
@@ -97,13 +103,24 @@ def _encoded(head: Any, **encoder: Any) -> Pipeline:
     return make_pipeline(columns, head)
 
 
+def _targets(head: Any) -> Pipeline:
+    columns = ColumnTransformer(
+        [("strings", TargetEncoder(smooth=5.0), STRINGS), ("numbers", SimpleImputer(), NUMBERS)]
+    )
+    return make_pipeline(columns, head)
+
+
+def _scaled(head: Any, *features: int) -> Pipeline:
+    return make_pipeline(*(SelectKBest(k=k) for k in features), StandardScaler(), head)
+
+
 def _ordinal(head: Any) -> Pipeline:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     return make_pipeline(ColumnTransformer([("strings", encoder, STRINGS)], remainder="passthrough"), head)
 
 
 SPECIES: Final = np.array(["setosa", "versicolor", "virginica"])
-NATIVE: Final = {"onnx-trees", "numpy"}
+NATIVE: Final = {"onnx-trees", "numpy", "ensemble"}
 
 FLOWERS: Final[dict[str, tuple[Any, bool]]] = {
     "logistic pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), True),
@@ -121,18 +138,53 @@ FLOWERS: Final[dict[str, tuple[Any, bool]]] = {
     "gradient boosting": (GradientBoostingClassifier(n_estimators=10, random_state=0), True),
     "histogram boosting": (HistGradientBoostingClassifier(max_iter=10, random_state=0), True),
     "grid search": (GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {}, cv=2), True),
-    "svc": (SVC(), False),
-    "knn": (KNeighborsClassifier(), False),
-    "gaussian nb": (GaussianNB(), False),
+    "svc": (SVC(), True),
+    "linear kernel svc": (make_pipeline(StandardScaler(), SVC(kernel="linear", class_weight="balanced")), True),
+    "polynomial svc": (SVC(kernel="poly", coef0=1.0), True),
+    "sigmoid svc": (make_pipeline(StandardScaler(), SVC(kernel="sigmoid")), True),
+    "svc that breaks ties": (SVC(break_ties=True), True),
+    "svc of pairs": (SVC(decision_function_shape="ovo"), True),
+    "nu svc": (NuSVC(nu=0.3), True),
+    "knn": (KNeighborsClassifier(), True),
+    "knn by distance": (make_pipeline(StandardScaler(), KNeighborsClassifier(7, weights="distance")), True),
+    "gaussian nb": (GaussianNB(), True),
+    "multinomial nb": (MultinomialNB(), True),
+    "complement nb": (ComplementNB(norm=True), True),
+    "bernoulli nb": (BernoulliNB(binarize=3.0), True),
     "qda": (QuadraticDiscriminantAnalysis(), False),
-    "mlp": (
-        make_pipeline(StandardScaler(), MLPClassifier([8], max_iter=60, random_state=0)),
-        False,
-    ),
+    "mlp": (make_pipeline(StandardScaler(), MLPClassifier([8, 6], max_iter=60, random_state=0)), True),
     "adaboost": (AdaBoostClassifier(n_estimators=5, random_state=0), False),
     "bagging": (BaggingClassifier(n_estimators=5, random_state=0), False),
-    "voting": (VotingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], voting="soft"), False),
-    "calibrated": (CalibratedClassifierCV(LinearSVC(), cv=2), False),
+    "soft vote": (VotingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], voting="soft"), True),
+    "soft vote, kept apart": (
+        VotingClassifier([("a", _scaled(SVC(), 2)), ("b", GaussianNB())], voting="hard", flatten_transform=False),
+        True,
+    ),
+    "hard vote by weight": (
+        VotingClassifier(
+            [("a", LogisticRegression()), ("b", SVC()), ("c", RandomForestClassifier(5, random_state=0))],
+            weights=[1, 2, 1],
+        ),
+        True,
+    ),
+    "calibrated": (CalibratedClassifierCV(LinearSVC(), cv=2), True),
+    "calibrated by steps": (
+        CalibratedClassifierCV(RandomForestClassifier(5, random_state=0), method="isotonic", cv=3),
+        True,
+    ),
+    "one against the rest": (OneVsRestClassifier(LogisticRegression()), True),
+    "one svc against the rest": (OneVsRestClassifier(_scaled(SVC())), True),
+    "one forest against the rest": (OneVsRestClassifier(RandomForestClassifier(5, random_state=0)), True),
+    "stack": (
+        StackingClassifier([("a", _scaled(SVC())), ("b", RandomForestClassifier(5, random_state=0))], cv=2),
+        True,
+    ),
+    "stack that passes rows on": (
+        StackingClassifier(
+            [("a", GaussianNB())], final_estimator=RandomForestClassifier(5, random_state=0), cv=2, passthrough=True
+        ),
+        True,
+    ),
 }
 """Fitted on iris with names of species; True where a form of our own must be found and proven."""
 
@@ -148,12 +200,18 @@ NUMERIC: Final[dict[str, tuple[Any, bool]]] = {
     "gradient boosting": (GradientBoostingRegressor(n_estimators=20, random_state=0), True),
     "histogram boosting": (HistGradientBoostingRegressor(max_iter=20, random_state=0), True),
     "histogram boosting poisson": (HistGradientBoostingRegressor(loss="poisson", max_iter=9, random_state=0), True),
-    "svr": (SVR(), False),
-    "knn": (KNeighborsRegressor(), False),
-    "mlp": (make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(8,), max_iter=60, random_state=0)), False),
+    "svr": (SVR(C=100.0), True),
+    "linear kernel svr": (make_pipeline(StandardScaler(), SVR(kernel="linear")), True),
+    "nu svr": (make_pipeline(StandardScaler(), NuSVR()), True),
+    "knn": (KNeighborsRegressor(), True),
+    "knn by distance": (KNeighborsRegressor(weights="distance"), True),
+    "knn by brute force": (KNeighborsRegressor(algorithm="brute"), True),
+    "mlp": (make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(8,), max_iter=60, random_state=0)), True),
+    "mlp, tanh": (MLPRegressor(hidden_layer_sizes=(4, 4), activation="tanh", max_iter=60, random_state=0), True),
+    "vote": (VotingRegressor([("a", _scaled(Ridge())), ("b", SVR())], weights=[1, 3]), True),
     "gaussian process": (make_pipeline(StandardScaler(), GaussianProcessRegressor(alpha=0.1)), False),
     "log target": (TransformedTargetRegressor(Ridge(), func=np.log, inverse_func=np.exp), False),
-    "stacking": (StackingRegressor([("a", Ridge()), ("b", LinearRegression())], cv=2), False),
+    "stacking": (StackingRegressor([("a", Ridge()), ("b", _scaled(LinearRegression()))], cv=2), True),
 }
 """Regressors, fitted on diabetes."""
 
@@ -167,7 +225,7 @@ UNSUPERVISED: Final[dict[str, tuple[Any, bool]]] = {
     "pca": (make_pipeline(StandardScaler(), PCA(3)), True),
     "svd": (TruncatedSVD(3, random_state=0), True),
     "quantiles": (QuantileTransformer(n_quantiles=50), False),
-    "one-class svm": (OneClassSVM(), False),
+    "one-class svm": (make_pipeline(StandardScaler(), OneClassSVM()), True),
     "local outliers": (LocalOutlierFactor(novelty=True), False),
     "k-means": (KMeans(3, n_init=1, random_state=0), False),
     "mixture": (GaussianMixture(2, random_state=0), False),
@@ -183,9 +241,25 @@ FRAMES: Final[dict[str, tuple[Any, bool]]] = {
     ),
     "one-hot forest": (_encoded(RandomForestClassifier(10, random_state=0)), True),
     "ordinal histogram boosting": (_ordinal(HistGradientBoostingClassifier(max_iter=10, random_state=0)), True),
-    "one-hot svc": (_encoded(SVC()), False),
+    "one-hot svc": (_encoded(SVC()), True),
+    "one-hot naive bayes": (_encoded(BernoulliNB()), True),
+    "one-hot neighbours": (_encoded(KNeighborsClassifier()), True),
+    "one-hot vote": (
+        _encoded(VotingClassifier([("a", LogisticRegression()), ("b", RandomForestClassifier(5, random_state=0))])),
+        True,
+    ),
+    "vote of pipelines": (
+        VotingClassifier(
+            [("a", _encoded(LogisticRegression())), ("b", _ordinal(RandomForestClassifier(5, random_state=0)))],
+            voting="soft",
+        ),
+        True,
+    ),
+    "calibrated pipeline": (CalibratedClassifierCV(_encoded(SVC()), cv=2), True),
+    "target encoder": (_targets(LogisticRegression()), True),
+    "target encoder and neighbours": (_targets(KNeighborsClassifier(3)), True),
     "strings alone": (ColumnTransformer([("strings", OneHotEncoder(handle_unknown="ignore"), STRINGS)]), True),
-    "one-hot layers": (_encoded(MLPClassifier([6], max_iter=60)), False),
+    "one-hot layers": (_encoded(MLPClassifier([6], max_iter=60)), True),
 }
 """Fitted on a DataFrame of strings and numbers."""
 
@@ -256,10 +330,67 @@ def _two_labels(estimator: Any) -> Callable[[], tuple[Any, Any]]:
     return make
 
 
-def _text() -> tuple[Any, Any]:
-    words = np.random.default_rng(0).choice(["good", "bad", "great", "awful", "film", "plot"], (90, 6))
-    X = np.array([" ".join(row) for row in words], dtype=object)
-    return _fit(make_pipeline(TfidfVectorizer(), LogisticRegression()), X, (words == "good").any(axis=1))
+def _reviews(*, classes: int = 2) -> tuple[Any, Any]:
+    vocabulary = [
+        "good",
+        "Bad",
+        "great",
+        "the",
+        "awful",
+        "film",
+        "plot",
+        "für",
+        "été",
+        "don't",
+        "x-ray",
+        "3.14",
+        "日本",
+    ]
+    words = np.random.default_rng(0).choice(vocabulary, (300, 7))
+    X = np.array(["", *(", ".join(row) for row in words[1:])], dtype=object)
+    return X, np.array(["no", "yes", "so", "maybe"])[(words[:, :3] < "f").sum(axis=1) % classes]
+
+
+def _text(*steps: Any, classes: int = 2, number: bool = False) -> Callable[[], tuple[Any, Any]]:
+    def make() -> tuple[Any, Any]:
+        X, y = _reviews(classes=classes)
+        return _fit(make_pipeline(*steps), X, np.char.str_len(y.astype(str)).astype(float) if number else y)
+
+    return make
+
+
+def _whole_text_calibrated() -> tuple[Any, Any]:
+    X, y = _reviews(classes=3)
+    return _fit(CalibratedClassifierCV(make_pipeline(TfidfVectorizer(), LinearSVC()), cv=2), X, y)
+
+
+def _calibrated_afterwards() -> tuple[Any, Any]:
+    X, y = load_iris(return_X_y=True)
+    fitted = _scaled(GaussianNB()).fit(X, SPECIES[y])
+    return _fit(CalibratedClassifierCV(FrozenEstimator(fitted)), X, SPECIES[y])
+
+
+def _probable_svc() -> tuple[Any, Any]:
+    X, y = load_iris(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # scikit-learn's own, of a parameter that many models have
+        return _fit(SVC(probability=True, random_state=0), X, SPECIES[y])
+
+
+def _one_column(estimator: Any) -> Callable[[], tuple[Any, Any]]:
+    def make() -> tuple[Any, Any]:
+        X, y = load_iris(return_X_y=True)
+        return _fit(estimator, X[:, 2:3], SPECIES[y])
+
+    return make
+
+
+def _one_class(estimator: Any) -> Callable[[], tuple[Any, Any]]:
+    def make() -> tuple[Any, Any]:
+        X, _ = load_iris(return_X_y=True)
+        return _fit(estimator, X, np.full(len(X), "flower"))
+
+    return make
 
 
 def _whole_frame() -> tuple[Any, Any]:
@@ -277,7 +408,43 @@ SPECIAL: Final[dict[str, tuple[Callable[[], tuple[Any, Any]], bool]]] = {
     "boosting of two targets": (_two_targets(MultiOutputRegressor(GradientBoostingRegressor(n_estimators=5))), False),
     "forest of two labels": (_two_labels(RandomForestClassifier(10, random_state=0)), True),
     "logistic of two labels": (_two_labels(MultiOutputClassifier(LogisticRegression(max_iter=500))), False),
-    "text": (_text, False),
+    "text": (_text(TfidfVectorizer(), LogisticRegression()), True),
+    "text, naive bayes": (_text(CountVectorizer(), TfidfTransformer(), MultinomialNB()), True),
+    "text, several kinds": (_text(TfidfVectorizer(), ComplementNB(), classes=4), True),
+    "text, word or not": (_text(CountVectorizer(binary=True), BernoulliNB()), True),
+    "text, pairs of words": (
+        _text(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2), LinearSVC(), classes=4),
+        True,
+    ),
+    "text, letters": (
+        _text(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4)), SGDClassifier(random_state=0)),
+        True,
+    ),
+    "text, as it is written": (
+        _text(
+            TfidfVectorizer(lowercase=False, strip_accents="unicode", stop_words=["the"], norm="l1", use_idf=False),
+            RidgeClassifier(),
+        ),
+        True,
+    ),
+    "text, chosen words": (_text(TfidfVectorizer(), SelectKBest(chi2, k=9), LogisticRegression(), classes=3), True),
+    "text, projected": (
+        _text(TfidfVectorizer(), TruncatedSVD(4, random_state=0), StandardScaler(), LogisticRegression()),
+        True,
+    ),
+    "text, calibrated": (_text(TfidfVectorizer(), CalibratedClassifierCV(LinearSVC(), cv=2)), True),
+    "text, calibrated whole": (_whole_text_calibrated, True),
+    "text, one against the rest": (_text(TfidfVectorizer(), OneVsRestClassifier(LinearSVC()), classes=4), True),
+    "text, linear kernel": (_text(TfidfVectorizer(), SVC(kernel="linear"), classes=3), True),
+    "text, layers": (_text(TfidfVectorizer(), MLPClassifier([5], max_iter=30, random_state=0)), True),
+    "text, a number": (_text(TfidfVectorizer(), Ridge(), number=True), True),
+    "one column": (_one_column(SVC()), True),
+    "one column of neighbours": (_one_column(KNeighborsClassifier(4)), True),
+    "one column of layers": (_one_column(MLPClassifier([3], max_iter=30, random_state=0)), True),
+    "one class": (_one_class(GaussianNB()), True),
+    "one class of counts": (_one_class(ComplementNB()), True),
+    "calibrated afterwards": (_calibrated_afterwards, True),
+    "svc with probabilities": (_probable_svc, True),
     "numbers in a DataFrame": (_whole_frame, True),
 }
 

@@ -93,6 +93,8 @@ class _Search:
         """One by the distance; where some distance is 0, those rows alone."""
         difference = X[:, np.newaxis, :] - self._data[at]
         distances = np.sqrt(np.einsum("ijk,ijk->ij", difference, difference))
+        if not np.isfinite(distances).all():
+            raise NotVouched
         met = distances == 0
         if met.any():
             rows = met.any(axis=1)

@@ -75,7 +75,10 @@ class TextFront:
         for document in documents.tolist():
             if type(document) is not str:
                 raise NotVouched
-            seen: Counter[Any] = Counter(map(number_of, analyze(document)))
+            try:
+                seen: Counter[Any] = Counter(map(number_of, analyze(document)))
+            except Exception:  # of a tokenizer of somebody else's: scikit-learn asks it again, and tells what it raised
+                raise NotVouched from None
             seen.pop(None, None)  # what it never saw
             columns += (found := sorted(seen))
             counts += map(seen.__getitem__, found)

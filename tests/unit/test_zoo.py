@@ -59,7 +59,7 @@ from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -377,6 +377,29 @@ def _probable_svc() -> tuple[Any, Any]:
         return _fit(SVC(probability=True, random_state=0), X, SPECIES[y])
 
 
+def _text_beside_numbers(head: Any, width: int | None = None) -> Callable[[], tuple[Any, Any]]:
+    def make() -> tuple[Any, Any]:
+        texts, y = _reviews(classes=3)
+        length = np.array([float(len(text)) for text in texts])
+        X = pd.DataFrame({"length": length, "review": texts, "town": np.resize(["a", "b", "c"], len(texts))})
+        columns = ColumnTransformer(
+            [
+                ("length", StandardScaler(), ["length"]),
+                ("words", TfidfVectorizer(max_features=width), "review"),
+                ("town", OneHotEncoder(handle_unknown="ignore"), ["town"]),
+            ],
+            sparse_threshold=0.0 if width else 1.0,
+        )
+        return _fit(make_pipeline(columns, head), X, y)
+
+    return make
+
+
+def _targets_of_several() -> tuple[Any, Any]:
+    table, _ = _customers()
+    return _fit(_targets(LogisticRegression(max_iter=900)), table, SPECIES[np.digitize(table["charges"], [50, 70])])
+
+
 def _one_column(estimator: Any) -> Callable[[], tuple[Any, Any]]:
     def make() -> tuple[Any, Any]:
         X, y = load_iris(return_X_y=True)
@@ -437,6 +460,16 @@ SPECIAL: Final[dict[str, tuple[Callable[[], tuple[Any, Any]], bool]]] = {
     "text, one against the rest": (_text(TfidfVectorizer(), OneVsRestClassifier(LinearSVC()), classes=4), True),
     "text, linear kernel": (_text(TfidfVectorizer(), SVC(kernel="linear"), classes=3), True),
     "text, layers": (_text(TfidfVectorizer(), MLPClassifier([5], max_iter=30, random_state=0)), True),
+    "text, words and letters": (
+        _text(
+            FeatureUnion([("a", TfidfVectorizer()), ("b", CountVectorizer(analyzer="char", ngram_range=(1, 2)))]),
+            LogisticRegression(max_iter=900),
+        ),
+        True,
+    ),
+    "text beside numbers": (_text_beside_numbers(LogisticRegression(max_iter=500)), True),
+    "text beside numbers, dense": (_text_beside_numbers(RandomForestClassifier(5, random_state=0), width=3), True),
+    "target encoder of several classes": (_targets_of_several, True),
     "text, a number": (_text(TfidfVectorizer(), Ridge(), number=True), True),
     "one column": (_one_column(SVC()), True),
     "one column of neighbours": (_one_column(KNeighborsClassifier(4)), True),

@@ -25,11 +25,12 @@ _NORMS: dict[str | None, Any] = {
 
 
 class TextFront:
-    """The strings of a text layout, made one matrix. `width`: how many columns; `rest`: transformers not done here."""
+    """Strings made one matrix. `width`: how many columns; `rest`: transformers not done here."""
 
-    def __init__(self, transformers: Sequence[Any]) -> None:
-        """Raises NotCovered unless the first is a vectorizer that reads its terms from the strings themselves."""
+    def __init__(self, transformers: Sequence[Any], take: Callable[[Rows], Array]) -> None:
+        """`take` gives the strings of rows. Raises NotCovered unless the first is a vectorizer that reads those."""
         vectorizer, *others = transformers
+        self._take = take
         if type(vectorizer) not in (CountVectorizer, TfidfVectorizer):
             raise NotCovered(f"{type(vectorizer).__name__} has no equivalent here")
         if vectorizer.input != "content":
@@ -49,7 +50,7 @@ class TextFront:
 
     def __call__(self, rows: Rows) -> SparseRows:
         """Cut, count and weigh. Raises NotVouched for anything that is no string."""
-        matrix = self._count(rows.blocks[0])
+        matrix = self._count(self._take(rows))
         for weigh in self._weigh:
             weigh(matrix)
         return matrix

@@ -31,7 +31,7 @@ def _form(estimator: Any, name: str) -> Form:
     return {one.name: one for one in candidates(estimator, infer_signature(estimator))}[name].build()
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 6, 20])
 def test_neighbours_at_the_same_distance_are_chosen_as_scikit_learn_chooses(k: int) -> None:
     grid = np.array([[x, y] for x in range(6) for y in range(6)] * 2, dtype=float)
     labels = np.random.default_rng(0).choice(["a", "b", "c"], len(grid))

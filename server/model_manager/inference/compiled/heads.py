@@ -41,10 +41,10 @@ def unwrap(estimator: Any) -> tuple[Any, list[Any]]:
 
 def tree_head(estimator: Any, matrix: Matrix) -> BuiltHead:
     """A head of trees. Raises NotCovered for anything else, or for what is no dense matrix."""
+    if matrix.sparse:
+        raise NotCovered("trees take no sparse rows here")
     for build in (build_forest_head, build_boosted_head):
         if (head := build(estimator, nullable=matrix.nullable)) is not None:
-            if matrix.sparse:
-                raise NotCovered("its trees take no sparse rows here")
             return head
     raise NotCovered(f"{type(estimator).__name__} is not a tree, a forest or gradient boosting of trees")
 

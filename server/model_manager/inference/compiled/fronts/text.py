@@ -39,7 +39,10 @@ class TextFront:
             raise NotCovered(f"it counts in {np.dtype(vectorizer.dtype).name}")
         with warnings_filtered("ignore", Warning):  # of stop words, which the author saw when it was fitted
             self._analyze: Callable[[str], Any] = vectorizer.build_analyzer()
-        self._vocabulary: dict[str, int] = {term: int(number) for term, number in vectorizer.vocabulary_.items()}
+        self._vocabulary: dict[str, int] = vectorizer.vocabulary_
+        if any(type(number) is not int for number in vectorizer.vocabulary_.values()):
+            # Limited vocabularies number terms by numpy's integers, which are slow to count and to sort.
+            self._vocabulary = {term: int(number) for term, number in vectorizer.vocabulary_.items()}
         self._binary = bool(vectorizer.binary)
         self.width = len(self._vocabulary)
         self._weigh: list[Callable[[SparseRows], None]] = []

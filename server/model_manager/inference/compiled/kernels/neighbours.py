@@ -17,6 +17,8 @@ from model_manager.signature import Array
 MAX_VALUES: Final = 1_000_000
 """Above this many values of training data a search in trees is no slower."""
 _AT_ONCE: Final = 2_000_000
+_FEW: Final = 16
+"""Up to so many neighbours are looked for one by one: a minimum costs a twentieth of a partition."""
 _DOUBT: Final = 1e-12
 """Squares of distances that differ by less than this share of the squares they were computed from are equal."""
 
@@ -78,8 +80,7 @@ class _Search:
         distances = around @ self._across
         distances += self._squares  # without the square of the row itself, which is the same for all
         k = self._k
-        order = np.argpartition(distances, (k - 1, k), axis=1)[:, : k + 1]
-        edge = np.take_along_axis(distances, order[:, k - 1 :], axis=1)
+        order, edge = _smallest(distances, k + 1) if k < _FEW else _parted(distances, k)
         doubt = (np.einsum("ij,ij->i", around, around) + self._largest) * _DOUBT
         nearest: Array = order[:, :k]
         open_rows = np.flatnonzero(~(edge[:, 1] - edge[:, 0] > doubt))
@@ -101,6 +102,25 @@ class _Search:
             distances[rows] = np.where(met[rows], 1.0, np.inf)
         answer: Array = 1.0 / distances
         return answer
+
+
+def _smallest(distances: Array, count: int) -> tuple[Array, Array]:
+    """Columns of the `count` smallest of every row, one by one, and the last two values; writes over `distances`."""
+    rows = np.arange(len(distances))
+    order = np.empty((len(distances), count), dtype=np.intp)
+    edge = np.empty((len(distances), 2))
+    for at in range(count):
+        order[:, at] = least = distances.argmin(axis=1)
+        edge[:, 0] = edge[:, 1]
+        edge[:, 1] = distances[rows, least]
+        distances[rows, least] = np.inf
+    return order, edge
+
+
+def _parted(distances: Array, k: int) -> tuple[Array, Array]:
+    """Columns of the k + 1 smallest of every row, in two parts, and the values at the edge between them."""
+    order = np.argpartition(distances, (k - 1, k), axis=1)[:, : k + 1]
+    return order, np.take_along_axis(distances, order[:, k - 1 :], axis=1)
 
 
 def _means(search: _Search, known: Array) -> tuple[frozenset[str], Any]:

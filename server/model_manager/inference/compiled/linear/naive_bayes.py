@@ -34,9 +34,11 @@ def build_naive_bayes_head(estimator: Any, matrix: Matrix) -> BuiltHead | None:
 
 def _gaussian(estimator: GaussianNB) -> Callable[[Given], Array]:
     # Laid out by feature, class by class: sums along rows are then added up in scikit-learn's order.
+    with np.errstate(divide="ignore"):  # a class may have been given no chance
+        priors = np.log(estimator.class_prior_)
     terms = [
-        (np.log(prior), -0.5 * np.sum(np.log(2.0 * np.pi * variance)), mean, variance)
-        for prior, mean, variance in zip(estimator.class_prior_, estimator.theta_, estimator.var_, strict=True)
+        (prior, -0.5 * np.sum(np.log(2.0 * np.pi * variance)), mean, variance)
+        for prior, mean, variance in zip(priors, estimator.theta_, estimator.var_, strict=True)
     ]
 
     def likelihood(X: Given) -> Array:
@@ -69,7 +71,8 @@ def _multinomial(estimator: Any, *, sparse: bool) -> Callable[[Given], Array]:
 
 
 def _bernoulli(estimator: BernoulliNB, *, sparse: bool) -> Callable[[Given], Array]:
-    absent = np.log(1 - np.exp(estimator.feature_log_prob_))
+    with np.errstate(divide="ignore"):
+        absent = np.log(1 - np.exp(estimator.feature_log_prob_))
     weights = _weights(estimator.feature_log_prob_ - absent, sparse=sparse)
     added = estimator.class_log_prior_ + absent.sum(axis=1)
     threshold = estimator.binarize

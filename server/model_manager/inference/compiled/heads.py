@@ -22,6 +22,7 @@ from model_manager.inference.compiled.linear.layers import build_layers_head
 from model_manager.inference.compiled.linear.naive_bayes import build_naive_bayes_head
 from model_manager.inference.compiled.trees.boosting import build_boosted_head
 from model_manager.inference.compiled.trees.forests import build_forest_head
+from model_manager.inference.compiled.trees.lightgbm import build_lightgbm_head
 
 
 def unwrap(estimator: Any) -> tuple[Any, list[Any]]:
@@ -43,7 +44,7 @@ def tree_head(estimator: Any, matrix: Matrix) -> BuiltHead:
     """A head of trees. Raises NotCovered for anything else, or for what is no dense matrix."""
     if matrix.sparse:
         raise NotCovered("trees take no sparse rows here")
-    for build in (build_forest_head, build_boosted_head):
+    for build in (build_forest_head, build_boosted_head, build_lightgbm_head):
         if (head := build(estimator, nullable=matrix.nullable)) is not None:
             return head
     raise NotCovered(f"{type(estimator).__name__} is not a tree, a forest or gradient boosting of trees")

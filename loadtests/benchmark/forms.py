@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import click
@@ -30,7 +30,7 @@ _PATIENCE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Microseconds of a call of scikit-learn for the default output, by rows, and how many times faster it is served.
+    """Microseconds of the processor for a call of scikit-learn for the default output, by rows, and how many times faster it is served.
 
     `form` is what answers single rows; where it is slower than scikit-learn, that answers, at 1.0.
     """
@@ -67,15 +67,19 @@ def measure(subject: Subject) -> Speed:
 
 
 def _least(first: Predictor, second: Predictor, rows: Rows) -> tuple[float, float]:
-    """The least seconds that each took for its default output, asked in turns so that a slow machine slows both."""
+    """The least seconds that each took for its default output, asked in turns so that a slow machine slows both.
+
+    Seconds of the processor, of one thread as served: what others do on the machine counts little.
+    """
     outputs = (first.signature.default_output,)
     least = [float("inf"), float("inf")]
     for _ in range(_ROUNDS):
         for at, predictor in enumerate((first, second)):
             ends = perf_counter() + _SHARE_S
-            while (started := perf_counter()) < ends:
+            while perf_counter() < ends:
+                started = process_time()
                 predictor.predict(rows, outputs)
-                least[at] = min(least[at], perf_counter() - started)
+                least[at] = min(least[at], process_time() - started)
     return least[0], least[1]
 
 

@@ -30,7 +30,7 @@ _PATIENCE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Microseconds of the processor for a call of scikit-learn for the default output, by rows, and how many times faster it is served.
+    """Microseconds of the processor for scikit-learn's default output, by rows, and how many times faster it is served.
 
     `form` is what answers single rows; where it is slower than scikit-learn, that answers, at 1.0.
     """

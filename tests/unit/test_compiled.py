@@ -18,6 +18,7 @@ from model_manager.inference.compiled.compilation import (
     seconds_allowed,
     seconds_before_retry,
 )
+from model_manager.inference.compiled.converted_heads import build_converted_head
 from model_manager.inference.compiled.fastest import MAX_FAILURES, MAX_PLANS, CompiledPredictor, FormFailure
 from model_manager.inference.compiled.form import Answers, Form, NotVouched, compose
 from model_manager.inference.compiled.fronts.front import build_front
@@ -355,9 +356,13 @@ def test_several_threads_get_the_same_answers() -> None:
 
 def test_scores_in_single_precision_take_their_labels_down_with_them() -> None:
     X, y = load_iris(return_X_y=True)
-    report = _compile(SVC().fit(X, y)).report  # ONNX Runtime has support vectors in float32 only
-    assert not report.compiled
-    assert {"decision_function", "predict"} == {name for rejection in report.rejected for name in rejection.outputs}
+    estimator = SVC().fit(X, y)
+    signature = infer_signature(estimator)
+    front = build_front([], signature)
+    head = build_converted_head(estimator, width=4, declared=signature.outputs)
+    verdict = _proved(compose(front.run, head, front.origins), estimator)  # ONNX Runtime has support vectors in float32
+    assert not verdict.proven
+    assert verdict.rejected.keys() == {"decision_function", "predict"}
 
 
 def test_an_estimator_of_unknown_width_stays_with_scikit_learn() -> None:

@@ -2,17 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from sklearn.pipeline import Pipeline
+from functools import cache, partial
+from typing import Any, TypeAlias
 
 from model_manager.inference.compiled.converted_heads import build_converted_head
-from model_manager.inference.compiled.form import Answers, BuiltHead, Form, NotCovered, compose
-from model_manager.inference.compiled.fronts.front import build_front
-from model_manager.inference.compiled.linear.heads import build_linear_head
-from model_manager.inference.compiled.trees.boosting import build_boosted_head
-from model_manager.inference.compiled.trees.forests import build_forest_head
-from model_manager.signature import Array, Signature
+from model_manager.inference.compiled.ensembles.parts import NAME as ENSEMBLE
+from model_manager.inference.compiled.form import BuiltHead, Form, Matrix, NotCovered, Split, compose
+from model_manager.inference.compiled.fronts.front import BuiltFront, build_front
+from model_manager.inference.compiled.heads import (
+    ensemble_head,
+    ensemble_head_of_rows,
+    is_transformer,
+    numpy_head,
+    tree_head,
+    unwrap,
+)
+from model_manager.signature import Signature
+
+HeadOf: TypeAlias = Callable[[Any, Matrix], BuiltHead]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,62 +32,69 @@ class Candidate:
 
 def candidates(estimator: Any, signature: Signature) -> Iterator[Candidate]:
     """Name every way that could cover this estimator, cheapest first; each is meant for what the last left open."""
-    inner, transformers = _unwrap(estimator)
-    yield Candidate("onnx-trees", lambda: _headed(transformers, inner, signature, _tree_head))
-    yield Candidate("numpy", lambda: _headed(transformers, inner, signature, _numpy_head))
+    inner, transformers = unwrap(estimator)
+    headed = _Headed(transformers, inner, signature)
+    yield Candidate("onnx-trees", lambda: headed.by(tree_head))
+    yield Candidate("numpy", lambda: headed.by(numpy_head))
+    yield Candidate(ENSEMBLE, lambda: _ensemble(headed))
     yield Candidate("onnx", lambda: _converted(transformers, inner, signature))
     if transformers:
         yield Candidate("onnx", lambda: _converted([], estimator, signature))
 
 
-def _unwrap(estimator: Any) -> tuple[Any, list[Any]]:
-    """The estimator that answers, and the transformers before it, through searches and pipelines."""
-    transformers: list[Any] = []
-    while True:
-        if isinstance(estimator, Pipeline):
-            transformers.extend(step for _, step in estimator.steps[:-1])
-            estimator = estimator.steps[-1][1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
+class _Headed:
+    """Forms of one front, which is built once, and any head behind it."""
+
+    def __init__(self, transformers: list[Any], inner: Any, signature: Signature) -> None:
+        self.inner = inner
+        self.transformers = transformers
+        self.signature = signature
+        before = transformers
+        if is_transformer(inner):
+            before = [*transformers, inner]
+        elif (encoder := getattr(inner, "_preprocessor", None)) is not None:
+            before = [*transformers, encoder]  # histogram boosting that was told of categories encodes them itself
+        self._front: Callable[[], BuiltFront] = cache(partial(build_front, before, signature))
+
+    def by(self, head_of: HeadOf) -> Form:
+        front = self._front()
+        nullable = any(column.nullable for column in self.signature.columns or ())
+        matrix = Matrix(len(front.origins), nullable=nullable, sparse=front.sparse)
+        return compose(front.run, head_of(self.inner, matrix), front.origins)
+
+
+def _ensemble(headed: _Headed) -> Form:
+    """An ensemble behind one front; if its parts have fronts of their own, each of them is given the rows."""
+    try:
+        return headed.by(ensemble_head)
+    except NotCovered:
+        if headed.transformers:
+            raise
+    head = ensemble_head_of_rows(headed.inner, lambda part: _part_of_rows(part, headed.signature))
+    return Form(head.name, head.outputs, head.run, tuple(Split(*threshold) for threshold in head.thresholds))
+
+
+def _part_of_rows(estimator: Any, signature: Signature) -> BuiltHead:
+    inner, transformers = unwrap(estimator)
+    headed = _Headed(transformers, inner, signature)
+    reason = ""
+    for build in (partial(headed.by, tree_head), partial(headed.by, numpy_head), partial(_ensemble, headed)):
+        try:
+            form = build()
+        except NotCovered as error:
+            reason = str(error)
         else:
-            return estimator, transformers
-
-
-def _headed(
-    transformers: list[Any], inner: Any, signature: Signature, head_of: Callable[[Any, bool], BuiltHead]
-) -> Form:
-    nullable = any(column.nullable for column in signature.columns or ())
-    head = head_of(inner, nullable)
-    before = transformers
-    if head.transforms:
-        before = [*transformers, inner]
-    elif (encoder := getattr(inner, "_preprocessor", None)) is not None:
-        before = [*transformers, encoder]  # histogram boosting that was told of categories encodes them itself
-    front = build_front(before, signature)
-    return compose(front.run, head, front.origins)
+            thresholds = tuple((split.column, split.value) for split in form.splits)
+            return BuiltHead(form.name, form.outputs, form.predict, thresholds)
+    raise NotCovered(f"a part of it has no form: {type(inner).__name__}; {reason}")
 
 
 def _converted(transformers: list[Any], inner: Any, signature: Signature) -> Form:
     """What skl2onnx makes of the estimator behind our own front, which takes strings and missing values better."""
     front = build_front(transformers, signature)
+    if front.sparse:
+        raise NotCovered("ONNX Runtime takes no sparse rows")
     head = build_converted_head(inner, width=len(front.origins), declared=signature.outputs)
     if not head.outputs:
         raise NotCovered("skl2onnx converts none of its outputs")
     return compose(front.run, head, front.origins)
-
-
-def _tree_head(estimator: Any, nullable: bool) -> BuiltHead:
-    for build in (build_forest_head, build_boosted_head):
-        if (head := build(estimator, nullable=nullable)) is not None:
-            return head
-    raise NotCovered(f"{type(estimator).__name__} is not a tree, a forest or gradient boosting of trees")
-
-
-def _numpy_head(estimator: Any, nullable: bool) -> BuiltHead:
-    if hasattr(estimator, "transform") and not hasattr(estimator, "predict"):
-        return BuiltHead("numpy", frozenset({"transform"}), _matrix_itself, transforms=True)
-    return build_linear_head(estimator)
-
-
-def _matrix_itself(X: Array, outputs: tuple[str, ...]) -> Answers:
-    return {"transform": X}

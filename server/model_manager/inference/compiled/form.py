@@ -5,15 +5,17 @@ In the flow: Rows → front → matrix → **head** → one array per output.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from model_manager.signature import Array, Rows
 
 Answers: TypeAlias = dict[str, Array]
-Front: TypeAlias = Callable[[Rows], Array]
-Head: TypeAlias = Callable[[Array, tuple[str, ...]], Answers]
+Given: TypeAlias = Any
+"""What a head is given: a dense matrix, SparseRows, or Rows where the parts of an ensemble have their own fronts."""
+Front: TypeAlias = Callable[[Rows], Given]
+Head: TypeAlias = Callable[[Given, tuple[str, ...]], Answers]
 
 
 class NotVouched(Exception):
@@ -42,17 +44,25 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltHead:
-    """A head, its name, the outputs it can answer, and the (feature, threshold) pairs at which it decides.
+class Matrix:
+    """What is known at build time of the matrices a head will be given.
 
-    `transforms`: the estimator is a transformer, and belongs to the front.
+    `nullable`: NaN may occur. `sparse`: they are SparseRows, which are finite.
     """
+
+    width: int
+    nullable: bool = False
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltHead:
+    """A head, its name, the outputs it can answer, and the (feature, threshold) pairs at which it decides."""
 
     name: str
     outputs: frozenset[str]
     run: Head
     thresholds: tuple[tuple[int, float], ...] = ()
-    transforms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ def compose(front: Front, head: BuiltHead, origins: list[Origin | None]) -> Form
     """Put a head behind a front; `origins` says where each feature of the matrix comes from."""
     run = head.run
 
-    def predict(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+    def predict(rows: Given, outputs: tuple[str, ...]) -> Answers:
         return run(front(rows), outputs)
 
     splits = tuple(

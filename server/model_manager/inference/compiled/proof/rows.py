@@ -18,6 +18,20 @@ MAX_SPLITS: Final = 400
 _EDGES: Final = 48
 _ALIEN: Final = "\x00alien\x00"
 """A string that no encoder knows; not the one that fronts try out."""
+_ODD_TEXTS: Final = (
+    "",
+    " ",
+    "\t\n",
+    "!?!",
+    "a",
+    "…—“”",
+    "été ÉTÉ",
+    "日本語 テキスト",
+    "🙂 🙂",
+    "x-y_z it's 3.14",
+    "\x00",
+    "0 00 1e9",
+)
 _MAGNITUDES: Final = (1e-300, 1e-30, 1e-8, 1e3, 1e6, 1e9, 1e15, 1e30, 1e38, 1e100, 1e300)
 
 
@@ -54,6 +68,8 @@ class RowMaker:
                     for values, column in zip(columns, self._columns, strict=True)
                 )
             )
+        if self._signature.layout is Layout.TEXT:
+            return Rows((columns[0].astype(object),))
         dtype = self._signature.dtype
         block = np.empty((len(columns[0]), len(columns)), dtype=dtype)
         for at, values in enumerate(columns):
@@ -66,6 +82,8 @@ class RowMaker:
 
     def _likely(self, at: int, count: int) -> Array:
         column, random = self._columns[at], self._random
+        if terms := self._scales.terms.get(at):
+            return self._texts(terms, count)
         known = column.categories or self._scales.known.get(at, ())
         if known:
             return np.array(known, dtype=object)[random.integers(len(known), size=count)]
@@ -75,6 +93,29 @@ class RowMaker:
         values = centre + spread * random.standard_normal(count) * random.choice([0.5, 1.0, 3.0], count)
         rounded: Array = np.where(random.random(count) < 0.15, np.round(values), values)
         return rounded
+
+    def _texts(self, terms: tuple[str, ...], count: int) -> Array:
+        """Texts of some known terms and some that nobody knows, now and then in capitals, a few of them empty."""
+        random = self._random
+        texts = np.empty(count, dtype=object)
+        for at in range(count):
+            words = [terms[number] for number in random.integers(len(terms), size=random.integers(25))]
+            words += [f"unheard{number}" for number in random.integers(9, size=random.integers(4))]
+            random.shuffle(words)
+            text = random.choice([" ", ", ", "\n"]).join(words)
+            texts[at] = text.upper() if random.random() < 0.2 else text
+        return texts
+
+    def odd_texts(self) -> Rows:
+        """Texts of no word, of one word many times, of other scripts, and of what tokenizers stumble over."""
+        columns = self.ordinary(len(_ODD_TEXTS) + 1)
+        for at, terms in self._scales.terms.items():
+            columns[at][:] = [*_ODD_TEXTS, f"{terms[0]} " * 500]
+        return self.rows(columns)
+
+    def texts(self) -> bool:
+        """Whether some column holds texts of known terms."""
+        return bool(self._scales.terms)
 
     def numeric(self) -> list[int]:
         """Positions of the columns that hold numbers which are no categories."""
@@ -134,6 +175,8 @@ def groups(maker: RowMaker, examples: Rows | None, splits: Sequence[Split]) -> I
     )
     if splits:
         yield Group("split points", maker.split_rows(splits))
+    if maker.texts():
+        yield Group("odd texts", maker.odd_texts(), plain=True)
     yield from _numeric_edges(maker)
     yield from _missing(maker)
     for at in maker.categorical():

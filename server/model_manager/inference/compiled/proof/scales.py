@@ -12,16 +12,19 @@ from model_manager.inference.signature.receivers import receivers
 from model_manager.signature import Array, Signature
 
 _CENTRES: Final = (("mean_", "scale_"), ("center_", "scale_"))
+MAX_TERMS: Final = 2000
+"""Terms of a vocabulary that made-up texts are written in."""
 _SAMPLES: Final = ("_fit_X", "support_vectors_", "cluster_centers_", "theta_", "means_", "X_train_", "centroids_")
 
 
 @dataclass(slots=True)
 class Scales:
-    """Centre and spread of every column, and the known values of those that hold categories."""
+    """Centre and spread of every column, the known values of those that hold categories, the terms of those of text."""
 
     centre: Array
     spread: Array
     known: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    terms: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def find_scales(estimator: Any, signature: Signature, splits: tuple[Split, ...]) -> Scales:
@@ -65,6 +68,11 @@ def _visit(estimator: Any, positions: list[int], scales: Scales) -> None:
 
 def _read(part: Any, positions: list[int], scales: Scales) -> None:
     width = len(positions)
+    if width == 1 and isinstance(vocabulary := getattr(part, "vocabulary_", None), dict):
+        terms = [term for term in vocabulary if isinstance(term, str)]
+        chosen = np.linspace(0, len(terms) - 1, min(len(terms), MAX_TERMS)).astype(np.intp)
+        scales.terms[positions[0]] = tuple(terms[at] for at in chosen)
+        return
     categories = getattr(part, "categories_", None)
     if isinstance(categories, list) and len(categories) == width:
         for at, values in zip(positions, categories, strict=True):

@@ -1,0 +1,1 @@
+"""Heads that compare rows with rows of the training data: support vectors, nearest neighbours."""

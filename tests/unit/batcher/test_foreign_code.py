@@ -1,7 +1,6 @@
 """A model is foreign code: whatever it raises or returns is the guilty request's failure, and nobody else's."""
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +13,7 @@ from model_manager.serving.batch import Results
 from model_manager.serving.batcher import Batcher
 from model_manager.signature import Layout, Output, Rows, Signature
 
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, inline_up_to, rows, values
+from tests.unit.batcher.staging import FOREVER, OUTPUT, Model, batcher, inline_up_to, rows, values
 
 NO_ERRORS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration, StopAsyncIteration)
 
@@ -24,12 +23,6 @@ class Unprintable(BaseException):
 
     def __str__(self) -> str:
         raise SystemExit(4)
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
 
 
 @pytest.mark.parametrize("kind", [*NO_ERRORS, Unprintable])

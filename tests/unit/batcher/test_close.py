@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,22 +9,7 @@ from model_manager.errors import DeadlineExceeded, VersionNotReady
 from model_manager.metrics.recording import Metrics
 
 from tests.scrape import value
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
-
-LABELS = {"model_name": "m", "model_version": "1"}
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-@pytest.fixture
-def model() -> Iterator[Model]:
-    model = Model()
-    yield model
-    model.gate.set()
+from tests.unit.batcher.staging import FOREVER, LABELS, OUTPUT, Model, batcher, dropped, rows, values
 
 
 async def test_a_running_request_is_told_that_its_time_is_over(

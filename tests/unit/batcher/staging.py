@@ -16,6 +16,7 @@ from tests.scrape import samples_of, written
 
 OUTPUT = ("predict",)
 FOREVER = 1e9
+LABELS = {"model_name": "m", "model_version": "1"}
 
 
 class Model:

@@ -1,7 +1,7 @@
 """What the batcher counts as waiting is what waits: rows that were cancelled or have expired give their place away."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,15 +14,9 @@ from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Item, Results
 from model_manager.serving.waiting import Waiting
 
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
+from tests.unit.batcher.staging import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
 
 LIMIT = 8
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A system that follows a folder in this process, and what it says of its versions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,6 @@ from model_manager.settings import Settings
 from tests.models import constant, dump
 
 ONE, TWO = dump(constant(1.0)), dump(constant(2.0))
-
-
-async def until(condition: Callable[[], Any], what: str) -> None:
-    """Let the loop run until a condition holds."""
-    try:
-        async with asyncio.timeout(40):
-            while not condition():
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"still waiting for {what}") from None
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.models import dump, iris_classifier, put
-from tests.unit.manager.staging import ONE, loads, running, status, until
+from tests.unit.manager.staging import ONE, loads, running, status
+from tools.patience import until
 
 FIRST_BUDGET_S = "model_manager.inference.compiled.compilation.FIRST_BUDGET_S"
 FIRST_WAIT_S = "model_manager.inference.compiled.compilation.FIRST_WAIT_S"

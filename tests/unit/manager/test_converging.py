@@ -21,7 +21,8 @@ from model_manager.serving.registry import Registry
 from tests.held_model import gate
 from tests.models import constant, put
 from tests.scrape import value
-from tests.unit.manager.staging import ONE, TWO, is_ready, loads, running, status, until
+from tests.unit.manager.staging import ONE, TWO, is_ready, loads, running, status
+from tools.patience import until
 
 
 class Stepped(Executor):

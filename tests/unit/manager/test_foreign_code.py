@@ -11,7 +11,8 @@ from model_manager.repository.lifecycle import State
 
 from tests.models import dump, put
 from tests.raising_model import RaisingRegressor
-from tests.unit.manager.staging import ONE, TWO, is_ready, running, status, until
+from tests.unit.manager.staging import ONE, TWO, is_ready, running, status
+from tools.patience import until
 
 ENDINGS = [
     SystemExit(3),

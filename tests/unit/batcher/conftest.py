@@ -1,11 +1,11 @@
-"""A model that a test holds and releases, and threads to run it on."""
+"""A model that a test holds and releases, threads to run it on, and the clock of its deadlines."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.unit.batcher.staging import Model
+from tests.unit.batcher.staging import Clock, Model
 
 
 @pytest.fixture
@@ -19,6 +19,11 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 def two_threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(2) as pool:
         yield pool
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

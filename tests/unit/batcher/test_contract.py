@@ -14,7 +14,7 @@ from model_manager.serving.batch import Results
 from model_manager.serving.batcher import Batcher
 from model_manager.signature import Layout, Rows
 
-from tests.unit.batcher.staging import FOREVER, OUTPUT, Model, batcher, rows, values
+from tests.unit.batcher.staging import FOREVER, OUTPUT, Clock, Model, answered, batcher, rows, values
 
 
 async def test_idle_model_is_called_in_the_same_turn_with_everything_that_arrived_in_it(
@@ -98,18 +98,18 @@ async def test_a_cancelled_request_is_left_out_and_its_batch_is_undisturbed(
 
 
 async def test_an_expired_request_is_told_in_time_and_never_reaches_the_model(
-    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics, clock: Clock
 ) -> None:
     b = batcher(model, executor, metrics)
-    now = asyncio.get_running_loop().time()
     model.gate.clear()
-    running = b.submit(rows(0), OUTPUT, now + 0.02)
+    running = b.submit(rows(0), OUTPUT, clock.soon())
     await model.running()
-    queued = b.submit(rows(1), OUTPUT, now + 0.03)
+    queued = b.submit(rows(1), OUTPUT, clock.soon())
     patient = b.submit(rows(2), OUTPUT, FOREVER)
+    clock.pass_soon()
     for impatient in (running, queued):
         with pytest.raises(DeadlineExceeded):
-            await impatient
+            await answered(impatient)
     model.gate.set()
     assert values(await patient) == [4]
     assert model.batches == [[0], [2]]

@@ -11,7 +11,7 @@ from model_manager.metrics.recording import DropReason, Metrics
 from model_manager.serving.batch import Observed
 
 from tests.scrape import value
-from tests.unit.batcher.staging import FOREVER, LABELS, OUTPUT, Model, batcher, dropped, rows
+from tests.unit.batcher.staging import FOREVER, LABELS, OUTPUT, Clock, Model, answered, batcher, dropped, rows
 
 
 async def test_batches_rows_and_waits_are_counted(model: Model, executor: ThreadPoolExecutor, metrics: Metrics) -> None:
@@ -29,17 +29,18 @@ async def test_batches_rows_and_waits_are_counted(model: Model, executor: Thread
 
 
 async def test_requests_without_a_prediction_are_counted_by_reason(
-    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics, clock: Clock
 ) -> None:
     b = batcher(model, executor, metrics)
 
     model.gate.clear()
-    running = [b.submit(rows(value), OUTPUT, deadline) for value, deadline in ((1, FOREVER), (2, b.now() + 0.05))]
+    running = [b.submit(rows(value), OUTPUT, deadline) for value, deadline in ((1, FOREVER), (2, clock.soon()))]
     await model.running()
-    queued = [b.submit(rows(3), OUTPUT, FOREVER), b.submit(rows(4), OUTPUT, b.now() + 0.05)]
+    queued = [b.submit(rows(3), OUTPUT, FOREVER), b.submit(rows(4), OUTPUT, clock.soon())]
+    clock.pass_soon()
     for future in (running[1], queued[1]):
         with pytest.raises(DeadlineExceeded):
-            await future
+            await answered(future)
     assert dropped(metrics) == {"expired_in_batch": 1, "expired_in_queue": 1}
     running[0].cancel()
     queued[0].cancel()

@@ -5,6 +5,7 @@ than on a quiet machine, there is that much more time. So a limit costs nothing 
 machine from a condition that never comes true, and follows a crowd that came after the start.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any, Final
 LIMIT_S: Final = 30.0
 _WORK: Final = "import model_manager.process"
 _PAUSE_S: Final = 0.01
+_TURN_S: Final = 0.002
 
 quiet_s = 3.0
 """What the work may take on a quiet machine, with something to spare for coverage and a cold disk."""
@@ -56,6 +58,16 @@ def wait_until(condition: Callable[[], Any], what: str, *, limit_s: float = LIMI
         if limit.passed():
             raise AssertionError(f"still waiting for {what} after {limit.so_far:.0f} s")
         time.sleep(_PAUSE_S)
+
+
+async def until(condition: Callable[[], Any], what: str, *, limit_s: float = LIMIT_S) -> Any:
+    """As `wait_until`, while the event loop goes on."""
+    limit = Limit(limit_s)
+    while not (value := condition()):
+        if limit.passed():
+            raise AssertionError(f"still waiting for {what} after {limit.so_far:.0f} s")
+        await asyncio.sleep(_TURN_S)
+    return value
 
 
 def stretched(seconds: float) -> float:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.live import LiveServer, live_server
+from tools.patience import stretched
 
 CLIENTS = 10
 REQUESTS = 20
@@ -57,7 +58,7 @@ def test_ten_simultaneous_clients_get_what_unbatched_predict_gives(
 ) -> None:
     if model == "diabetes" and output == "predict_proba":
         output = "predict"  # a regressor
-    together = threading.Barrier(CLIENTS)
+    together = threading.Barrier(CLIENTS, timeout=stretched(20))
 
     # on one thread: scikit-learn swaps the process's warning filters while it predicts
     asked = []
@@ -66,7 +67,7 @@ def test_ten_simultaneous_clients_get_what_unbatched_predict_gives(
         asked.append([(body, getattr(estimator, output)(features(body))) for body in bodies])
 
     def client(number: int) -> None:
-        together.wait(20)
+        together.wait()
         for instances, expected in asked[number]:
             response = server.predict(model, instances, "1", signature_name=output)
             assert response.status_code == 200, response.text
@@ -91,11 +92,11 @@ def test_requests_shared_batches(server: LiveServer, samples: Path) -> None:
 
 
 def test_outputs_are_never_mixed_within_a_batch(server: LiveServer) -> None:
-    together = threading.Barrier(CLIENTS)
+    together = threading.Barrier(CLIENTS, timeout=stretched(20))
 
     def client(number: int) -> None:
         output = ("predict", "predict_proba", "decision_function")[number % 3]
-        together.wait(20)
+        together.wait()
         for _ in range(REQUESTS):
             (answer,) = server.predict("iris", [[5.1, 3.5, 1.4, 0.2]], signature_name=output).json()["predictions"]
             if output == "predict":

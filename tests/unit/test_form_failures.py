@@ -17,6 +17,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
 from tests.models import dump, put
+from tools.patience import until
 
 ORDINARY = Rows((np.array([[6.0, 2.8, 4.8, 1.6]]),))
 TOO_WIDE = Rows((np.zeros((1, 7)),))
@@ -39,12 +40,10 @@ async def test_a_form_that_fails_is_counted_named_once_and_given_up(
     X, y = load_iris(return_X_y=True)
     put(tmp_path, "forest", "1", dump(RandomForestClassifier(3, random_state=0).fit(X, y)))
     system = await asyncio.to_thread(lambda: System(Settings(models=tmp_path)))
-    async with system.running(), asyncio.timeout(30):
-        while await system.waiting_for():
-            await asyncio.sleep(0.005)
+    async with system.running():
+        await until(lambda: not system.registry.waiting_for(), "the model to be ready")
         servable = system.registry.servable("forest", None)
-        while servable.report is None:
-            await asyncio.sleep(0.005)
+        await until(lambda: servable.report is not None, "the search to end")
         assert servable.form.properties()["form"] == "onnx-trees"
         await ask(servable, ORDINARY)
         assert await series(system, servable, FORM_FAILURES.name) == {("onnx-trees",): 0}

@@ -9,6 +9,7 @@ from model_manager.serving.system import System
 from model_manager.settings import Settings
 
 from tests.models import constant, dump, put
+from tools.patience import until
 
 
 async def test_a_manager_that_crashes_is_logged_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -21,21 +22,18 @@ async def test_a_manager_that_crashes_is_logged_and_told(tmp_path: Path, caplog:
     system.manager._clock = broken_clock
     told: asyncio.Queue[BaseException] = asyncio.Queue()
     async with system.running(crashed=told.put_nowait):
-        error = await asyncio.wait_for(told.get(), 20)
+        error = await until(lambda: not told.empty() and told.get_nowait(), "the crash to be told")
     assert "a bug of ours" in repr(error)
     assert [record for record in caplog.records if record.levelno == logging.CRITICAL]
 
 
 async def test_stopping_ends_the_search_for_faster_forms(samples: Path) -> None:
     system = await asyncio.to_thread(lambda: System(Settings(models=samples)))
-    async with system.running(), asyncio.timeout(30):
-        while await system.waiting_for():
-            await asyncio.sleep(0.005)
+    async with system.running():
+        await until(lambda: not system.registry.waiting_for(), "the models to be ready")
         servable = system.registry.servable("churn", None)
         system.registry.stopping = True
-        while servable.report is None:
-            await asyncio.sleep(0.005)
-        report = servable.report
+        report = await until(lambda: servable.report, "the search to end")
     if report.reason is not None:  # it may have been done before
         assert report.reason == "nobody needs it any more"
         assert servable.predictor.form == "sklearn"

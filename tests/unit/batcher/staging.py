@@ -1,8 +1,9 @@
-"""A model that a test holds and releases, and a batcher around it."""
+"""A model that a test holds and releases, a batcher around it, and a clock that a test puts forward."""
 
 import asyncio
 import threading
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import numpy as np
 from model_manager.inference.cost import InlineLimits
@@ -13,9 +14,13 @@ from model_manager.serving.batcher import Batcher, TellBatch
 from model_manager.signature import Array, Rows
 
 from tests.scrape import samples_of, written
+from tools.patience import Limit, until
 
 OUTPUT = ("predict",)
 FOREVER = 1e9
+LABELS = {"model_name": "m", "model_version": "1"}
+T = TypeVar("T")
+_SOON_S = 1000.0
 
 
 class Model:
@@ -35,7 +40,9 @@ class Model:
         self.batches.append(values.tolist())
         self.threads.add(threading.get_ident())
         self.entered.release()
-        assert self.gate.wait(20)
+        limit = Limit()
+        while not self.gate.wait(limit.left()):
+            assert not limit.passed(), "the test never released the model"
         if 666 in values:
             raise self.raises("the beast")
         answer = values * 2 if self.lose_a_row_of not in values else values[1:]
@@ -43,7 +50,33 @@ class Model:
 
     async def running(self) -> None:
         """Wait until a batch has entered the model."""
-        assert await asyncio.to_thread(self.entered.acquire, timeout=20)
+        await until(lambda: self.entered.acquire(blocking=False), "a batch to enter the model")
+
+
+class Clock:
+    """The running loop's time, which a test puts forward: what has a deadline expires when the test says so."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._time, self._ahead = loop.time, 0.0
+        loop.time = self.now  # type: ignore[method-assign]
+
+    def now(self) -> float:
+        return self._time() + self._ahead
+
+    def soon(self) -> float:
+        """A deadline that passes by `pass_soon` alone."""
+        return self.now() + _SOON_S
+
+    def pass_soon(self) -> None:
+        """Let the deadlines given so far pass."""
+        self._ahead += 2 * _SOON_S
+
+
+async def answered(future: asyncio.Future[T]) -> T:
+    """The answer to a request, which must not be left without one."""
+    await until(future.done, "a request to be answered")
+    return await future
 
 
 def rows(*values: float, width: int = 1) -> Rows:

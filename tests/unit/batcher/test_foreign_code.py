@@ -1,7 +1,6 @@
 """A model is foreign code: whatever it raises or returns is the guilty request's failure, and nobody else's."""
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +13,7 @@ from model_manager.serving.batch import Results
 from model_manager.serving.batcher import Batcher
 from model_manager.signature import Layout, Output, Rows, Signature
 
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, inline_up_to, rows, values
+from tests.unit.batcher.staging import FOREVER, OUTPUT, Model, answered, batcher, inline_up_to, rows, values
 
 NO_ERRORS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration, StopAsyncIteration)
 
@@ -26,12 +25,6 @@ class Unprintable(BaseException):
         raise SystemExit(4)
 
 
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
 @pytest.mark.parametrize("kind", [*NO_ERRORS, Unprintable])
 @pytest.mark.parametrize("inline_rows", [0, 100], ids=["on a thread", "on the loop"])
 async def test_what_is_no_error_fails_the_guilty_request_alone(
@@ -40,7 +33,7 @@ async def test_what_is_no_error_fails_the_guilty_request_alone(
     model = Model(raises=kind)
     b = batcher(model, executor, metrics, inline_rows=inline_rows)
     futures = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 666, 3)]
-    answers = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 10)
+    answers = await answered(asyncio.gather(*futures, return_exceptions=True))
     assert isinstance(answers[1], PredictionFailed)
     assert str(answers[1]) == "the model failed on this input"
     assert isinstance(answers[1].__cause__, kind)
@@ -72,8 +65,6 @@ async def test_an_answer_that_cannot_be_counted_is_an_answer_and_the_next_batch_
         metrics=metrics.servable("m", "1", signature),
     )
     many = rows(*range(2000))  # so many that they are counted at once
-    answers = await asyncio.wait_for(
-        asyncio.gather(b.submit(many, OUTPUT, FOREVER), b.submit(many, OUTPUT, FOREVER)), 10
-    )
+    answers = await answered(asyncio.gather(b.submit(many, OUTPUT, FOREVER), b.submit(many, OUTPUT, FOREVER)))
     assert [len(answer["predict"]) for answer in answers] == [2000, 2000]
     assert [type(context["exception"]) for context in told] == [TypeError, TypeError]

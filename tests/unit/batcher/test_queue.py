@@ -1,7 +1,7 @@
 """What the batcher counts as waiting is what waits: rows that were cancelled or have expired give their place away."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,26 +14,20 @@ from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Item, Results
 from model_manager.serving.waiting import Waiting
 
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
+from tests.unit.batcher.staging import FOREVER, OUTPUT, Clock, Model, answered, batcher, dropped, rows, values
 
 LIMIT = 8
 
 
 @pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-@pytest.fixture
-async def busy(executor: ThreadPoolExecutor, metrics: Metrics) -> Any:
+async def busy(executor: ThreadPoolExecutor, metrics: Metrics, clock: Clock) -> Any:
     """A batcher whose model is held, with a full queue: what runs, and what waits."""
     model = Model()
     b = batcher(model, executor, metrics, batching=Batching(max_rows=4, max_queue_rows=LIMIT))
     model.gate.clear()
     running = b.submit(rows(0), OUTPUT, FOREVER)
     await model.running()
-    waiting = [b.submit(rows(1, 2, 3, 4), OUTPUT, FOREVER), b.submit(rows(5, 6, 7, 8), OUTPUT, b.now() + 0.05)]
+    waiting = [b.submit(rows(1, 2, 3, 4), OUTPUT, FOREVER), b.submit(rows(5, 6, 7, 8), OUTPUT, clock.soon())]
     yield b, model, running, waiting
     model.gate.set()
     await asyncio.wait([running, *waiting])
@@ -52,10 +46,11 @@ async def test_cancelled_rows_make_room_at_once(busy: Any, metrics: Metrics) -> 
     assert dropped(metrics)["cancelled_in_queue"] == 1
 
 
-async def test_expired_rows_make_room_while_the_model_is_busy(busy: Any, metrics: Metrics) -> None:
+async def test_expired_rows_make_room_while_the_model_is_busy(busy: Any, metrics: Metrics, clock: Clock) -> None:
     b, model, _, waiting = busy
+    clock.pass_soon()
     with pytest.raises(DeadlineExceeded):
-        await waiting[1]
+        await answered(waiting[1])
     assert (b.queued_rows, b.queued_requests) == (4, 1)
     taken = b.submit(rows(9, 10, 11, 12), OUTPUT, FOREVER)
     model.gate.set()

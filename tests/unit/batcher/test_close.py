@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,34 +9,20 @@ from model_manager.errors import DeadlineExceeded, VersionNotReady
 from model_manager.metrics.recording import Metrics
 
 from tests.scrape import value
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
-
-LABELS = {"model_name": "m", "model_version": "1"}
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-@pytest.fixture
-def model() -> Iterator[Model]:
-    model = Model()
-    yield model
-    model.gate.set()
+from tests.unit.batcher.staging import FOREVER, LABELS, OUTPUT, Clock, Model, answered, batcher, dropped, rows, values
 
 
 async def test_a_running_request_is_told_that_its_time_is_over(
-    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics, clock: Clock
 ) -> None:
     b = batcher(model, executor, metrics)
     model.gate.clear()
-    running = [b.submit(rows(1), OUTPUT, b.now() + 0.05), b.submit(rows(2), OUTPUT, FOREVER)]
+    running = [b.submit(rows(1), OUTPUT, clock.soon()), b.submit(rows(2), OUTPUT, FOREVER)]
     await model.running()
     b.close()
+    clock.pass_soon()
     with pytest.raises(DeadlineExceeded):
-        await asyncio.wait_for(running[0], 10)
+        await answered(running[0])
     assert dropped(metrics) == {"expired_in_batch": 1}
     model.gate.set()
     assert values(await running[1]) == [4]
@@ -100,7 +85,7 @@ async def test_a_batch_that_no_thread_took_before_the_threads_were_ended_is_answ
     executor.shutdown(wait=False, cancel_futures=True)
     for future in (*waiting, queued):
         with pytest.raises(VersionNotReady):
-            await asyncio.wait_for(future, 10)
+            await answered(future)
     assert (b.busy, b.queued_rows, dropped(metrics)) == (False, 0, {"unloaded": 3})
     model.gate.set()
     await running
@@ -111,6 +96,6 @@ async def test_a_batch_that_no_thread_can_be_started_for_is_answered(metrics: Me
     pool.shutdown()
     b = batcher(Model(), pool, metrics)
     with pytest.raises(VersionNotReady):
-        await asyncio.wait_for(b.submit(rows(1), OUTPUT, FOREVER), 10)
+        await answered(b.submit(rows(1), OUTPUT, FOREVER))
     assert not b.busy
     assert threading.active_count() >= 1

@@ -2,38 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
-from typing import get_args
 
 import numpy as np
 import pytest
 from model_manager.errors import DeadlineExceeded, Overloaded, PredictionFailed, VersionNotReady
 from model_manager.inference.cost import InlineLimits
-from model_manager.metrics.recording import DropReason, Metrics
+from model_manager.metrics.recording import Metrics
 from model_manager.repository.wanted import Batching
-from model_manager.serving.batch import Observed, Results
+from model_manager.serving.batch import Results
 from model_manager.serving.batcher import Batcher
 from model_manager.signature import Layout, Rows
 
-from tests.scrape import value
-from tests.unit.batching import FOREVER, OUTPUT, Model, batcher, dropped, rows, values
-
-LABELS = {"model_name": "m", "model_version": "1"}
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
-
-
-@pytest.fixture
-def model() -> Iterator[Model]:
-    model = Model()
-    yield model
-    model.gate.set()
+from tests.unit.batcher.staging import FOREVER, OUTPUT, Clock, Model, answered, batcher, rows, values
 
 
 async def test_idle_model_is_called_in_the_same_turn_with_everything_that_arrived_in_it(
@@ -117,18 +98,18 @@ async def test_a_cancelled_request_is_left_out_and_its_batch_is_undisturbed(
 
 
 async def test_an_expired_request_is_told_in_time_and_never_reaches_the_model(
-    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics, clock: Clock
 ) -> None:
     b = batcher(model, executor, metrics)
-    now = asyncio.get_running_loop().time()
     model.gate.clear()
-    running = b.submit(rows(0), OUTPUT, now + 0.02)
+    running = b.submit(rows(0), OUTPUT, clock.soon())
     await model.running()
-    queued = b.submit(rows(1), OUTPUT, now + 0.03)
+    queued = b.submit(rows(1), OUTPUT, clock.soon())
     patient = b.submit(rows(2), OUTPUT, FOREVER)
+    clock.pass_soon()
     for impatient in (running, queued):
         with pytest.raises(DeadlineExceeded):
-            await impatient
+            await answered(impatient)
     model.gate.set()
     assert values(await patient) == [4]
     assert model.batches == [[0], [2]]
@@ -201,11 +182,11 @@ async def test_max_delay_is_the_longest_an_idle_model_waits(
     assert values(await b.submit(rows(1), OUTPUT, FOREVER)) == [2]
 
 
-async def test_two_models_share_the_thread_limit(executor: ThreadPoolExecutor, metrics: Metrics) -> None:
+async def test_two_models_share_the_thread_limit(two_threads: ThreadPoolExecutor, metrics: Metrics) -> None:
     models = [Model(), Model(), Model()]
     for model in models:
         model.gate.clear()
-    futures = [batcher(model, executor, metrics).submit(rows(1), OUTPUT, FOREVER) for model in models]
+    futures = [batcher(model, two_threads, metrics).submit(rows(1), OUTPUT, FOREVER) for model in models]
     await models[0].running()
     await models[1].running()
     assert models[2].batches == []  # two threads, both taken
@@ -230,63 +211,6 @@ async def test_close_answers_everything_queued_and_lets_the_running_batch_finish
     model.gate.set()
     assert values(await running) == [2]
     assert model.batches == [[1]]
-
-
-async def test_batches_rows_and_waits_are_counted(model: Model, executor: ThreadPoolExecutor, metrics: Metrics) -> None:
-    b = batcher(model, executor, metrics, inline_rows=100)
-    await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER), b.submit(rows(3), OUTPUT, FOREVER))
-    families = metrics.families()
-    assert value(families, "model_manager_rows_total", **LABELS) == 3
-    assert value(families, "model_manager_batch_rows_sum", **LABELS) == 3
-    for name, count in (("batch_rows", 1), ("queue_duration_seconds", 2), ("predict_duration_seconds", 1)):
-        assert value(families, f"model_manager_{name}_count", **LABELS) == count
-    batch, predict = (
-        value(families, f"model_manager_{name}_duration_seconds_sum", **LABELS) or 0 for name in ("batch", "predict")
-    )
-    assert batch >= predict > 0
-
-
-async def test_requests_without_a_prediction_are_counted_by_reason(
-    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
-) -> None:
-    b = batcher(model, executor, metrics)
-
-    model.gate.clear()
-    running = [b.submit(rows(value), OUTPUT, deadline) for value, deadline in ((1, FOREVER), (2, b.now() + 0.05))]
-    await model.running()
-    queued = [b.submit(rows(3), OUTPUT, FOREVER), b.submit(rows(4), OUTPUT, b.now() + 0.05)]
-    for future in (running[1], queued[1]):
-        with pytest.raises(DeadlineExceeded):
-            await future
-    assert dropped(metrics) == {"expired_in_batch": 1, "expired_in_queue": 1}
-    running[0].cancel()
-    queued[0].cancel()
-    last = b.submit(rows(5), OUTPUT, FOREVER)
-    with pytest.raises(Overloaded):
-        b.submit(rows(*range(8)), OUTPUT, FOREVER)
-    model.gate.set()
-    await last
-    b.close()
-    with pytest.raises(VersionNotReady):
-        b.submit(rows(6), OUTPUT, FOREVER)
-    counted = dropped(metrics)
-    assert counted.keys() == set(get_args(DropReason))
-    assert set(counted.values()) == {1}
-
-
-async def test_a_watch_is_told_when_its_batch_left_and_ended(
-    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
-) -> None:
-    told: list[tuple[int, int, int]] = []
-    b = batcher(model, executor, metrics, tell_batch=lambda *batch: told.append((len(batch[0]), *batch[1:])))
-    observed = Observed()
-    before = perf_counter()
-    await asyncio.gather(b.submit(rows(1, 2), OUTPUT, FOREVER, observed), b.submit(rows(3), OUTPUT, FOREVER))
-    assert before < observed.batch_started < observed.batch_ended < perf_counter()
-    assert told == [(1, 3, 2)]
-    (seen,) = b.recent
-    assert (seen.rows, seen.requests, seen.on, seen.failed) == (3, 2, "thread", 0)
-    assert seen.batch_ms >= seen.predict_ms > 0
 
 
 async def test_outputs_without_a_measured_cost_and_long_text_run_off_the_loop(

@@ -23,17 +23,6 @@ from tests.live import wait_until
 FIRST, SECOND, THIRD = b'{"n":1}', b'{"n":2}', b'{"n":3}'
 
 
-@pytest.fixture
-def receiver() -> Iterator[EventReceiver]:
-    with event_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "records.jsonl"
-
-
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """Let no file of this process grow beyond a size while the body runs."""

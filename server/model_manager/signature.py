@@ -7,6 +7,7 @@ each other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -88,7 +89,7 @@ class Output:
     classes: tuple[str | int | float | bool, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which would leave no place for what is worked out once
 class Signature:
     """What one version takes and gives.
 
@@ -103,7 +104,7 @@ class Signature:
     outputs: tuple[Output, ...]
     tensor: str = "input"
 
-    @property
+    @cached_property  # asked for every column, of which there may be thousands
     def datatype(self) -> Datatype:
         """The datatype of the whole tensor (ARRAY and TEXT): the widest that holds every column."""
         if not self.columns:
@@ -113,7 +114,7 @@ class Signature:
             return "BYTES"
         return datatypes.pop() if len(datatypes) == 1 else "FP64"
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the one block of ARRAY and TEXT."""
         if self.layout is Layout.TEXT:

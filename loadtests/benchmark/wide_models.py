@@ -11,48 +11,16 @@ from time import process_time
 from typing import Any, Final
 
 import joblib
-import numpy as np
-import pandas as pd
 from model_manager.serving.system import System
 from model_manager.settings import Settings
-from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tools.processes import ROOT, ProcessFailed
+from tools.wide_estimators import classifier_of_columns, classifier_of_words, pipeline_of_words
 
 WORDS: Final = "words"
 COLUMNS: Final = "columns"
 _TIMEOUT_S: Final = 300
 _POLL_S: Final = 0.005
-
-
-def classifier_of_words(count: int = 20_000) -> Any:
-    """The last step of a text pipeline by itself: it takes one number for each word that it knows."""
-    texts = [" ".join(f"w{at % count}" for at in range(start, start + 40)) for start in range(0, count, 20)]
-    weights = TfidfVectorizer().fit_transform(texts)
-    return LogisticRegression(max_iter=5).fit(weights, np.arange(len(texts)) % 2)
-
-
-def pipeline_of_words(count: int = 20_000) -> Any:
-    """The same with the vectorizer before it: one string a row."""
-    texts = [" ".join(f"w{at % count}" for at in range(start, start + 40)) for start in range(0, count, 20)]
-    return make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=5)).fit(texts, np.arange(len(texts)) % 2)
-
-
-def classifier_of_columns(count: int = 1000) -> Any:
-    """Scaled numbers and encoded strings, half and half, in turn."""
-    random = np.random.default_rng(0)
-    strings = [f"c{at}" for at in range(1, count, 2)]
-    numbers = [f"c{at}" for at in range(0, count, 2)]
-    table = pd.DataFrame(
-        {f"c{at}": random.choice(list("abc"), 60) if at % 2 else random.normal(size=60) for at in range(count)}
-    )
-    encode = OneHotEncoder(handle_unknown="ignore")
-    columns = ColumnTransformer([("numbers", StandardScaler(), numbers), ("strings", encode, strings)])
-    return make_pipeline(columns, LogisticRegression()).fit(table, np.arange(60) % 2)
 
 
 def load_cpu_seconds(folder: Path) -> dict[str, float]:

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from loadtests.benchmark.wide_models import classifier_of_columns, classifier_of_words
+from tools.wide_estimators import classifier_of_columns, classifier_of_words
 
 
 class Counting(LogisticRegression):  # type: ignore[misc]

@@ -12,8 +12,7 @@ from model_manager.signature import Layout, Rows, Signature
 MAX_COLUMNS: Final = 512
 BUDGET_S: Final = 2.0
 MANY: Final = 64
-"""Of more columns than this that are alike, a few are tried before all are."""
-_FEW: Final = 2
+"""Of more columns than this that are alike, two are tried before all are."""
 
 
 def find_nullable(
@@ -27,9 +26,9 @@ def find_nullable(
 ) -> frozenset[int]:
     """Say which of the undecided columns take NaN: all at once if that works, else those that are alike, else each.
 
-    Their blocks hold floats or objects. `alike` has an equal value for columns that the same part of the estimator
-    sees; where many are, and none of a few of them takes it, none does. `accepts` predicts and raises what the
-    estimator raises. Gives up after 512 columns or two seconds.
+    Their blocks hold floats or objects. `alike` has an equal value for columns that the same kind of part of the
+    estimator sees; where many are, and neither the first nor the last takes it, none does. `accepts` predicts and
+    raises what the estimator raises. Gives up after 512 columns or two seconds.
     """
     if not undecided:
         return frozenset()
@@ -42,16 +41,13 @@ def find_nullable(
     with warnings_filtered("ignore", Warning):
         if take(undecided):
             return frozenset(undecided)
-        found: set[int] = set()
+        groups = list(_groups(undecided, signature, alike))
+        together = [group for group in groups if len(groups) > 1 and clock() <= deadline and take(group)]
+        found = {index for group in together for index in group}
         left = MAX_COLUMNS
-        for group in _groups(undecided, signature, alike):
-            if len(group) > 1 and len(group) < len(undecided) and clock() <= deadline and take(group):
-                found.update(group)
+        for group in groups:
+            if group in together or not _worthwhile(group, lambda few: clock() <= deadline and take(few)):
                 continue
-            if len(group) > MANY:
-                few = [group[at] for at in np.linspace(0, len(group) - 1, _FEW).astype(int)]
-                if not any(clock() <= deadline and take([index]) for index in few):
-                    continue
             for index in group[:left]:
                 if clock() > deadline:
                     break
@@ -59,6 +55,11 @@ def find_nullable(
                     found.add(index)
             left -= min(left, len(group))
     return frozenset(found)
+
+
+def _worthwhile(group: Sequence[int], take: Callable[[Sequence[int]], bool]) -> bool:
+    """Whether to try every column of a group: not where there are many, and the first and the last do not take it."""
+    return len(group) <= MANY or take(group[:1]) or take(group[-1:])
 
 
 def _groups(undecided: Sequence[int], signature: Signature, alike: Sequence[object]) -> Iterator[list[int]]:

@@ -18,7 +18,7 @@ def test_all_declared_outputs_answer_unless_some_are_asked_for() -> None:
 
 
 def test_outputs_are_chosen_alike_by_the_reference() -> None:
-    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": {}}}])
+    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": None}}])
     assert codec(PAIRS).decode([], asked).outputs == ("predict_proba",)
 
 

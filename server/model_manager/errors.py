@@ -33,6 +33,7 @@ LoadFailureReason = Literal[
     "library_mismatch",  # written by another version of scikit-learn, and the policy is to refuse
     "corrupt",  # the bytes do not unpickle
     "not_a_model",  # they do, to something that predicts nothing
+    "unsafe",  # the rows of a client would name files of the server, or code to run
     "golden_mismatch",  # it does not answer what its author saw
     "internal",  # our own bug
 ]

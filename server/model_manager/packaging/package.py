@@ -14,7 +14,8 @@ from typing import Any, Final
 import pandas as pd
 
 from model_manager.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFailed
-from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estimator
+from model_manager.inference.estimator_files import SKLEARN_VERSION
+from model_manager.packaging.pickling import pickled
 from model_manager.packaging.publishing import publish, refuse_existing
 from model_manager.packaging.rehearsal import rehearse
 from model_manager.packaging.sample import Sample
@@ -54,11 +55,11 @@ def write_package(
     Raises PackageRefused: the version exists, the sample does not fit, or the artifact would not serve.
     """
     refuse_existing(repository, name, version)
-    plain = dump_estimator(estimator)
+    plain = pickled(estimator)
     if b"__main__" in plain:
         message = "the estimator uses a class or function of the script that is running, which no server can import"
         raise PackageRefused(f"{message}; move it into an installed module")
-    artifact = dump_estimator(estimator, compress=compress) if compress else plain
+    artifact = pickled(estimator, compress=compress) if compress else plain
     return pack(
         artifact,
         name=name,

@@ -40,6 +40,9 @@ DTYPES: dict[Datatype, np.dtype[Any]] = {
 LARGEST_EXACT: Final = 2**53
 """Integers up to this one, of either sign, are told apart in float64."""
 
+MAX_PUBLIC_CATEGORIES: Final = 100
+"""Of the known categories of one column, so many may be listed for anybody; the number of the others is told."""
+
 _DATATYPE_OF = {dtype: name for name, dtype in DTYPES.items()}
 
 

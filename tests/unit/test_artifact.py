@@ -112,3 +112,8 @@ def test_trouble_without_a_system_message_is_told_in_its_own_words() -> None:
     with pytest.raises(LoadFailed, match="cannot be read: the bucket is closed") as caught:
         open_artifact(wanted("s3://models/iris.joblib"), {"s3": refuse})
     assert caught.value.reason == "unreadable"
+
+
+def test_credentials_in_a_location_are_not_told() -> None:
+    error = refusal(wanted("s3://key:hunter2@models/iris.joblib?X-Amz-Signature=c0ffee"))
+    assert str(error) == "s3://models/iris.joblib?…: cannot fetch s3:// (this server can: file)"

@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeAlias
 
 from model_manager.errors import LoadFailed
 from model_manager.repository.digests import sha256_of
-from model_manager.repository.location import scheme_of
+from model_manager.repository.location import scheme_of, without_credentials
 from model_manager.repository.wanted import WantedVersion
 
 Opener: TypeAlias = Callable[[str], BinaryIO]
@@ -38,13 +38,12 @@ def open_artifact(wanted: WantedVersion, openers: Mapping[str, Opener] = FILE_ON
 
     Blocking. Raises LoadFailed with the reason missing, unreadable, unsupported_scheme or digest_mismatch.
     """
+    place = without_credentials(wanted.location)
     scheme = scheme_of(wanted.location) or "file"
     opener = openers.get(scheme)
     if opener is None:
         known = ", ".join(sorted(openers))
-        raise LoadFailed(
-            "unsupported_scheme", f"{wanted.location}: cannot fetch {scheme}:// (this server can: {known})"
-        )
+        raise LoadFailed("unsupported_scheme", f"{place}: cannot fetch {scheme}:// (this server can: {known})")
     try:
         file = opener(wanted.location)
         try:
@@ -54,21 +53,20 @@ def open_artifact(wanted: WantedVersion, openers: Mapping[str, Opener] = FILE_ON
             file.close()
             raise
     except (FileNotFoundError, NotADirectoryError):
-        raise LoadFailed(
-            "missing", f"{wanted.location}: there is no such file; check `artifact`, or copy it there"
-        ) from None
+        raise LoadFailed("missing", f"{place}: there is no such file; check `artifact`, or copy it there") from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise LoadFailed("unreadable", f"{wanted.location}: cannot be read: {reason}") from error
+        raise LoadFailed("unreadable", f"{place}: cannot be read: {reason}") from error
     return file
 
 
 def _check_digest(wanted: WantedVersion, found: str) -> None:
+    place = without_credentials(wanted.location)
     if wanted.sha256 is not None and found != wanted.sha256:
         raise LoadFailed(
             "digest_mismatch",
-            f"{wanted.location}: sha256 {wanted.sha256[:12]}… was declared, the file has {found[:12]}…; "
+            f"{place}: sha256 {wanted.sha256[:12]}… was declared, the file has {found[:12]}…; "
             "publish the file that was declared, or declare this one's digest (sha256sum prints it)",
         )
     if found != wanted.digest:
-        raise LoadFailed("digest_mismatch", f"{wanted.location}: changed while being read, will be read again")
+        raise LoadFailed("digest_mismatch", f"{place}: changed while being read, will be read again")

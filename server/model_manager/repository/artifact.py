@@ -8,12 +8,15 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 from model_manager.errors import LoadFailed
 from model_manager.repository.digests import sha256_of
 from model_manager.repository.location import scheme_of, without_credentials
+from model_manager.repository.packages import READABLE
 from model_manager.repository.wanted import WantedVersion
+
+_MOST_NAMES: Final = 5
 
 Opener: TypeAlias = Callable[[str], BinaryIO]
 """Opens one location for reading, as a seekable binary file. Raises LoadFailed or OSError."""
@@ -53,11 +56,27 @@ def open_artifact(wanted: WantedVersion, openers: Mapping[str, Opener] = FILE_ON
             file.close()
             raise
     except (FileNotFoundError, NotADirectoryError):
-        raise LoadFailed("missing", f"{place}: there is no such file; check `artifact`, or copy it there") from None
+        raise LoadFailed("missing", f"{place}: there is no such file; {_found_instead(wanted.location)}") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise LoadFailed("unreadable", f"{place}: cannot be read: {reason}") from error
     return file
+
+
+def _found_instead(location: str) -> str:
+    """Say what lies where an artifact should, and what to do."""
+    folder, wanted = os.path.split(location)
+    try:
+        names = [name for name in sorted(os.listdir(folder)) if not name.startswith(".") and not name.endswith(".json")]
+    except OSError:
+        names = []
+    if not names:
+        return "check `artifact`, or copy it there"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    found = ", ".join(names[:_MOST_NAMES]) + more
+    if any(name.lower().endswith(READABLE) for name in names):
+        return f"found {found}: check `artifact`, or name the right one {wanted}"
+    return f"found {found}: write the model with joblib.dump, as {wanted}"
 
 
 def _check_digest(wanted: WantedVersion, found: str) -> None:

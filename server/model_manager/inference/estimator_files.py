@@ -46,12 +46,7 @@ def load_estimator(file: BinaryIO, *, library_mismatch: Literal["refuse", "warn"
     except (Exception, SystemExit) as error:
         raise LoadFailed("corrupt", _explain(error)) from error
     _check_is_model(loaded.estimator)
-    parts = list(_parts_of(loaded.estimator))
-    refuse_unsafe(parts)
-    # Requests are parallel already; a pool per call costs more than it gives, and oversubscribes a container's CPUs.
-    for part in parts:
-        if "n_jobs" in vars(part):
-            part.n_jobs = 1
+    _hold_to_one_thread(loaded.estimator)
     return loaded
 
 
@@ -108,6 +103,17 @@ def _check_is_model(estimator: Any) -> None:
             check_is_fitted(estimator)
         except NotFittedError:
             raise LoadFailed("not_a_model", f"the {kind} in the artifact is not fitted; call fit before dump") from None
+    refuse_unsafe(_parts_of(estimator))
+
+
+def _hold_to_one_thread(estimator: Any) -> None:
+    """Set n_jobs=1 on the estimator and everything fitted inside it.
+
+    Requests are parallel already; a pool per call costs more than it gives, and oversubscribes a container's CPUs.
+    """
+    for part in _parts_of(estimator):
+        if "n_jobs" in vars(part):
+            part.n_jobs = 1
 
 
 def _why_none(estimator: Any) -> str:

@@ -10,7 +10,7 @@ import click
 import pandas as pd
 from model_manager.errors import PackageRefused
 from model_manager.inference.threads import limit_native_threads
-from model_manager.packaging.package import describe_data, write_package
+from model_manager.packaging.package import describe_data, public_of, write_package
 from model_manager.packaging.publishing import refuse_existing
 from model_manager.packaging.sample import Sample
 from model_manager.repository.metadata import Evaluation
@@ -107,5 +107,7 @@ def training_command(name: str, train: Callable[[str], Trained]) -> click.Comman
         except PackageRefused as error:
             raise click.ClickException(str(error)) from None
         click.echo(folder)
+        for line in public_of(folder):
+            click.echo(line, err=True)
 
     return command

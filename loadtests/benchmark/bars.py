@@ -7,6 +7,7 @@ from typing import Final
 
 from loadtests.benchmark.measuring import Outcome, rows_ratio
 from loadtests.benchmark.timing import BARE, SERVER
+from loadtests.benchmark.wide_models import COLUMNS, WORDS
 
 BUSY: Final = 64
 IDLE: Final = 1
@@ -65,6 +66,10 @@ BARS: Final = (
         lambda o: median(o.telemetry) if o.telemetry else None, 0.92, None),
     Bar("W1 p99 ÷ p50 at 64 connections, saturated", "W1",
         lambda o: o.points.spread(SERVER, BUSY), 3.0, 1.6, at_least=False),
+    Bar("CPU seconds until a model of 20,000 words is ready", "W1",
+        lambda o: o.load_cpu.get(WORDS), 3.0, None, at_least=False),
+    Bar("CPU seconds until 1,000 columns of a ColumnTransformer are ready", "W1",
+        lambda o: o.load_cpu.get(COLUMNS), 2.0, None, at_least=False),
 )  # fmt: skip
 """As issue and docs/performance.md state them. "None measurable" is read as: within 5%."""
 

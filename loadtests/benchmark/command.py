@@ -21,6 +21,7 @@ from loadtests.benchmark.measuring import Outcome, Schedule, attempt
 from loadtests.benchmark.report import document_of, print_report
 from loadtests.benchmark.targets import Stage, Target, uvicorn_options
 from loadtests.benchmark.telemetry import telemetry_ratios
+from loadtests.benchmark.wide_models import load_cpu_seconds
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk, wrk_version
 from tools.cores import choose_cores, stay_on
@@ -61,13 +62,15 @@ class Bench:
                 self._weigh(workload)
 
     def _weigh(self, workload: Workload) -> None:
-        """See what batching, then metrics and traces cost, once all other servers have stopped."""
+        """See what batching, metrics and traces, and wide models cost, once all other servers have stopped."""
         schedule, outcome, id = self._schedule, self.outcomes[workload.plan.id], workload.plan.id
         try:
             with self._console.status(f"{id} with batching and without, {schedule.batching_pairs} times"):
                 outcome.batching = batching_ratios(self._stage, workload, schedule.batching_pairs)
             with self._console.status(f"{id} with metrics and traces and without, {schedule.telemetry_s} s"):
                 outcome.telemetry = telemetry_ratios(self._stage, workload, schedule.telemetry_s)
+            with self._console.status("loading wide models"):
+                outcome.load_cpu = load_cpu_seconds(self._stage.folder / "wide")
         except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
             outcome.status, outcome.reason = "failed", str(error)
 

@@ -27,6 +27,7 @@ class Outcome:
     points: Points = field(default_factory=Points)
     batching: Sequence[float] = ()  # idle latency with batching on ÷ off
     telemetry: Sequence[float] = ()  # rate with metrics and traces ÷ rate without, second by second
+    load_cpu: Mapping[str, float] = field(default_factory=dict)  # CPU seconds until a wide model is ready, by its name
 
     @property
     def form(self) -> str:

@@ -47,6 +47,7 @@ def _workload(outcome: Outcome) -> Document:
         "medians": [{**asdict(line), "rows_ratio": _rows_ratio(outcome, line)} for line in outcome.points.summaries()],
         "batching_ratios": list(outcome.batching),
         "telemetry_ratios": list(outcome.telemetry),
+        "load_cpu_seconds": dict(outcome.load_cpu),
         "runs": [
             {"target": p.target, "connections": p.connections, "round": p.round, "rate": p.timing.rate}
             | asdict(p.timing)

@@ -35,6 +35,7 @@ LoadFailureReason = Literal[
     "corrupt",  # the bytes do not unpickle
     "not_a_model",  # they do, to something that predicts nothing
     "model_raised",  # its own code raised what ends a task, a thread or a program
+    "unsafe",  # the rows of a client would name files of the server, or code to run
     "golden_mismatch",  # it does not answer what its author saw
     "internal",  # our own bug
 ]

@@ -7,6 +7,7 @@ each other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 from typing import Any, Final, Literal, TypeAlias
 
@@ -45,6 +46,8 @@ MOST_DENSE_BYTES: Final = 64 * 2**20
 
 MOST_DENSE_ROW_BYTES: Final = MOST_DENSE_BYTES // 256
 """The same for one row: as many as a batch holds by default are then within the bound together."""
+MAX_PUBLIC_CATEGORIES: Final = 100
+"""Of the known categories of one column, so many may be listed for anybody; the number of the others is told."""
 
 _DATATYPE_OF = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -108,7 +111,7 @@ class Output:
         return max(1, MOST_DENSE_BYTES // max(1, prod(self.shape[1:]) * DTYPES[self.datatype].itemsize))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which would leave no place for what is worked out once
 class Signature:
     """What one version takes and gives.
 
@@ -125,7 +128,7 @@ class Signature:
     tensor: str = "input"
     on_request: tuple[Output, ...] = ()
 
-    @property
+    @cached_property  # asked for every column, of which there may be thousands
     def datatype(self) -> Datatype:
         """The datatype of the whole tensor (ARRAY and TEXT): the widest that holds every column."""
         if not self.columns:
@@ -135,7 +138,7 @@ class Signature:
             return "BYTES"
         return datatypes.pop() if len(datatypes) == 1 else "FP64"
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the one block of ARRAY and TEXT."""
         if self.layout is Layout.TEXT:

@@ -112,3 +112,25 @@ def test_trouble_without_a_system_message_is_told_in_its_own_words() -> None:
     with pytest.raises(LoadFailed, match="cannot be read: the bucket is closed") as caught:
         open_artifact(wanted("s3://models/iris.joblib"), {"s3": refuse})
     assert caught.value.reason == "unreadable"
+
+
+def test_credentials_in_a_location_are_not_told() -> None:
+    error = refusal(wanted("s3://key:hunter2@models/iris.joblib?X-Amz-Signature=c0ffee"))
+    assert str(error) == "s3://models/iris.joblib?…: cannot fetch s3:// (this server can: file)"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["metadata.json"], "there is no such file; check `artifact`, or copy it there"),
+        (["a.joblib", "b.pkl"], "found a.joblib, b.pkl: check `artifact`, or name the right one model.joblib"),
+        (["model.skops"], "found model.skops: write the model with joblib.dump, as model.joblib"),
+        ([f"{n}.pkl" for n in range(7)], "found 0.pkl, 1.pkl, 2.pkl, 3.pkl, 4.pkl and 2 more: check"),
+    ],
+)
+def test_what_lies_there_instead_is_named(tmp_path: Path, names: list[str], told: str) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    error = refusal(wanted(tmp_path / "model.joblib"))
+    assert error.reason == "missing"
+    assert told in str(error)

@@ -115,7 +115,7 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
 @pytest.mark.parametrize(
     ("signature", "body", "blocks"),
     [
-        (IRIS, b'{"parameters":{"a":{"b":1}},"instances":[[1,2,3,4]]}', [[[1.0, 2.0, 3.0, 4.0]]]),
+        (IRIS, b'{"parameters":{"sequence_id":{"b":1}},"instances":[[1,2,3,4]]}', [[[1.0, 2.0, 3.0, 4.0]]]),
         (IRIS, b'{"inputs":{"input":[[1,2,3,4]]}}', [[[1.0, 2.0, 3.0, 4.0]]]),
         (PARTLY_NULLABLE, b'{"inputs":{"input":[[1,2]]}}', [[[1.0, 2.0]]]),
         (PARTLY_NULLABLE, b'{"instances":[[1,2],{"a":3,"b":4}]}', [[[1.0, 2.0], [3.0, 4.0]]]),

@@ -89,7 +89,7 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
         (FRAME, body_of(AGE, SEX, tensor("fare", [2, 1], "FP64", [[1.5], [None]])), MIXED_BLOCKS),
         (COUNTED_FRAME, body_of(tensor("x", [2, 2], "FP64", [1, 2.0, 3, None])), [[1.0, 3.0], [2.0, None]]),
         (TEXT, body_of(tensor("text", [1, 1], "BYTES", [["a"]])), [["a"]]),
-        (PAIRS, body_of(tensor("x", [1, 2], "FP64", [1, 2]), parameters={"a": {"b": 1}}), [[[1.0, 2.0]]]),
+        (PAIRS, body_of(tensor("x", [1, 2], "FP64", [1, 2]), parameters={"headers": {"b": 1}}), [[[1.0, 2.0]]]),
         (PAIRS, body_of(tensor("x", [1, 2], "FP64", [1, 2]), unheard_of=1, outputs=None), [[[1.0, 2.0]]]),
     ],
 )
@@ -117,7 +117,7 @@ def without(key: str) -> dict[str, Any]:
         (
             PAIRS,
             body_of(without("data") | {"parameters": {"binary_data_size": 16}}),
-            'input "x": data is missing; binary tensors are not read here, send data as JSON',
+            'input "x": parameters: "binary_data_size" is not served here: binary tensors are not read here, send data',
         ),
         (PAIRS, body_of(X | {"datatype": "FP8"}), 'input "x": unknown datatype "FP8"; known: BOOL, INT8'),
         (PAIRS, body_of(X | {"datatype": 8}), 'input "x": unknown datatype 8'),

@@ -18,7 +18,7 @@ def test_all_declared_outputs_answer_unless_some_are_asked_for() -> None:
 
 
 def test_outputs_are_chosen_alike_by_the_reference() -> None:
-    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": {}}}])
+    asked = body_of(X, outputs=[{"name": "predict_proba", "parameters": {"nested": None}}])
     assert codec(PAIRS).decode([], asked).outputs == ("predict_proba",)
 
 
@@ -88,17 +88,28 @@ def test_an_answer_to_a_request_without_an_id_has_one_of_its_own() -> None:
             [
                 {"name": "age", "datatype": "INT64", "shape": [-1]},
                 {"name": "fare", "datatype": "FP64", "shape": [-1], "parameters": {"nullable": True}},
-                {"name": "sex", "datatype": "BYTES", "shape": [-1], "parameters": {"categories": ["f", "m"]}},
+                {"name": "sex", "datatype": "BYTES", "shape": [-1], "parameters": {"categories_not_shown": 2}},
             ],
         ),
         (
             Signature(Layout.ARRAY, (Column("0", "BYTES", categories=("a",)),), False, OUTPUTS),
-            [{"name": "input", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"categories": [["a"]]}}],
+            [{"name": "input", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"categories_not_shown": [1]}}],
         ),
     ],
 )
 def test_inputs_are_described_as_they_are_to_be_sent(signature: Signature, described: list[dict[str, Any]]) -> None:
     assert describe_inputs(signature) == described
+
+
+def test_public_categories_are_listed_and_the_others_counted() -> None:
+    sex = describe_inputs(FRAME, {"sex": ["m", "f", "unheard of"], "unheard of": ["x"]})[2]
+    assert sex["parameters"] == {"categories": ["f", "m"]}
+    sex = describe_inputs(FRAME, {"sex": ["m"]})[2]
+    assert sex["parameters"] == {"categories": ["m"], "categories_not_shown": 1}
+    codes = tuple(f"code {number}" for number in range(150))
+    columns = (Column("0", "BYTES", categories=codes), Column("1", "BYTES", categories=("a",)))
+    (both,) = describe_inputs(Signature(Layout.ARRAY, columns, False, OUTPUTS), {"0": codes})
+    assert both["parameters"] == {"categories": [list(codes[:100]), []], "categories_not_shown": [50, 1]}
 
 
 def test_outputs_are_described_with_their_classes() -> None:

@@ -1,7 +1,7 @@
 """What the words after `artifact:` mean, and which are refused."""
 
 import pytest
-from model_manager.repository.location import local_path, scheme_of
+from model_manager.repository.location import local_path, scheme_of, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,29 @@ def test_what_can_be_no_path_is_refused_with_a_reason(artifact: str, problem: st
 )
 def test_the_scheme_of_a_location(location: str, scheme: str | None) -> None:
     assert scheme_of(location) == scheme
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("s3://bucket/a/b.csv", "s3://bucket/a/b.csv"),
+        ("/mnt/data/a?b@c.csv", "/mnt/data/a?b@c.csv"),
+        ("https://anna:pa:ss%40word@host:8443/a@b.csv", "https://host:8443/a@b.csv"),
+        ("https://token@host/a.csv", "https://host/a.csv"),
+        ("https://anna:p#a?s@host/a.csv", "https://host/a.csv"),
+        ("https://b.s3.amazonaws.com/a.csv?versionId=7&X-Amz-Credential=AKIA&X-Amz-Signature=ab",
+         "https://b.s3.amazonaws.com/a.csv?versionId=7&…"),
+        ("https://acc.blob.core.windows.net/c/a.csv?sv=2022&sig=ab%3D", "https://acc.blob.core.windows.net/c/a.csv?…"),
+        ("gs://b/a.csv?generation=3", "gs://b/a.csv?generation=3"),
+        ("https://host/a.csv#access_token=abc", "https://host/a.csv#…"),
+        ("postgresql+psycopg2://user:pw@db:5432/sales?sslpassword=x", "postgresql+psycopg2://db:5432/sales?…"),
+        ("jdbc:sqlserver://db:1433;databaseName=sales;user=sa;password=p@ss",
+         "jdbc:sqlserver://db:1433;databaseName=sales;user=…;password=…"),
+        ("jdbc:postgresql://user:pw@db/sales", "jdbc:postgresql://db/sales"),
+        ("file:///home/anna/customers.csv", "file:///home/anna/customers.csv"),
+        ("git@github.com:org/data.git", "git@github.com:org/data.git"),
+    ],
+)  # fmt: skip
+def test_credentials_are_left_out_of_what_is_shown(uri: str, shown: str) -> None:
+    assert without_credentials(uri) == shown
+    assert without_credentials(shown) == shown

@@ -93,6 +93,44 @@ class TestRepository:
         (tmp_path / "iris" / "notes").write_text("models")
         assert only(Source(tmp_path).read()).id == ("iris", "1")
 
+    @pytest.mark.parametrize("name", ["svm.joblib", "model.pkl", "model.PICKLE", "finalized_model.sav"])
+    def test_the_only_file_that_joblib_reads_is_the_artifact_whatever_its_name(self, tmp_path: Path, name: str) -> None:
+        publish(tmp_path, "iris/1", metadata=b"{}").joinpath("model.joblib").rename(tmp_path / "iris" / "1" / name)
+        (tmp_path / "iris" / "1" / "README.md").write_text("the second try")
+        version = only(Source(tmp_path).read())
+        assert version.location == str(tmp_path / "iris" / "1" / name)
+        assert (version.digest, version.metadata) == (sha(b"model"), b"{}")
+
+    @pytest.mark.parametrize("names", [["a.joblib", "b.pkl"], ["model.skops"], ["model.onnx", "notes.txt"]])
+    def test_several_or_foreign_artifacts_are_wanted_so_that_loading_tells_of_them(
+        self, tmp_path: Path, names: list[str]
+    ) -> None:
+        folder = publish(tmp_path, "iris/1").parent / "2"
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(b"model")
+        version = Source(tmp_path).read().models["iris"].versions["2"]
+        assert (version.location, version.digest) == (str(folder / "model.joblib"), None)
+
+    def test_a_model_without_a_version_folder_is_its_version_1(self, tmp_path: Path) -> None:
+        publish(tmp_path, "iris", b"model", metadata_for(b"model"))
+        version = only(Source(tmp_path).read())
+        assert version.id == ("iris", "1")
+        assert version.location == str(tmp_path / "iris" / "model.joblib")
+        assert version.metadata == metadata_for(b"model")
+
+    def test_an_artifact_beside_versions_is_ignored_and_said_once(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        publish(tmp_path, "iris", b"stray")
+        publish(tmp_path, "iris/7")
+        source = Source(tmp_path)
+        assert only(source.read()) == only(source.read())
+        assert only(source.read()).id == ("iris", "7")
+        assert [record.getMessage() for record in caplog.records] == [
+            f"ignored {tmp_path}/iris/model.joblib: put it into a folder named after its version"
+        ]
+
     def test_odd_names_are_ignored_and_said_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         publish(tmp_path, "iris/1")
         publish(tmp_path, "iris/v 2")

@@ -43,7 +43,7 @@ class V2:
             "name": name,
             "versions": sorted(view.ready, key=version_order),
             "platform": "sklearn_joblib",
-            "inputs": describe_inputs(servable.signature),
+            "inputs": describe_inputs(servable.signature, provenance.metadata.public_categories or {}),
             "outputs": describe_outputs(servable.signature),
             "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
         }

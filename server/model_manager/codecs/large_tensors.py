@@ -19,6 +19,7 @@ SMALLEST_BODY = 16 * 1024
 
 _REQUEST_KEYS = frozenset({"inputs", "id", "outputs", "parameters", "model_name", "model_version"})
 _TENSOR_KEYS = frozenset({"name", "shape", "datatype", "data", "parameters"})
+_PLAIN_PARAMETERS = {"content_type": "np"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class LargeTensors:
     def _read(self, document: Any, body: bytes) -> LargeRequest:
         keys = _keys(document, _REQUEST_KEYS)
         (tensor,) = document["inputs"]
-        _keys(tensor, _TENSOR_KEYS)
+        if "parameters" in _keys(tensor, _TENSOR_KEYS) and dict(tensor["parameters"]) != _PLAIN_PARAMETERS:
+            raise Doubt
         if tensor["name"] in self._names or "parameters" in keys:
             raise Doubt
         brackets = 3  # inputs, shape, data

@@ -31,10 +31,11 @@ def rows_from_instances(instances: Sequence[object], signature: Signature, *, so
     columns = declared_columns(signature, lambda: _first_width(instances[0], source))
     names = [column.name for column in columns] if signature.named or signature.layout is Layout.FRAME else None
     dtypes = [signature.dtype_of(column) for column in columns]
+    text = signature.layout is Layout.TEXT
     cells: list[list[object]] = [[] for _ in columns]
     for number, row in enumerate(instances):
         place = f"{source}: row {number}"
-        values = _row_values(row, names, len(columns), place)
+        values = _row_values(row, names, len(columns), place, text=text)
         for column, dtype, value, column_cells in zip(columns, dtypes, values, cells, strict=True):
             try:
                 column_cells.append(read_cell(value, column.datatype, dtype, nullable=column.nullable))
@@ -149,12 +150,14 @@ def _read_column(values: Sequence[object], column: Column, dtype: np.dtype[Any],
     return cells
 
 
-def _row_values(row: object, names: Sequence[str] | None, width: int, place: str) -> Sequence[object]:
+def _row_values(row: object, names: Sequence[str] | None, width: int, place: str, *, text: bool) -> Sequence[object]:
     if isinstance(row, list | tuple):
         if len(row) != width:
             raise InvalidInput(f"{place}: expected {width} values, got {len(row)}")
         return row
     if isinstance(row, dict):
+        if text and names is None:
+            raise InvalidInput(f"{place}: expected a string, got an object: a row of this model is the text itself")
         if names is None:
             raise InvalidInput(f"{place}: expected a list, got an object: this model's columns have no names")
         check_names(row, names, place)

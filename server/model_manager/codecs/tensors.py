@@ -3,7 +3,7 @@
 Checks each tensor by itself (name, datatype, shape against data), then gives every value to the rules of cells.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from model_manager.codecs.cells import read_cell
 from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
+from model_manager.codecs.parameters import check_input_parameters, check_request_parameters
 from model_manager.codecs.rows import (
     assemble,
     check_names,
@@ -41,8 +42,8 @@ class Tensor:
         return f"input {excerpt(self.name)}"
 
 
-def rows_from_tensors(inputs: object, signature: Signature, *, max_rows: int) -> Rows:
-    """Check the `inputs` of a V2 request and store them as blocks.
+def rows_from_tensors(inputs: object, signature: Signature, *, max_rows: int, parameters: object = None) -> Rows:
+    """Check the `inputs` of a V2 request, and its `parameters`, and store them as blocks.
 
     One tensor of shape [rows, columns] for the whole (any name), or one of shape [rows] or [rows, 1] per named column,
     in any order. Raises InvalidInput naming input, row and column.
@@ -52,6 +53,7 @@ def rows_from_tensors(inputs: object, signature: Signature, *, max_rows: int) ->
     if not inputs:
         raise InvalidInput("inputs: expected at least one tensor")
     tensors = [_tensor(value, f"inputs[{position}]") for position, value in enumerate(inputs)]
+    check_request_parameters(parameters, {tensor.name: tensor.datatype for tensor in tensors})
     for tensor in tensors:
         refuse_empty(tensor.shape[0], tensor.place)
         refuse_too_many(tensor.shape[0], max_rows, tensor.place)
@@ -169,17 +171,14 @@ def _tensor(value: object, place: str) -> Tensor:
     if not isinstance(name, str):
         raise InvalidInput(f"{place}: expected a name, got {excerpt(name)}")
     place = f"input {excerpt(name)}"
-    for key in ("shape", "datatype", "data"):
+    for key in ("shape", "datatype"):
         if key not in value:
-            raise InvalidInput(f"{place}: {key} is missing{_binary_hint(value)}")
-    shape = _shape(value["shape"], place)
-    return Tensor(name, _datatype(value["datatype"], place), shape, _flat(value["data"], shape, place))
-
-
-def _binary_hint(value: Mapping[str, object]) -> str:
-    parameters = value.get("parameters")
-    binary = isinstance(parameters, dict) and "binary_data_size" in parameters
-    return "; binary tensors are not read here, send data as JSON" if binary else ""
+            raise InvalidInput(f"{place}: {key} is missing")
+    shape, datatype = _shape(value["shape"], place), _datatype(value["datatype"], place)
+    check_input_parameters(value.get("parameters"), name, datatype)
+    if "data" not in value:
+        raise InvalidInput(f"{place}: data is missing")
+    return Tensor(name, datatype, shape, _flat(value["data"], shape, place))
 
 
 def _datatype(value: object, place: str) -> Datatype:

@@ -11,14 +11,11 @@ import msgspec
 import numpy as np
 
 from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
+from model_manager.codecs.parameters import Parameters
 from model_manager.codecs.typed_decoding import Blocks, Doubt, cell_type, column_block, integer_type, list_type
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
 
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
-
-
-Parameters = dict[str, str | int | float | bool | None] | msgspec.UnsetType | None
-"""Parameters as the protocol has them, flat; whoever nests them is read by the reference path."""
 
 
 class RawTensor(msgspec.Struct, gc=False):

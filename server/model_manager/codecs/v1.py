@@ -14,6 +14,7 @@ from model_manager.call import Headers
 from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse_object, refuse_repeated_key
 from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values
+from model_manager.codecs.parameters import check_request_parameters
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type
 from model_manager.errors import InvalidInput
@@ -95,8 +96,7 @@ class V1Codec:
         if len(given) != 1:
             has = "has both" if given else "has neither"
             raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
-        if not isinstance(document.get("parameters", {}), dict | None):
-            raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
+        check_request_parameters(document.get("parameters"), None)
         source = given[0]
         rows = self._reference_rows(document[source], source)
         chosen = self._chosen(document.get("signature_name"), document.get("outputs"))

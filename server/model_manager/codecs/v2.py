@@ -7,6 +7,7 @@ row-major. A missing value is null both ways: JSON has no NaN, and the protocol 
 import secrets
 from collections.abc import Mapping
 from itertools import count
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -16,11 +17,17 @@ from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
 from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
 from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json
+from model_manager.codecs.parameters import (
+    Parameters,
+    check_input_parameters,
+    check_output_parameters,
+    check_request_parameters,
+)
 from model_manager.codecs.tensors import rows_from_tensors
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt
-from model_manager.codecs.typed_tensors import Parameters, RawTensor, TypedTensors
+from model_manager.codecs.typed_tensors import RawTensor, TypedTensors
 from model_manager.errors import InvalidInput
-from model_manager.signature import Array, PredictRequest, Rows, Signature, datatype_of
+from model_manager.signature import Array, Datatype, PredictRequest, Rows, Signature, datatype_of
 
 _PROCESS = secrets.token_hex(6).encode()
 _ANSWERS = count(1)
@@ -37,7 +44,7 @@ class _RawRequest(msgspec.Struct, gc=False):
     id: str | msgspec.UnsetType | None = msgspec.UNSET
     outputs: list[_RawOutput] | msgspec.UnsetType | None = msgspec.UNSET
     parameters: Parameters = msgspec.UNSET
-    # Some clients repeat what the path already says; neither key means anything here.
+    # Some clients repeat what the path already says; the path decides, and another version than it leads to is refused.
     model_name: str | msgspec.UnsetType | None = msgspec.UNSET
     model_version: str | msgspec.UnsetType | None = msgspec.UNSET
 
@@ -51,6 +58,8 @@ class V2Codec:
         self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
         self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
+        self._version = version
+        self._datatypes = {output.name: output.datatype for output in signature.offered}
         self._decoder = msgspec.json.Decoder(_RawRequest)
         self._tensors = TypedTensors(signature)
         self._large = LargeTensors(signature)
@@ -95,9 +104,19 @@ class V2Codec:
         rows = len(blocks[0])
         if not 0 < rows <= self._undoubted_rows or not has_no_repeated_key(body, _count_keys(request)):
             raise Doubt
+        if request.model_version and request.model_version != self._version:
+            raise Doubt
+        if request.parameters:
+            check_request_parameters(request.parameters, {one.name: _known(one.datatype) for one in request.inputs})
+        for tensor in request.inputs:
+            if tensor.parameters:
+                check_input_parameters(tensor.parameters, tensor.name, _known(tensor.datatype))
         chosen = self._choice.every
         if request.outputs:
             chosen = self._choice.choose([output.name for output in request.outputs])
+            for output in request.outputs:
+                if output.parameters:
+                    check_output_parameters(output.parameters, output.name, self._datatypes[output.name])
         return PredictRequest(Rows(blocks), chosen, None if request.id is msgspec.UNSET else request.id)
 
     def _reference_request(self, body: bytes) -> PredictRequest:
@@ -105,12 +124,12 @@ class V2Codec:
         if "inputs" not in document:
             hint = "; instances is V1's word, sent to /v1/models/…:predict" if "instances" in document else ""
             raise InvalidInput(f'the body has no "inputs", a list of tensors{hint}')
-        rows = rows_from_tensors(document["inputs"], self._signature, max_rows=self._max_rows)
+        parameters = document.get("parameters")
+        rows = rows_from_tensors(document["inputs"], self._signature, max_rows=self._max_rows, parameters=parameters)
+        self._check_version(document.get("model_version"))
         given_id = document.get("id")
         if not isinstance(given_id, str | None):
             raise InvalidInput(f"id: expected a string, got {excerpt(given_id)}")
-        if not isinstance(document.get("parameters"), dict | None):
-            raise InvalidInput(f"parameters: expected an object, got {excerpt(document['parameters'])}")
         chosen = self._reference_outputs(document.get("outputs"))
         self._choice.refuse_too_large(chosen, len(rows))
         return PredictRequest(rows, chosen, given_id)
@@ -127,7 +146,20 @@ class V2Codec:
                 raise InvalidInput(f"outputs[{position}]: expected an object with a name, got {excerpt(output)}")
             refuse_repeated_key(output, f"outputs[{position}]")
             names.append(name)
-        return self._choice.choose(names)
+        chosen = self._choice.choose(names)
+        for output in outputs:
+            check_output_parameters(output.get("parameters"), output["name"], self._datatypes[output["name"]])
+        return chosen
+
+    def _check_version(self, version: object) -> None:
+        if version not in (None, "", self._version):
+            hint = "name the version in the path, /v2/models/…/versions/…/infer"
+            raise InvalidInput(f"model_version: {excerpt(version)} is asked for, {self._version!r} was reached; {hint}")
+
+
+def _known(datatype: str) -> Datatype:
+    """A datatype by which a tensor was read already, so one that there is."""
+    return cast(Datatype, datatype)
 
 
 def _count_keys(request: _RawRequest) -> int:

@@ -1,15 +1,24 @@
 """Signature → the tensors of V2's model metadata, as the Open Inference Protocol describes them."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
-from model_manager.signature import Column, Layout, Output, Signature
+from model_manager.signature import MAX_PUBLIC_CATEGORIES, Column, Layout, Output, Signature
+
+Label: TypeAlias = str | int | float | bool
+Public: TypeAlias = Mapping[str, Sequence[Label]]
+"""By column, the categories that anybody may see."""
 
 
-def describe_inputs(signature: Signature) -> list[dict[str, Any]]:
-    """Describe the input tensors for model metadata: one per FRAME column, or one for the whole."""
+def describe_inputs(signature: Signature, public: Public = MappingProxyType({})) -> list[dict[str, Any]]:
+    """Describe the input tensors for model metadata: one per FRAME column, or one for the whole.
+
+    Of the known categories those that are `public` are listed; the others, which may name persons, are counted.
+    """
     if signature.layout is Layout.FRAME:
         return [
-            _described(column.name, column.datatype, [-1], _column_parameters(column))
+            _described(column.name, column.datatype, [-1], _column_parameters(column, public))
             for column in signature.columns or ()
         ]
     if signature.layout is Layout.TEXT:
@@ -23,7 +32,12 @@ def describe_inputs(signature: Signature) -> list[dict[str, Any]]:
     if any(column.nullable for column in columns):
         parameters["nullable"] = [column.nullable for column in columns]
     if any(column.categories for column in columns):
-        parameters["categories"] = [list(column.categories) for column in columns]
+        shown = [_shown(column, public) for column in columns]
+        if any(shown):
+            parameters["categories"] = shown
+        hidden = [len(column.categories) - len(those) for column, those in zip(columns, shown, strict=True)]
+        if any(hidden):
+            parameters["categories_not_shown"] = hidden
     return [_described(signature.tensor, signature.datatype, [-1, len(columns)], parameters)]
 
 
@@ -52,10 +66,18 @@ def _output_parameters(output: Output, *, on_request: bool) -> dict[str, Any]:
     return parameters
 
 
-def _column_parameters(column: Column) -> dict[str, Any]:
+def _shown(column: Column, public: Public) -> list[Label]:
+    chosen = frozenset(public.get(column.name, ()))
+    return [value for value in column.categories if value in chosen][:MAX_PUBLIC_CATEGORIES]
+
+
+def _column_parameters(column: Column, public: Public) -> dict[str, Any]:
     parameters: dict[str, Any] = {"nullable": True} if column.nullable else {}
-    if column.categories:
-        parameters["categories"] = list(column.categories)
+    shown = _shown(column, public)
+    if shown:
+        parameters["categories"] = shown
+    if len(shown) < len(column.categories):
+        parameters["categories_not_shown"] = len(column.categories) - len(shown)
     return parameters
 
 

@@ -5,6 +5,7 @@ Runs in a loader thread. The only place that reads or writes joblib files.
 
 import io
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
@@ -12,11 +13,13 @@ import joblib
 import numpy as np
 import sklearn
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from model_manager.errors import LoadFailed
 from model_manager.inference.library_mismatch import mismatches_heard
 from model_manager.inference.methods import METHODS, methods_of
+from model_manager.inference.unsafe_parts import refuse_unsafe
 
 SKLEARN_VERSION: Final[str] = sklearn.__version__
 """The scikit-learn that reads artifacts here, and writes them."""
@@ -33,8 +36,8 @@ class LoadedEstimator:
 def load_estimator(file: BinaryIO, *, library_mismatch: Literal["refuse", "warn"]) -> LoadedEstimator:
     """Unpickle the estimator of a file, held to one thread.
 
-    Raises LoadFailed: "library_mismatch" (policy "refuse"), "corrupt" or "not_a_model". A pickle is code: check the
-    file's digest before.
+    Raises LoadFailed: "library_mismatch" (policy "refuse"), "corrupt", "not_a_model" or "unsafe". A pickle is code:
+    check the file's digest before.
     """
     refuse = library_mismatch == "refuse"
     estimator, failure = None, None
@@ -87,13 +90,15 @@ def _check_is_model(estimator: Any) -> None:
     if not methods_of(estimator):
         if isinstance(estimator, dict):
             kind = f"dict with keys {', '.join(map(repr, list(estimator)[:5]))}"
-        raise LoadFailed("not_a_model", f"the artifact holds a {kind}, which has none of {', '.join(METHODS)}")
+        has = f"which has none of {', '.join(METHODS)}{_why_none(estimator)}"
+        raise LoadFailed("not_a_model", f"the artifact holds a {kind}, {has}")
     # Only scikit-learn's own classes are sure to show that they are fitted by attributes that end in "_".
     if type(estimator).__module__.startswith("sklearn."):
         try:
             check_is_fitted(estimator)
         except NotFittedError:
             raise LoadFailed("not_a_model", f"the {kind} in the artifact is not fitted; call fit before dump") from None
+    refuse_unsafe(_parts_of(estimator))
 
 
 def _hold_to_one_thread(estimator: Any) -> None:
@@ -101,6 +106,25 @@ def _hold_to_one_thread(estimator: Any) -> None:
 
     Requests are parallel already; a pool per call costs more than it gives, and oversubscribes a container's CPUs.
     """
+    for part in _parts_of(estimator):
+        if "n_jobs" in vars(part):
+            part.n_jobs = 1
+
+
+def _why_none(estimator: Any) -> str:
+    """Name the step that a pipeline's methods depend on, and the way out where scikit-learn has one."""
+    last = estimator
+    while isinstance(last, Pipeline) or hasattr(last, "best_estimator_"):
+        last = last.steps[-1][1] if isinstance(last, Pipeline) else last.best_estimator_
+    kind = type(last).__name__
+    named = f": its last step, {kind}, has none" if isinstance(estimator, Pipeline) else ""
+    if not hasattr(last, "fit_predict"):
+        return named
+    return f"{named}; {kind} labels only the rows it was fitted on: train a classifier on its labels and serve that"
+
+
+def _parts_of(estimator: Any) -> Iterator[Any]:
+    """Yield the estimator and everything inside it that fits or predicts."""
     seen: set[int] = set()
     waiting = [estimator]
     while waiting:
@@ -116,10 +140,8 @@ def _hold_to_one_thread(estimator: Any) -> None:
             if part.dtype == object:
                 waiting.extend(part.ravel())
         elif hasattr(part, "__dict__") and not isinstance(part, type) and _is_estimator(part):
-            attributes = vars(part)
-            if "n_jobs" in attributes:
-                part.n_jobs = 1
-            waiting.extend(attributes.values())
+            yield part
+            waiting.extend(vars(part).values())
 
 
 def _is_estimator(part: Any) -> bool:

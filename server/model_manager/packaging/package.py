@@ -7,17 +7,20 @@ would not serve is refused here.
 import datetime
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from model_manager.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFailed
-from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estimator
+from model_manager.inference.estimator_files import SKLEARN_VERSION
+from model_manager.packaging.pickling import pickled
+from model_manager.packaging.public import describe_public
 from model_manager.packaging.publishing import publish, refuse_existing
 from model_manager.packaging.rehearsal import rehearse
 from model_manager.packaging.sample import Sample
+from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import (
     ArtifactInfo,
     ColumnInput,
@@ -26,7 +29,9 @@ from model_manager.repository.metadata import (
     Framework,
     Metadata,
     OutputInfo,
+    Scalar,
     TensorInput,
+    parse_metadata,
 )
 from model_manager.signature import Layout, Signature
 
@@ -46,19 +51,22 @@ def write_package(
     evaluation: Evaluation | None = None,
     created: datetime.datetime | None = None,
     compress: int = 3,
+    show_categories: Mapping[str, Sequence[Scalar]] | None = None,
 ) -> Path:
     """Write `<repository>/<name>/<version>/` whole or not at all, and return that folder.
 
     `sample` holds the training rows as fit saw them; without it there are no golden rows and no baseline. `columns`
-    names the columns of an array. `created` makes builds reproducible; it defaults to now. `compress` is a zlib level.
+    names the columns of an array. `show_categories` gives, by column, the categories that anybody may see in the
+    model's metadata; without it those that many rows of the sample hold. `created` makes builds reproducible; it
+    defaults to now. `compress` is a zlib level.
     Raises PackageRefused: the version exists, the sample does not fit, or the artifact would not serve.
     """
     refuse_existing(repository, name, version)
-    plain = dump_estimator(estimator)
+    plain = pickled(estimator)
     if b"__main__" in plain:
         message = "the estimator uses a class or function of the script that is running, which no server can import"
         raise PackageRefused(f"{message}; move it into an installed module")
-    artifact = dump_estimator(estimator, compress=compress) if compress else plain
+    artifact = pickled(estimator, compress=compress) if compress else plain
     return pack(
         artifact,
         name=name,
@@ -69,6 +77,7 @@ def write_package(
         data=data,
         evaluation=evaluation,
         created=created,
+        show_categories=show_categories,
     )
 
 
@@ -83,6 +92,7 @@ def pack(
     data: DataInfo | None = None,
     evaluation: Evaluation | None = None,
     created: datetime.datetime | None = None,
+    show_categories: Mapping[str, Sequence[Scalar]] | None = None,
 ) -> Path:
     """Write a package around an artifact that exists already; its bytes stay as they are. See write_package."""
     refuse_existing(repository, name, version)
@@ -108,8 +118,9 @@ def pack(
             )
             for one in found.signature.offered
         ],
-        data=data,
+        data=data.model_copy(update={"uri": without_credentials(data.uri)}) if data is not None else None,
         evaluation=evaluation,
+        public_categories=found.public_categories if show_categories is None else _lists(show_categories),
         golden=found.golden,
         baseline=found.baseline,
     )
@@ -117,16 +128,28 @@ def pack(
     return publish(repository, name, version, {ARTIFACT_FILE: artifact, METADATA_FILE: text.encode()})
 
 
+def public_of(folder: Path) -> list[str]:
+    """Say in lines what anybody who can ask a server will see of the package in a folder."""
+    return describe_public(parse_metadata((folder / METADATA_FILE).read_bytes()))
+
+
 def describe_data(table: pd.DataFrame, *, uri: str, git_commit: str | None = None) -> DataInfo:
-    """Describe a training table; the digest is that of its canonical CSV: UTF-8, a header, no index, "\\n"."""
+    """Describe a training table; the digest is that of its canonical CSV: UTF-8, a header, no index, "\\n".
+
+    Of the URI, credentials are left out: a package is read by many.
+    """
     text = table.to_csv(index=False, lineterminator="\n")
     return DataInfo(
-        uri=uri,
+        uri=without_credentials(uri),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         rows=len(table),
         columns=table.shape[1],
         git_commit=git_commit,
     )
+
+
+def _lists(chosen: Mapping[str, Sequence[Scalar]]) -> dict[str, list[Scalar]]:
+    return {column: list(values) for column, values in chosen.items()}
 
 
 def _inputs(signature: Signature) -> list[ColumnInput] | list[TensorInput] | None:

@@ -20,6 +20,7 @@ from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.packaging.baseline import baseline_of
+from model_manager.packaging.public import frequent_categories
 from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of
 from model_manager.repository.metadata import Baseline, Golden
 from model_manager.signature import Array, Declared, Layout, Rows, Signature
@@ -31,11 +32,15 @@ MAX_BASELINE_ROWS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What an estimator takes and gives, some answers, what its data look like; the first alone without a sample."""
+    """What an estimator takes and gives, some answers, what its data look like; the first alone without a sample.
+
+    `public_categories`: those that anybody may see, see public.py.
+    """
 
     signature: Signature
     golden: Golden | None = None
     baseline: Baseline | None = None
+    public_categories: dict[str, list[str | int | float | bool]] | None = None
 
 
 def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | None) -> Rehearsal:
@@ -64,7 +69,8 @@ def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | No
     check_golden(predictor, rows_from_instances(golden.instances, signature, source="golden"), golden.outputs)
     _check_as_given(estimator, sample, predictor, rows)
     seen = _spread(rows, MAX_BASELINE_ROWS)
-    return Rehearsal(signature, golden, baseline_of(signature, seen, predictor.predict(seen, names)))
+    baseline = baseline_of(signature, seen, predictor.predict(seen, names))
+    return Rehearsal(signature, golden, baseline, frequent_categories(signature, rows))
 
 
 def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:

@@ -174,17 +174,22 @@ def _split(url: str) -> SplitResult:
         port_is_fine = parts.port != 0
         host = (parts.hostname or "").encode("idna")
     except ValueError as error:
-        raise StartRefused(f"--records {url!r}: not a URL: {error}") from None
+        raise StartRefused(f"--records {_shown(url)!r}: not a URL: {error}") from None
     if parts.username is not None or parts.password is not None:
         raise StartRefused("--records: a user or password in the URL would not be sent; leave it out")
     if parts.scheme not in ("http", "https"):
         raise StartRefused(
-            f"--records {url!r}: {parts.scheme} is not supported; give http://, https:// or a file's path"
+            f"--records {_shown(url)!r}: {parts.scheme} is not supported; give http://, https:// or a file's path"
         )
     if not host or not port_is_fine or parts.fragment or not re.fullmatch(r"[!-~]+", url):
         message = "expected http(s)://host[:port]/path in printable ASCII, without a fragment"
-        raise StartRefused(f"--records {url!r}: {message}")
+        raise StartRefused(f"--records {_shown(url)!r}: {message}")
     return parts
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be a secret in it: user, password, and all of its query."""
+    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
 
 
 def _closed_by_peer(connection: http.client.HTTPConnection) -> bool:

@@ -8,10 +8,11 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from model_manager.repository.digests import Digests
 from model_manager.repository.generation import Generation
-from model_manager.repository.packages import ARTIFACT, METADATA, declared_sha256, read_metadata
+from model_manager.repository.packages import METADATA, artifact_name, declared_sha256, read_metadata
 from model_manager.repository.wanted import (
     NAME_PATTERN,
     Batching,
@@ -23,6 +24,8 @@ from model_manager.repository.wanted import (
 )
 
 _NAME = re.compile(NAME_PATTERN)
+ONLY_VERSION: Final = "1"
+"""The version of a model whose artifact lies in the model's own folder, with no version beside it."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,28 +41,31 @@ def read_repository_form(generation: Generation, digests: Digests, warned: set[s
         versions = {
             version.id.version: version
             for each in _named_folders(os.path.join(generation.real, name), warned)
-            if (version := _version(generation, ServableId(name, each), digests)) is not None
+            if (version := _version(generation, ServableId(name, each), os.path.join(name, each), digests)) is not None
         }
+        alone = _version(generation, ServableId(name, ONLY_VERSION), name, digests)
+        if alone is not None and not versions:
+            versions[ONLY_VERSION] = alone
+        elif alone is not None and alone.location not in warned:
+            warned.add(alone.location)
+            logger.warning("ignored %s: put it into a folder named after its version", alone.location)
         if versions:
             models[name] = WantedModel(name, max(versions, key=version_order), versions)
     return WantedState(models)
 
 
-def _version(generation: Generation, id: ServableId, digests: Digests) -> WantedVersion | None:
-    folder = os.path.join(generation.real, id.model, id.version)
-    artifact = os.path.join(folder, ARTIFACT)
-    try:
-        os.stat(artifact)
-    except (FileNotFoundError, NotADirectoryError):
+def _version(generation: Generation, id: ServableId, place: str, digests: Digests) -> WantedVersion | None:
+    """The version whose artifact lies in the folder `place`, relative to the repository; None where none does."""
+    folder = os.path.join(generation.real, place)
+    artifact = artifact_name(folder)
+    if artifact is None:
         return None
-    except OSError:
-        pass  # it may well be there: loading will say why it cannot be read, and what serves stays
     metadata = read_metadata(os.path.join(folder, METADATA))
     return WantedVersion(
         id=id,
-        location=os.path.join(generation.stable, id.model, id.version, ARTIFACT),
+        location=os.path.join(generation.stable, place, artifact),
         sha256=declared_sha256(metadata),
-        digest=digests.of(artifact),
+        digest=digests.of(os.path.join(folder, artifact)),
         metadata=metadata,
         batching=Batching(),
         timeout_ms=None,

@@ -4,6 +4,10 @@ import posixpath
 import re
 from urllib.parse import unquote
 
+_KEPT_QUERY = frozenset({"generation", "ref", "revision", "rev", "snapshot", "version", "versionId"})
+"""Of a query only what says which data were meant is shown: names of credentials are too many to be listed."""
+_USER = re.compile(r"//[^/\s]*@")
+_SECRET = re.compile(r"(?i)\b(\w*(?:key|password|passwd|pwd|secret|sig|signature|token|user|uid))=[^;&/\s]*")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -31,6 +35,23 @@ def local_path(artifact: str) -> str | None:
     if not path.startswith("/") and ".." in path.split("/"):
         raise ValueError("leaves the models folder with '..': give an absolute path instead")
     return posixpath.normpath(path)
+
+
+def without_credentials(uri: str) -> str:
+    """Give a URI as it may be shown: without user, password and whatever a query or fragment may sign it with.
+
+    What was left out of a query or a fragment is marked by "…". A path comes back as it is.
+    """
+    if "//" not in uri:
+        return uri
+    # First of all, since a password may hold any character, however wrong that is in a URI.
+    rest, hash_sign, _ = _USER.sub("//", _SECRET.sub(r"\1=…", uri)).partition("#")
+    shown, question_mark, query = rest.partition("?")
+    if question_mark:
+        pairs = [pair for pair in query.split("&") if pair]
+        kept = [pair for pair in pairs if pair.partition("=")[0] in _KEPT_QUERY]
+        shown += "?" + "&".join([*kept, *(["…"] if len(kept) < len(pairs) else [])])
+    return shown + ("#…" if hash_sign else "")
 
 
 def _path_of_file_uri(uri: str) -> str:

@@ -136,6 +136,8 @@ class Metadata(_Part):
     outputs: list[OutputInfo] | None = None
     data: DataInfo | None = None
     evaluation: Evaluation | None = None
+    public_categories: dict[str, list[Scalar]] | None = None
+    """By column, the known categories that anybody may see in the model's metadata; of the others only the number."""
     golden: Golden | None = None
     baseline: Baseline | None = None
 

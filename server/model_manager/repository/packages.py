@@ -3,12 +3,16 @@
 import functools
 import logging
 import os
+from typing import Final
 
 from model_manager.errors import LoadFailed
 from model_manager.repository.metadata import parse_metadata
 
 ARTIFACT = "model.joblib"
 METADATA = "metadata.json"
+READABLE: Final = (".joblib", ".pickle", ".pkl", ".sav")
+"""How files are called that joblib and pickle write; the only one in a folder is an artifact whatever its name."""
+_OF_OTHERS: Final = (".cbm", ".cloudpickle", ".dill", ".h5", ".onnx", ".pmml", ".pt", ".skops", ".ubj")
 
 
 logger = logging.getLogger(__name__)
@@ -22,6 +26,32 @@ def metadata_path(artifact: str) -> str:
     """
     folder, file = os.path.split(artifact)
     return os.path.join(folder, METADATA if file == ARTIFACT else f"{os.path.splitext(file)[0]}.{METADATA}")
+
+
+def artifact_name(folder: str) -> str | None:
+    """Name the artifact in a folder: model.joblib, or the only file that is called as joblib and pickle call theirs.
+
+    model.joblib as well where there are several, or only models of other libraries: the loader tells what it found.
+    None where there is no model, or only the beginning of a copy.
+    """
+    try:
+        names = [name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return ARTIFACT  # it may well be there: loading will say why it cannot be read, and what serves stays
+    readable = [name for name in names if name.lower().endswith(READABLE)]
+    if ARTIFACT not in readable and len(readable) != 1:
+        others = any(name.lower().endswith(_OF_OTHERS) for name in names)
+        return ARTIFACT if readable or others else None
+    chosen = ARTIFACT if ARTIFACT in readable else readable[0]
+    try:
+        os.stat(os.path.join(folder, chosen))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass
+    return chosen
 
 
 def read_metadata(path: str) -> bytes | None:

@@ -31,6 +31,7 @@ from model_manager.inference.signature.infer import infer_signature
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
 from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
+from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
@@ -109,7 +110,7 @@ class Loader:
     ) -> Loaded:
         """The phases of a load; `times` gets the moment at which each one ended."""
         loop = asyncio.get_running_loop()
-        entered(State.FETCHING, f"from {wanted.location}")
+        entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
         artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")

@@ -12,6 +12,7 @@ from model_manager.inference.compiled.fastest import CompiledPredictor
 from model_manager.inference.cost import InlineLimits
 from model_manager.inference.predictor import Predictor
 from model_manager.metrics import ServableMetrics
+from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId
 from model_manager.serving.batcher import Batcher
@@ -50,7 +51,7 @@ class Provenance:
             "numpy_version": LIBRARY_VERSIONS["numpy"],
             "trained_with_sklearn": said.framework.version if said.framework is not None else None,
             "created": said.created.isoformat() if said.created is not None else None,
-            "data_uri": said.data.uri if said.data is not None else None,
+            "data_uri": without_credentials(said.data.uri) if said.data is not None else None,
             "data_sha256": said.data.sha256 if said.data is not None else None,
             "library_warning": self.library_warning,
         }

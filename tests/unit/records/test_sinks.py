@@ -259,3 +259,10 @@ def test_tls_keeps_its_connection_and_sends_nothing_to_a_stranger(
         sink.close()
         assert [event["n"] for event in receiver.events()] == [1, 2, 3]
         assert receiver.connections == 1
+
+
+@pytest.mark.parametrize("url", ["ftp://host/a?token=hunter2", "http://host:99999/a?k=hunter2", "http://a b?k=hunter2"])
+def test_a_token_in_a_url_that_is_refused_is_not_told(url: str) -> None:
+    with pytest.raises(StartRefused) as refusal:
+        open_sink(url)
+    assert "hunter2" not in str(refusal.value)

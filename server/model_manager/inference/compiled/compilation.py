@@ -27,6 +27,8 @@ FIRST_BUDGET_S: Final = 20.0
 FIRST_WAIT_S: Final = 60.0
 _LARGEST_BUDGET_S: Final = 160.0
 _LONGEST_WAIT_S: Final = 24 * 3600.0
+MAX_COLUMNS: Final = 4096
+"""Of wider rows, the many that a proof takes would not fit into the memory that a small pod has."""
 _REPORTED_SIZES: Final = (1, 256)
 
 
@@ -175,6 +177,8 @@ def _prove_forms(
     outputs = tuple(output.name for output in sklearn.signature.outputs)
     if sklearn.signature.columns is None:
         raise NotCovered("the number of its columns is not known")
+    if len(sklearn.signature.columns) > MAX_COLUMNS:
+        raise NotCovered(f"it has {len(sklearn.signature.columns)} columns; forms are looked for up to {MAX_COLUMNS}")
     for candidate in candidates(estimator, sklearn.signature):
         if set(outputs) <= found.proven().keys():
             break

@@ -10,6 +10,7 @@ from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.signature.nullability import find_nullable
 from model_manager.inference.signature.output_names import name_columns
 from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_on_request, try_outputs
+from model_manager.inference.signature.receivers import kinds_of_receivers
 from model_manager.signature import Declared, Rows, Signature
 
 _SILENT = Declared()
@@ -46,7 +47,8 @@ def infer_signature(
         return signature
 
     method, _ = method_and_index(signature.default_output)
-    nullable = find_nullable(lambda one: call(estimator, method, build(one)), first, signature, undecided)
+    alike = kinds_of_receivers(estimator, len(signature.columns))
+    nullable = find_nullable(lambda one: call(estimator, method, build(one)), first, signature, undecided, alike=alike)
     columns = list(signature.columns)
     for at in undecided:
         columns[at] = replace(columns[at], nullable=at in nullable)

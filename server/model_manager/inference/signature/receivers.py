@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -30,6 +31,20 @@ def receivers(estimator: Any) -> Iterator[Any]:
 def takes_text(estimator: Any) -> bool:
     """Whether rows are single strings, because the first to see them is a text vectorizer."""
     return any(isinstance(part, CountVectorizer | HashingVectorizer) for part in receivers(estimator))
+
+
+def kinds_of_receivers(estimator: Any, width: int) -> list[tuple[str, ...]]:
+    """Say of each of `width` columns which kinds of transformer a ColumnTransformer gives it to; empty without one."""
+    kinds: list[tuple[str, ...]] = [()] * width
+    for part in receivers(estimator):
+        if isinstance(part, ColumnTransformer):
+            for name, transformer, _ in part.transformers_:
+                steps = [step for _, step in transformer.steps] if isinstance(transformer, Pipeline) else [transformer]
+                kind = tuple(step if isinstance(step, str) else type(step).__name__ for step in steps)
+                for index in part._transformer_to_input_indices.get(name, []):
+                    kinds[index] += kind
+            break
+    return kinds
 
 
 def _wrapped(estimator: Any) -> Any:

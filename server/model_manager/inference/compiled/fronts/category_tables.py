@@ -4,8 +4,8 @@ Whatever an encoder does with dropped, rare, unknown or missing categories is in
 for every value that can matter. This holds for encoders that treat each column alone; the proof finds out the others.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import Any, Final
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,18 @@ from model_manager.signature import Array
 
 MAX_VALUES: Final = 20_000
 """Above this many known categories, in all columns together, tables would take long to fill."""
+MAX_REFUSALS: Final = 64
+"""An encoder of more columns than this is not asked about each of them."""
+MAX_CELLS: Final = 32_000_000
+"""What is held while tables are filled, in numbers of eight bytes."""
+_CHUNK: Final = 2_000_000
 _UNKNOWN: Final = "\x00unknown\x00"
 """A string that is nobody's category."""
 _UNKNOWN_NUMBER: Final = -8.918273645e17
 _MISSING: Final = None
+
+_Table: TypeAlias = tuple[Any, dict[Hashable, int], int, Array]
+"""Features that a column decides, value → row of the table, the row of unknown values or -1, the table."""
 
 
 class CategoryTable:
@@ -43,7 +51,9 @@ class CategoryTable:
         base = [values[0] for values in known]
         start = self._encode([base])
         self._constants = start[0]
-        self._tables = [self._tabulate(at, base) for at in range(len(known))]
+        if (sum(map(len, known)) + 2 * len(known)) * start.shape[1] > MAX_CELLS:
+            raise NotCovered(f"its encoder knows too many categories: tables would take more than {MAX_CELLS} numbers")
+        self._tables = self._tabulate(base)
         self.width = start.shape[1]
 
     def __call__(self, columns: Sequence[Array]) -> Array:
@@ -65,14 +75,19 @@ class CategoryTable:
             answer[:, features] = table[found]
         return answer
 
-    def _tabulate(self, at: int, base: list[Any]) -> tuple[Any, dict[Hashable, int], int, Array]:
-        """Features that column `at` decides, value → row of the table, the row of unknown values or -1, the table."""
-        values = self._known[at]
-        rows = [[*base[:at], value, *base[at + 1 :]] for value in values]
-        table = [*self._encode(rows)]
+    def _tabulate(self, base: list[Any]) -> list[_Table]:
+        """Fill in the table of every column, asking for many columns at once: a wide encoder is slow to start."""
+        rows = [_with_value(base, at, value) for at, values in enumerate(self._known) for value in values]
+        found = iter(self._in_chunks(rows))
+        unknown = self._tries(base, [_UNKNOWN if isinstance(value, str) else _UNKNOWN_NUMBER for value in base])
+        missing = self._tries(base, [np.nan] * len(base))
+        return [
+            self._table(values, [next(found) for _ in values], missing[at], unknown[at])
+            for at, values in enumerate(self._known)
+        ]
+
+    def _table(self, values: list[Any], table: list[Array], missing: Array | None, unknown: Array | None) -> _Table:
         codes: dict[Hashable, int] = {value: code for code, value in enumerate(values)}
-        unknown = self._try([*base[:at], _UNKNOWN if isinstance(base[at], str) else _UNKNOWN_NUMBER, *base[at + 1 :]])
-        missing = self._try([*base[:at], np.nan, *base[at + 1 :]])
         codes[_MISSING] = -1
         if missing is not None:
             codes[_MISSING] = len(table)
@@ -88,6 +103,21 @@ class CategoryTable:
         if len(features) and np.array_equal(features, np.arange(features[0], features[-1] + 1)):
             chosen = slice(int(features[0]), int(features[-1]) + 1)  # written faster than by index
         return chosen, codes, code_of_unknown, np.ascontiguousarray(whole[:, features])
+
+    def _tries(self, base: list[Any], values: list[Any]) -> list[Array | None]:
+        """What the encoder answers with one column's value replaced, column by column; None where it refuses."""
+        rows = [_with_value(base, at, value) for at, value in enumerate(values)]
+        try:
+            return list(self._in_chunks(rows))
+        except Exception:
+            if len(rows) > MAX_REFUSALS:
+                raise NotCovered(f"its encoder refuses values, in one of more than {MAX_REFUSALS} columns") from None
+        return [self._try(row) for row in rows]
+
+    def _in_chunks(self, rows: list[list[Any]]) -> Iterator[Array]:
+        size = max(1, _CHUNK // max(len(rows[0]), len(self._constants)))
+        for start in range(0, len(rows), size):
+            yield from self._encode(rows[start : start + size])
 
     def _try(self, row: list[Any]) -> Array | None:
         try:
@@ -107,6 +137,10 @@ class CategoryTable:
         if answer.dtype.kind not in "fiub":
             raise NotCovered("its encoder does not answer numbers")
         return answer.astype(np.float64)
+
+
+def _with_value(row: list[Any], at: int, value: Any) -> list[Any]:
+    return [*row[:at], value, *row[at + 1 :]]
 
 
 def _categories(chain: Sequence[Any]) -> list[Array]:

@@ -127,7 +127,8 @@ class RowMaker:
 
     def categorical(self) -> list[int]:
         """Positions of the columns of strings or known categories."""
-        return [at for at in range(len(self._columns)) if at not in set(self.numeric())]
+        numeric = set(self.numeric())
+        return [at for at in range(len(self._columns)) if at not in numeric]
 
     def nullable(self) -> list[int]:
         """Positions of the columns in which a value may be missing."""

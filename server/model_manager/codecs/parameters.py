@@ -1,0 +1,110 @@
+"""The `parameters` of requests, inputs and outputs: what each means here. None that would change a meaning is dropped.
+
+Beside the decoders of V1 and V2. The protocol names no parameters; these are those that its servers and clients know.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NoReturn, TypeAlias
+
+import msgspec
+
+from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
+from model_manager.errors import InvalidInput
+from model_manager.signature import DTYPES, Datatype
+
+Parameters: TypeAlias = dict[str, str | int | float | bool | None] | msgspec.UnsetType | None
+"""Parameters as the protocol has them, flat; whoever nests them is read by the reference path."""
+
+CONTENT_TYPES: Final[Mapping[str, frozenset[Datatype]]] = {
+    "np": frozenset(DTYPES),  # an array of the tensor's own datatype: how every tensor is read and written
+    "str": frozenset({"BYTES"}),  # UTF-8 strings: how BYTES are read and written
+}
+"""The encodings that are served, and the datatypes of the tensors they may describe. Each is what is done anyway."""
+
+_TABLE_CONTENT_TYPE: Final = "pd"
+"""Of a whole request: its inputs are the columns of one table. So they are read where columns have names."""
+
+HARMLESS: Final = frozenset(
+    {
+        "sequence_id",  # where a request stands in a sequence: these models have no memory, so no answer depends on it
+        "sequence_start",
+        "sequence_end",
+        "priority",  # when an answer comes, not which; every request here is as urgent as the next
+        "timeout",  # the same: what the manifest allows holds, and no answer changes for it
+        "headers",  # what a gateway says of the request it passed on: speaks of the sender, not of the data
+    }
+)
+"""Parameters of a request that are read over, because no answer would be another one for them."""
+
+_NOT_SERVED: Final[Mapping[str, str]] = {
+    "classification": "ask for the output predict_proba and sort it",
+    "binary_data": "answers are JSON, leave it out",
+    "binary_data_output": "answers are JSON, leave it out",
+    "binary_data_size": "binary tensors are not read here, send data as JSON",
+    "shared_memory_region": "shared memory is not read or written here, send and take data as JSON",
+    "shared_memory_offset": "shared memory is not read or written here, send and take data as JSON",
+    "shared_memory_byte_size": "shared memory is not read or written here, send and take data as JSON",
+}
+_WHEN_FALSE: Final = frozenset({"binary_data", "binary_data_output"})
+"""False asks for JSON, which is what is answered."""
+
+
+def check_request_parameters(parameters: object, datatypes: Mapping[str, Datatype] | None) -> None:
+    """Check the parameters of a whole request; `datatypes` are those of its inputs by name, None where it has none.
+
+    Raises InvalidInput naming the parameter.
+    """
+    for name, value in _given(parameters, "parameters"):
+        if name in HARMLESS or (value is False and name in _WHEN_FALSE and datatypes is not None):
+            continue
+        if name != "content_type" or datatypes is None:
+            _refuse("parameters", name, ("content_type", *HARMLESS) if datatypes is not None else HARMLESS)
+        if value != _TABLE_CONTENT_TYPE:
+            for tensor, datatype in datatypes.items():
+                place = f"parameters: content_type: input {excerpt(tensor)}"
+                _check_content_type(value, datatype, place, (*CONTENT_TYPES, _TABLE_CONTENT_TYPE))
+
+
+def check_input_parameters(parameters: object, name: str, datatype: Datatype) -> None:
+    """Check the parameters of one input. Raises InvalidInput naming input and parameter."""
+    _check_tensor(parameters, f"input {excerpt(name)}", datatype)
+
+
+def check_output_parameters(parameters: object, name: str, datatype: Datatype) -> None:
+    """Check the parameters of one output that is asked for. Raises InvalidInput naming output and parameter."""
+    _check_tensor(parameters, f"output {excerpt(name)}", datatype)
+
+
+def _check_tensor(parameters: object, place: str, datatype: Datatype) -> None:
+    for name, value in _given(parameters, f"{place}: parameters"):
+        if name == "content_type":
+            _check_content_type(value, datatype, f"{place}: content_type", CONTENT_TYPES)
+        elif value is not False or name not in _WHEN_FALSE:
+            _refuse(f"{place}: parameters", name, ("content_type",))
+
+
+def _given(parameters: object, place: str) -> list[tuple[str, object]]:
+    """The parameters that are set; one that is null is as if it were not there."""
+    if parameters is None or parameters is msgspec.UNSET:
+        return []
+    if not isinstance(parameters, dict):
+        raise InvalidInput(f"{place}: expected an object, got {excerpt(parameters)}")
+    refuse_repeated_key(parameters, place)
+    return [(name, value) for name, value in parameters.items() if value is not None]
+
+
+def _check_content_type(value: object, datatype: Datatype, place: str, known: Iterable[str]) -> None:
+    datatypes = CONTENT_TYPES.get(value) if isinstance(value, str) else None
+    if datatypes is None:
+        raise InvalidInput(
+            f"{place}: {excerpt(value)} is not served here; served: {listing(sorted(known))}. Send plain values"
+        )
+    if datatype not in datatypes:
+        raise InvalidInput(f"{place}: {excerpt(value)} does not describe datatype {datatype}; leave it out")
+
+
+def _refuse(place: str, name: str, known: Iterable[str]) -> NoReturn:
+    advice = _NOT_SERVED.get(name)
+    if advice is None:
+        raise InvalidInput(f"{place}: {excerpt(name)} is not known here; known: {listing(sorted(known))}")
+    raise InvalidInput(f"{place}: {excerpt(name)} is not served here: {advice}")

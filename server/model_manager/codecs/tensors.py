@@ -5,6 +5,7 @@ Checks each tensor by itself (name, datatype, shape against data), then gives ev
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -126,13 +127,17 @@ def _rows_from_one(tensor: Tensor, signature: Signature) -> Rows:
 def _cell(tensor: Tensor, value: object, column: Column, dtype: np.dtype[Any], row: int, label: str) -> object:
     """Read one value by the rules of its carrier, then by those of its column, which a block of `dtype` holds."""
     try:
-        if tensor.datatype != "BYTES":
-            value = read_cell(value, tensor.datatype, DTYPES[tensor.datatype], nullable=column.nullable)
-            if tensor.datatype == "BOOL" and column.datatype != "BOOL" and isinstance(value, bool):
-                value = int(value)
-        return read_cell(value, column.datatype, dtype, nullable=column.nullable)
+        if tensor.datatype != "BYTES" and not (isinstance(value, bool) and tensor.datatype != "BOOL"):
+            value = read_cell(value, _carrier(tensor.datatype, nullable=column.nullable), DTYPES[tensor.datatype])
+        return read_cell(value, column, dtype)
     except InvalidInput as refused:
         raise InvalidInput(f"{tensor.place}: row {row}{label}: {refused}") from None
+
+
+@lru_cache(maxsize=64)
+def _carrier(datatype: Datatype, *, nullable: bool) -> Column:
+    """The rules of a tensor's own datatype; true and false are numbers in any."""
+    return Column("", datatype, nullable=nullable)
 
 
 def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:

@@ -42,6 +42,8 @@ def describe_outputs(signature: Signature) -> list[dict[str, Any]]:
 
 def _column_parameters(column: Column) -> dict[str, Any]:
     parameters: dict[str, Any] = {"nullable": True} if column.nullable else {}
+    if column.moments is not None:
+        parameters["content_type"] = "datetime"
     if column.categories:
         parameters["categories"] = list(column.categories)
     return parameters

@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-import numpy as np
-
 from model_manager.inference.warning_filters import warnings_filtered
 from model_manager.signature import Layout, Rows, Signature
 
@@ -21,10 +19,10 @@ def find_nullable(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> frozenset[int]:
-    """Say which of the undecided columns take NaN: all at once if that works, else each alone.
+    """Say which of the undecided columns take a missing value: all at once if that works, else each alone.
 
-    Their blocks hold floats or objects. `accepts` predicts and raises what the estimator raises. Gives up after 512
-    columns or two seconds.
+    Their blocks hold floats, moments or objects. `accepts` predicts and raises what the estimator raises. Gives up
+    after 512 columns or two seconds.
     """
     if not undecided:
         return frozenset()
@@ -52,11 +50,13 @@ def _works(accepts: Callable[[Rows], object], rows: Rows) -> bool:
 
 def _with_missing(example: Rows, indices: Iterable[int], signature: Signature) -> Rows:
     blocks = [block[:1].copy() for block in example.blocks]
+    assert signature.columns is not None, "columns are tried out where they are known"
     for index in indices:
+        missing = signature.columns[index].missing_value
         if signature.layout is Layout.FRAME:
-            blocks[index][0] = np.nan
+            blocks[index][0] = missing
         elif signature.layout is Layout.ARRAY:
-            blocks[0][0, index] = np.nan
+            blocks[0][0, index] = missing
         else:
-            blocks[0][0] = np.nan
+            blocks[0][0] = missing
     return Rows(tuple(blocks))

@@ -18,7 +18,8 @@ MAX_VALUES: Final = 20_000
 _UNKNOWN: Final = "\x00unknown\x00"
 """A string that is nobody's category."""
 _UNKNOWN_NUMBER: Final = -8.918273645e17
-_MISSING: Final = None
+_NAN: Final = object()
+"""Stands for NaN among the values of a table, since NaN is not equal to itself; None is a value like others."""
 
 
 class CategoryTable:
@@ -54,12 +55,12 @@ class CategoryTable:
         for column, (features, codes, unknown, table) in zip(columns, self._tables, strict=True):
             if count == 1:
                 value = column[0]
-                code = codes.get(value if value == value else _MISSING, unknown)
+                code = codes.get(value if value == value else _NAN, unknown)
                 if code < 0:
                     raise NotVouched
                 answer[0, features] = table[code]
                 continue
-            found = [codes.get(value if value == value else _MISSING, unknown) for value in column.tolist()]
+            found = [codes.get(value if value == value else _NAN, unknown) for value in column.tolist()]
             if min(found, default=0) < 0:
                 raise NotVouched
             answer[:, features] = table[found]
@@ -72,11 +73,11 @@ class CategoryTable:
         table = [*self._encode(rows)]
         codes: dict[Hashable, int] = {value: code for code, value in enumerate(values)}
         unknown = self._try([*base[:at], _UNKNOWN if isinstance(base[at], str) else _UNKNOWN_NUMBER, *base[at + 1 :]])
-        missing = self._try([*base[:at], np.nan, *base[at + 1 :]])
-        codes[_MISSING] = -1
-        if missing is not None:
-            codes[_MISSING] = len(table)
-            table.append(missing)
+        for key, value in ((_NAN, np.nan), (None, None)):
+            missing = self._try([*base[:at], value, *base[at + 1 :]])
+            codes[key] = -1 if missing is None else len(table)
+            if missing is not None:
+                table.append(missing)
         code_of_unknown = -1
         if unknown is not None:
             code_of_unknown = len(table)
@@ -99,7 +100,9 @@ class CategoryTable:
     def _encode(self, rows: list[list[Any]]) -> Array:
         X: Any = np.array(rows, dtype=np.result_type(*self._dtypes))
         if self._names is not None:
-            X = pd.DataFrame(X, columns=self._names).astype(dict(zip(self._names, self._dtypes, strict=True)))
+            X = pd.DataFrame(X, columns=self._names, dtype=X.dtype).astype(
+                dict(zip(self._names, self._dtypes, strict=True))
+            )
         for transformer in self._chain:
             if transformer is not None and transformer != "passthrough":
                 X = transformer.transform(X)
@@ -114,5 +117,8 @@ def _categories(chain: Sequence[Any]) -> list[Array]:
     for transformer in chain:
         categories = getattr(transformer, "categories_", None)
         if isinstance(categories, list):
-            return [np.asarray(values) for values in categories]
+            found = [np.asarray(values) for values in categories]
+            if any(values.dtype.kind == "M" or isinstance(values[0], pd.Timestamp) for values in found if len(values)):
+                raise NotCovered("its categories are dates and times")
+            return found
     raise NotCovered("it has no encoder of categories")

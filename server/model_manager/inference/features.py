@@ -61,7 +61,7 @@ class _FrameBuilder:
 
 
 def example_row(signature: Signature) -> Rows | None:
-    """Make up one row: zeros, the first known category, or an empty string; None when the width is not known."""
+    """Make up one row: zeros, the first known category, a day, or an empty string; None when the width is not known."""
     if signature.columns is None:
         return None
     values = [_example_value(column) for column in signature.columns]
@@ -77,6 +77,8 @@ def example_row(signature: Signature) -> Rows | None:
 
 
 def _example_value(column: Column) -> object:
+    if column.moments is not None:
+        return np.datetime64("2024-01-01")
     if column.categories:
         return column.categories[0]
     return "" if column.datatype == "BYTES" else 0

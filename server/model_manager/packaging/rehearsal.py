@@ -52,7 +52,7 @@ def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | No
         return Rehearsal(_named(infer_signature(estimator), columns))
     if not len(sample):
         raise PackageRefused("the sample has no rows")
-    declared = declare(sample, infer_inputs(estimator, Declared())[0].layout, columns)
+    declared = declare(sample, _layout(estimator, sample), columns)
     signature = infer_signature(estimator, declared, golden_rows=lambda draft: _spread(rows_of(sample, draft), 1))
     rows = rows_of(sample, signature)
     predictor = SklearnPredictor(estimator, signature)
@@ -68,6 +68,14 @@ def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | No
     _check_as_given(estimator, sample, predictor, rows)
     seen = _spread(rows, MAX_BASELINE_ROWS)
     return Rehearsal(signature, golden, baseline_of(signature, seen, predictor.predict(seen, names)))
+
+
+def _layout(estimator: Any, sample: Sample) -> Layout:
+    """The layout that the estimator tells; that of the sample where it says nothing of its columns."""
+    draft, _ = infer_inputs(estimator, Declared())
+    if draft.layout is Layout.ARRAY and draft.columns is None and isinstance(sample, pd.DataFrame):
+        return Layout.FRAME
+    return draft.layout
 
 
 def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:

@@ -183,9 +183,9 @@ def declared_from(metadata: Metadata) -> Declared:
             one.datatype,
             one.nullable,
             tuple(one.categories or ()),
-            one.boxed,
-            one.missing,
-            Moments.of(one.moments) if one.moments is not None else None,
+            boxed=one.boxed,
+            missing=one.missing,
+            moments=Moments.of(one.moments) if one.moments is not None else None,
         )
         for one in inputs
         if isinstance(one, ColumnInput)
@@ -211,4 +211,12 @@ def _declared_tensor(tensors: list[TensorInput]) -> DeclaredTensor:
     if columns is not None and width is not None and len(columns) != width:
         message = f"metadata.json: inputs.0.columns: {len(columns)} names for {width} columns"
         raise LoadFailed("metadata_invalid", message)
-    return DeclaredTensor(tensor.name, tensor.datatype, width, columns, tensor.nullable, tensor.boxed, tensor.missing)
+    return DeclaredTensor(
+        tensor.name,
+        tensor.datatype,
+        width,
+        columns,
+        tensor.nullable,
+        boxed=tensor.boxed,
+        missing=tensor.missing,
+    )

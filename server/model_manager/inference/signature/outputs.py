@@ -35,6 +35,8 @@ def try_outputs(
             continue
         except Exception:
             failed.append(_guess(method, classes))
+    if not outputs and not failed:
+        return guess_outputs(estimator)  # code inside raised these, for a row that it does not like
     if example_is_real and outputs:
         return tuple(outputs)
     order = {method: position for position, method in enumerate(methods_of(estimator))}

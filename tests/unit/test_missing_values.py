@@ -20,6 +20,7 @@ from model_manager.repository.metadata import declared_from, parse_metadata
 from model_manager.signature import Declared, DeclaredColumn, PredictRequest, Signature
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -178,11 +179,79 @@ class Absent(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array([[-1.0 if value is None else float(len(value))] for value in X["c"]])
 
 
-def test_metadata_tells_what_no_encoder_does(tmp_path: Path) -> None:
+def test_metadata_tells_what_no_encoder_does() -> None:
     X = table()
     estimator = make_pipeline(Absent(), LogisticRegression()).fit(X, LABELS)
     columns = (DeclaredColumn("n", "FP64"), DeclaredColumn("c", "BYTES", missing="None"))
     check(estimator, X, Declared(columns=columns))
+
+
+def test_where_nothing_tells_nan_is_tried_and_then_none() -> None:
+    X = table()
+    estimator = make_pipeline(Absent(), LogisticRegression()).fit(X, LABELS)
+    columns = (DeclaredColumn("n", "FP64"), DeclaredColumn("c", "BYTES"))
+    assert (check(estimator, X, Declared(columns=columns)).columns or ())[1].missing == "None"
+    texts = [None, "good", "bad", "bad"] * 5
+    model = make_pipeline(CountVectorizer(preprocessor=text_or_nothing), LogisticRegression()).fit(
+        texts, [0, 1, 0, 0] * 5
+    )
+    signature = infer_signature(model)
+    assert [(column.nullable, column.missing) for column in signature.columns or ()] == [(True, "None")]
+    codec = V1Codec(signature, max_rows=9, model="m", version="1")
+    for decode in (partial(codec.decode, []), codec._reference_request):
+        rows = decode(b'{"instances": [null, "good"]}').rows
+        answers = SklearnPredictor(model, signature).predict(rows, ("predict_proba",))["predict_proba"]
+        np.testing.assert_array_equal(answers, model.predict_proba([None, "good"]))
+
+
+def text_or_nothing(text: str | None) -> str:
+    return "" if text is None else text.lower()
+
+
+@pytest.mark.parametrize("values", [FLAGS, [value is True for value in FLAGS]], ids=["gaps", "whole"])
+@pytest.mark.parametrize("dtype", ["boolean", "bool", "object"])
+def test_true_and_false_come_as_such_whatever_held_them(values: list[Any], dtype: Any, tmp_path: Path) -> None:
+    if dtype == "bool" and None in values:
+        values = [value is True for value in values]
+    X = table(values, dtype)
+    part = SimpleImputer(strategy="most_frequent") if dtype == "boolean" else OneHotEncoder()
+    estimator = make_pipeline(ColumnTransformer([("c", part, ["c"])], remainder="passthrough"), LogisticRegression())
+    estimator.fit(X, LABELS)
+    check(estimator, X)  # bare
+    folder = write_package(estimator, name="m", version="1", repository=tmp_path, sample=X)
+    declared = declared_from(parse_metadata((folder / "metadata.json").read_bytes()))
+    signature = check(estimator, X, declared)
+    assert [column.datatype for column in signature.columns or ()] == ["FP64", "BOOL"]
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_table_of_booleans_for_an_array_is_declared_as_such(framed: bool, tmp_path: Path) -> None:
+    X: Any = np.random.default_rng(0).random((60, 3)) < 0.5
+    estimator = LogisticRegression().fit(X, LABELS)
+    sample = pd.DataFrame(X, columns=["a", "b", "c"]) if framed else X
+    folder = write_package(estimator, name="m", version="1", repository=tmp_path, sample=sample)
+    signature = infer_signature(estimator, declared_from(parse_metadata((folder / "metadata.json").read_bytes())))
+    assert (signature.datatype, signature.dtype) == ("BOOL", np.dtype(bool))
+    for shape in (infer_signature(estimator), signature):
+        rows = V1Codec(shape, max_rows=99, model="m", version="1").decode(
+            [], json.dumps({"instances": X.tolist()}).encode()
+        )
+        answers = SklearnPredictor(estimator, shape).predict(rows.rows, ("predict",))["predict"]
+        assert answers.tolist() == estimator.predict(X).tolist()
+
+
+def test_true_is_one_in_every_carrier_and_body_size() -> None:
+    estimator = LogisticRegression().fit(np.array([[0.0, 1.0], [1.0, 0.0]] * 30), LABELS)
+    signature = infer_signature(estimator)
+    codec = V2Codec(signature, max_rows=9999, model="m", version="1")
+    rows: list[list[Any]] = [[True, 0.25], [False, True]] * 2500
+    for count in (1, 2, 5000):
+        tensor = {"name": "input", "shape": [count, 2], "datatype": "FP64", "data": rows[:count]}
+        body = json.dumps({"inputs": [tensor]}).encode()
+        for decode in (partial(codec.decode, []), codec._reference_request):
+            (block,) = decode(body).rows.blocks
+            assert block.dtype == np.float64
+            assert block.tolist() == [[float(one) for one in row] for row in rows[:count]]
 
 
 @pytest.mark.parametrize("encoder", list(ENCODERS))

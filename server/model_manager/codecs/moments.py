@@ -12,6 +12,9 @@ from model_manager.signature import Array, Moments
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
+DATES: Final = "datetime"
+"""The content_type by which V2 clients and servers mark BYTES that are such strings."""
+
 _PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH: Final = datetime(1970, 1, 1)
 _NOT_A_TIME: Final = -(2**63)

@@ -12,6 +12,7 @@ import numpy as np
 
 from model_manager.codecs.cells import read_cell
 from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
+from model_manager.codecs.moments import DATES
 from model_manager.codecs.rows import (
     assemble,
     check_names,
@@ -35,6 +36,7 @@ class Tensor:
     datatype: Datatype
     shape: tuple[int, ...]
     values: Sequence[object]
+    content_type: object = None
 
     @property
     def place(self) -> str:
@@ -100,6 +102,7 @@ def _rows_from_columns(tensors: Sequence[Tensor], signature: Signature) -> Rows:
                 f"{tensor.place}: has {tensor.shape[0]} rows, but {tensors[0].place} has {tensors[0].shape[0]}"
             )
         _check_datatype(tensor, (column,))
+        _check_dates(tensor, column)
         dtype = signature.dtype_of(column)
         cells.append([_cell(tensor, value, column, dtype, row, "") for row, value in enumerate(tensor.values)])
     return assemble(cells, signature)
@@ -115,6 +118,7 @@ def _rows_from_one(tensor: Tensor, signature: Signature) -> Rows:
     if tensor.shape[1:] not in ((width,), ()):
         _refuse_shape(tensor, "[rows] or [rows, 1]" if text else f"[rows, {width}]")
     _check_datatype(tensor, columns)
+    _check_dates(tensor, *columns)
     cells: list[list[object]] = []
     for position, column in enumerate(columns):
         label = column_label(column, signature)
@@ -154,6 +158,14 @@ def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:
         raise InvalidInput(f"{tensor.place}: expected datatype {named}, got {tensor.datatype}")
 
 
+def _check_dates(tensor: Tensor, *columns: Column) -> None:
+    """Refuse values that are declared to be dates and would be read as something else."""
+    if tensor.content_type == DATES and any(column.moments is None for column in columns):
+        raise InvalidInput(
+            f'{tensor.place}: content_type "{DATES}" does not describe it: this model takes no dates here; leave it out'
+        )
+
+
 def _width(tensor: Tensor) -> int:
     if len(tensor.shape) != 2 or tensor.shape[1] == 0:
         _refuse_shape(tensor, "[rows, columns]")
@@ -178,7 +190,10 @@ def _tensor(value: object, place: str) -> Tensor:
         if key not in value:
             raise InvalidInput(f"{place}: {key} is missing{_binary_hint(value)}")
     shape = _shape(value["shape"], place)
-    return Tensor(name, _datatype(value["datatype"], place), shape, _flat(value["data"], shape, place))
+    parameters = value.get("parameters")
+    content_type = parameters.get("content_type") if isinstance(parameters, dict) else None
+    values = _flat(value["data"], shape, place)
+    return Tensor(name, _datatype(value["datatype"], place), shape, values, content_type)
 
 
 def _binary_hint(value: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
+from model_manager.codecs.moments import DATES
 from model_manager.codecs.typed_decoding import (
     Blocks,
     Doubt,
@@ -49,6 +50,7 @@ class TypedTensors:
         columns = signature.columns
         by_name = columns is not None and not self._text and (signature.named or self._frame)
         self._positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
+        self._dates = frozenset(column.name for column in columns or () if column.moments is not None)
         self._width = len(columns) if columns is not None else None
         self._dtype = signature.dtype
         self._columns: list[tuple[Store, Decoders]] = []
@@ -59,6 +61,9 @@ class TypedTensors:
 
     def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
         """Store tensors as blocks. Raises one of DOUBTS, msgspec's errors among them."""
+        for tensor in tensors:
+            if tensor.parameters and tensor.parameters.get("content_type") == DATES and tensor.name not in self._dates:
+                raise Doubt
         if len(tensors) == 1 and tensors[0].name not in self._positions:
             return self._from_one(tensors[0])
         if len(tensors) != len(self._columns):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from model_manager.codecs.moments import DATES
 from model_manager.signature import Column, Layout, Signature
 
 
@@ -43,7 +44,7 @@ def describe_outputs(signature: Signature) -> list[dict[str, Any]]:
 def _column_parameters(column: Column) -> dict[str, Any]:
     parameters: dict[str, Any] = {"nullable": True} if column.nullable else {}
     if column.moments is not None:
-        parameters["content_type"] = "datetime"
+        parameters["content_type"] = DATES
     if column.categories:
         parameters["categories"] = list(column.categories)
     return parameters

@@ -133,7 +133,9 @@ def _declared_column(frame: pd.DataFrame, at: int) -> DeclaredColumn:
         return DeclaredColumn(name, "BYTES", moments=moments)
     datatype = _datatype(frame, at)
     objects = column.dtype == object
-    has_gaps = DTYPES[datatype].kind in "iub" and bool(frame.iloc[:, at].hasnans)
+    has_gaps = DTYPES[datatype].kind in "iub" and bool(column.hasnans)
+    # scikit-learn makes floats of pandas' `boolean`, in which a value can be missing even where none is.
+    has_gaps = has_gaps or isinstance(column.dtype, pd.BooleanDtype)
     known: tuple[str, ...] = ()
     if datatype == "BYTES":
         distinct = sorted(frame.iloc[:, at].dropna().unique().tolist())

@@ -1,6 +1,6 @@
 """What an estimator takes and gives, found out at load: from what it says, what metadata declares, and trying."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.signature.nullability import find_nullable
 from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_outputs
 from model_manager.inference.signature.presentations import find_presentation
-from model_manager.signature import Declared, Rows, Signature
+from model_manager.signature import Column, Declared, Rows, Signature
 
 _SILENT = Declared()
 
@@ -45,8 +45,25 @@ def infer_signature(
         return signature
 
     method, _ = method_and_index(signature.default_output)
-    nullable = find_nullable(lambda one: call(estimator, method, build(one)), first, signature, undecided)
-    columns = list(signature.columns)
+    return _with_nullable(signature, undecided, first, lambda one: call(estimator, method, build(one)))
+
+
+def _with_nullable(
+    signature: Signature, undecided: Sequence[int], first: Rows, accepts: Callable[[Rows], object]
+) -> Signature:
+    """Decide which columns take a missing value; strings of which nothing tells are tried with NaN, then with None."""
+    columns = list(signature.columns or ())
+    nullable = find_nullable(accepts, first, signature, undecided)
     for at in undecided:
         columns[at] = replace(columns[at], nullable=at in nullable)
+    untold = [at for at in undecided if at not in nullable and _is_untold(columns[at])]
+    with_none = list(columns)
+    for at in untold:
+        with_none[at] = replace(columns[at], missing="None", nullable=True)
+    for at in find_nullable(accepts, first, replace(signature, columns=tuple(with_none)), untold):
+        columns[at] = with_none[at]
     return replace(signature, columns=tuple(columns))
+
+
+def _is_untold(column: Column) -> bool:
+    return column.datatype == "BYTES" and column.moments is None and not column.categories

@@ -198,7 +198,14 @@ def column_store(column: Column, dtype: np.dtype[Any]) -> Store:
         return partial(block_of, moments=column.moments)
     if dtype.hasobject and column.nullable and column.missing != "None":
         return _with_gaps
-    return partial(np.array, dtype=dtype)
+
+    array = np.array
+
+    def store(values: Sequence[Any]) -> Array:  # a functools.partial would cost more
+        block: Array = array(values, dtype)
+        return block
+
+    return store
 
 
 def text_column(signature: Signature) -> Column:

@@ -24,6 +24,7 @@ from model_manager.codecs.typed_decoding import (
 )
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
 
+_UNSET = msgspec.UNSET
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
 
 
@@ -61,9 +62,6 @@ class TypedTensors:
 
     def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
         """Store tensors as blocks. Raises one of DOUBTS, msgspec's errors among them."""
-        for tensor in tensors:
-            if tensor.parameters and tensor.parameters.get("content_type") == DATES and tensor.name not in self._dates:
-                raise Doubt
         if len(tensors) == 1 and tensors[0].name not in self._positions:
             return self._from_one(tensors[0])
         if len(tensors) != len(self._columns):
@@ -71,6 +69,8 @@ class TypedTensors:
         blocks: list[Any] = [None] * len(tensors)
         rows = tensors[0].shape[0]
         for tensor in tensors:
+            if tensor.parameters is not _UNSET and tensor.name not in self._dates:
+                _refuse_dates(tensor.parameters)
             position = self._positions[tensor.name]
             store, decoders = self._columns[position]
             block = store(decoders[tensor.datatype].decode(tensor.data))
@@ -85,6 +85,8 @@ class TypedTensors:
         return (block,)
 
     def _from_one(self, tensor: RawTensor) -> Blocks:
+        if tensor.parameters is not _UNSET:
+            _refuse_dates(tensor.parameters)
         values = self._whole[tensor.datatype].decode(tensor.data)
         if self._text:
             block = self._store(values)
@@ -118,6 +120,12 @@ class TypedTensors:
         if self._frame and dtype.kind in "OM":
             return {}, store
         return decoders_for(first, dtype, nested=not dtype.hasobject), store
+
+
+def _refuse_dates(parameters: Parameters) -> None:
+    """Raise Doubt for values declared as dates where none are taken."""
+    if parameters and parameters.get("content_type") == DATES:
+        raise Doubt
 
 
 def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) -> Decoders:

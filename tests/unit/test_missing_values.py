@@ -161,6 +161,16 @@ def test_numbers_and_booleans_among_objects_stay_objects(values: list[Any], miss
     )
 
 
+def test_an_array_of_numbers_among_objects_is_packed_and_compiled_as_such(tmp_path: Path) -> None:
+    X = np.array([[float(at), None if at % 3 else at] for at in range(60)], dtype=object)
+    estimator = make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)).fit(X, LABELS)
+    folder = write_package(estimator, name="m", version="1", repository=tmp_path, sample=X)
+    signature = check(
+        estimator, X, declared_from(parse_metadata((folder / "metadata.json").read_bytes())), compiled=True
+    )
+    assert (signature.datatype, signature.dtype) == ("FP64", np.dtype(object))
+
+
 def test_an_imputer_of_none_among_numbers() -> None:
     X = table(COUNTS)
     estimator = encoded(SimpleImputer(missing_values=None, strategy="most_frequent")).fit(X, LABELS)

@@ -4,12 +4,13 @@ Below every room, so that bytes ⇄ arrays (codecs) and arrays → arrays (infer
 each other.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from math import prod
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 import numpy as np
@@ -36,7 +37,13 @@ DTYPES: dict[Datatype, np.dtype[Any]] = {
     "FP64": np.dtype(np.float64),
     "BYTES": np.dtype(np.object_),
 }
-"""The numpy dtype that holds each datatype; strings live in object arrays, a missing one as NaN."""
+"""The numpy dtype that holds each datatype; strings live in object arrays."""
+
+Missing = Literal["NaN", "None"]
+"""What stands for a missing value among Python objects: what the estimator saw when it was fitted."""
+
+MOMENTS_DTYPE: Final = re.compile(r"datetime64\[(s|ms|us|ns)(?:, (.+))?\]")
+"""How pandas names the dtypes of dates and times."""
 
 LARGEST_EXACT: Final = 2**53
 """Integers up to this one, of either sign, are told apart in float64."""
@@ -76,16 +83,51 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    """How dates and times are held: counts of `unit` since 1970, in UTC where the estimator saw a time `zone`."""
+
+    unit: Literal["s", "ms", "us", "ns"]
+    zone: str | None = None
+
+    @staticmethod
+    def of(dtype: object) -> "Moments | None":
+        """Read a pandas dtype, or its name; None for one of something else."""
+        match = MOMENTS_DTYPE.fullmatch(str(dtype))
+        return None if match is None else Moments(cast(Any, match[1]), match[2])
+
+    def __str__(self) -> str:
+        """The name of the pandas dtype."""
+        return f"datetime64[{self.unit}]" if self.zone is None else f"datetime64[{self.unit}, {self.zone}]"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy dtype, which knows no zones."""
+        return np.dtype(f"datetime64[{self.unit}]")
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
-    """One input column. `nullable`: a missing value (NaN) is accepted here. `categories`: known values, if any.
+    """One input column. `nullable`: a missing value is accepted here. `categories`: known values, if any.
 
     A column of integers or booleans is nullable where metadata says so, and then held as float64; see dtype_holding.
+    `boxed`: numbers or booleans which the estimator saw as Python objects (a column of dtype object), and must see so
+    again. `missing`: what stands for a missing value among objects. `moments`: a BYTES column of dates and times.
     """
 
     name: str
     datatype: Datatype
     nullable: bool = False
     categories: tuple[str | int | float | bool, ...] = ()
+    boxed: bool = False
+    missing: Missing = "NaN"
+    moments: Moments | None = None
+
+    @property
+    def missing_value(self) -> object:
+        """What a block of objects, floats or moments holds for a missing value."""
+        if self.moments is not None:
+            return np.datetime64("NaT")
+        return None if self.missing == "None" else np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +185,18 @@ class Signature:
         """The dtype of the one block of ARRAY and TEXT."""
         if self.layout is Layout.TEXT:
             return DTYPES["BYTES"]
-        return dtype_holding(self.datatype, nullable=any(column.nullable for column in self.columns or ()))
+        columns = self.columns or ()
+        if any(column.boxed for column in columns):
+            return DTYPES["BYTES"]
+        return dtype_holding(self.datatype, nullable=any(column.nullable for column in columns))
 
     def dtype_of(self, column: Column) -> np.dtype[Any]:
         """The dtype of the block that holds a column: its own in a FRAME, that of the one block otherwise."""
         if self.layout is Layout.FRAME:
+            if column.moments is not None:
+                return column.moments.dtype
+            if column.boxed:
+                return DTYPES["BYTES"]
             return dtype_holding(column.datatype, nullable=column.nullable)
         return self.dtype
 
@@ -166,13 +215,17 @@ class Signature:
 class DeclaredColumn:
     """One input column as metadata names it; `nullable` is None where metadata is silent.
 
-    Silence lets the estimator be tried, if the column's dtype has a missing value at all: integers have none.
+    Silence lets the estimator be tried, if the column's dtype has a missing value at all: integers have none. Of
+    `missing` the estimator itself has the first word, since its encoders keep what they saw.
     """
 
     name: str
     datatype: Datatype
     nullable: bool | None = None
     categories: tuple[str | int | float | bool, ...] = ()
+    boxed: bool | None = None
+    missing: Missing | None = None
+    moments: Moments | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +237,8 @@ class DeclaredTensor:
     width: int | None = None
     columns: tuple[str, ...] | None = None
     nullable: bool | None = None
+    boxed: bool | None = None
+    missing: Missing | None = None
 
 
 @dataclass(frozen=True, slots=True)

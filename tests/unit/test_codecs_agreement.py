@@ -13,7 +13,7 @@ from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bou
 from model_manager.codecs.v1 import V1Codec
 from model_manager.codecs.v2 import V2Codec
 from model_manager.errors import InvalidInput
-from model_manager.signature import DTYPES, Column, Datatype, Layout, Output, PredictRequest, Rows, Signature
+from model_manager.signature import DTYPES, Column, Datatype, Layout, Missing, Output, PredictRequest, Rows, Signature
 
 OUTPUTS = (Output("predict", "INT64", (-1,)), Output("predict_proba", "FP64", (-1, 2)))
 DATATYPES = cast("list[Datatype]", list(DTYPES))
@@ -33,7 +33,17 @@ def cells(column: Column, signature: Signature) -> st.SearchStrategy[Any]:
     else:
         limit = FLOAT_LIMITS.get(column.datatype, float(np.finfo(np.float64).max))
         values = st.floats(-limit, limit) | st.integers(-(2**70), 2**70) if limit > 2**70 else st.floats(-limit, limit)
+    if column.datatype not in ("BYTES", "BOOL"):
+        values |= st.booleans()
     return st.none() | values if column.nullable else values
+
+
+@st.composite
+def columns_named(draw: st.DrawFn, name: str, datatypes: list[Datatype]) -> Column:
+    datatype = draw(st.sampled_from(datatypes))
+    boxed = datatype != "BYTES" and draw(st.integers(0, 4)) == 0
+    missing = draw(st.sampled_from(["NaN", "None"])) if boxed or datatype == "BYTES" else "NaN"
+    return Column(name, datatype, nullable=draw(st.booleans()), boxed=boxed, missing=cast(Missing, missing))
 
 
 @st.composite
@@ -41,13 +51,13 @@ def signatures(draw: st.DrawFn) -> Signature:
     layout = draw(st.sampled_from(Layout))
     named = draw(st.booleans())
     if layout is Layout.TEXT:
-        column = Column("text", "BYTES", nullable=draw(st.booleans()))
+        column = draw(columns_named("text", ["BYTES"]))
         return Signature(layout, draw(st.sampled_from([None, (column,)])), False, OUTPUTS)
     if layout is Layout.ARRAY and draw(st.integers(0, 9)) == 0:
         return Signature(layout, None, False, OUTPUTS)
     names = draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True))
     datatypes = DATATYPES if draw(st.booleans()) else [draw(st.sampled_from(DATATYPES))]
-    columns = tuple(Column(name, draw(st.sampled_from(datatypes)), nullable=draw(st.booleans())) for name in names)
+    columns = tuple(draw(columns_named(name, datatypes)) for name in names)
     return Signature(layout, columns, named, OUTPUTS)
 
 

@@ -26,9 +26,9 @@ def large(**more: Any) -> bytes:
     ("signature", "body", "message"),
     [
         (CITIES, {"inputs": [STRINGS[0] | {"parameters": {"content_type": "base64"}}, STRINGS[1]]},
-         'input "city": content_type: "base64" is not served here; served: "np", "str"'),
+         'input "city": content_type: "base64" is not served here; served: "datetime", "np", "str"'),
         (CITIES, {"inputs": STRINGS, "parameters": {"content_type": "base64"}},
-         'parameters: content_type: input "city": "base64" is not served here; served: "np", "pd", "str"'),
+         'parameters: content_type: input "city": "base64" is not served here; served: "datetime", "np", "pd", "str"'),
         (CITIES, {"inputs": [STRINGS[0] | {"parameters": {"content_type": 3}}, STRINGS[1]]}, "3 is not served here"),
         (PAIRS, {"inputs": [X | {"parameters": {"content_type": "str"}}]},
          'input "x": content_type: "str" does not describe datatype FP64; leave it out'),

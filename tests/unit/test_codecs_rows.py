@@ -72,6 +72,15 @@ def test_an_object_array_keeps_strings_beside_numbers() -> None:
     assert math.isnan(block[1][0])
 
 
+def test_true_and_false_are_one_and_zero_in_columns_of_numbers() -> None:
+    (block,) = rows_from_instances([[True, False, 2, 0.5]], IRIS).blocks
+    assert block.tolist() == [[1.0, 0.0, 2.0, 0.5]]
+    blocks = rows_from_instances([[True, False, "f", "c", True, False]], TITANIC).blocks
+    assert [block.tolist() for block in blocks] == [[1], [0.0], ["f"], ["c"], [True], [0.0]]
+    (block,) = rows_from_instances([["a", True]], OBJECTS).blocks
+    assert repr(block.tolist()) == "[['a', 1.0]]"
+
+
 def test_the_first_row_sets_a_width_that_is_not_declared() -> None:
     assert rows_from_instances([[1, 2], [3, 4]], ANY_WIDTH).blocks[0].shape == (2, 2)
 
@@ -86,7 +95,6 @@ def test_golden_rows_may_hold_nan_for_missing() -> None:
         (IRIS, [], "instances: no rows; send at least one"),
         (IRIS, [[1, 2, 3, 4], [1, 2, 3]], "instances: row 1: expected 4 values, got 3"),
         (IRIS, [[1, 2, "abc", 4]], 'instances: row 0, column 2: expected a number (FP64), got "abc"'),
-        (IRIS, [[1, 2, True, 4]], "instances: row 0, column 2: expected a number (FP64), got true"),
         (IRIS, [[1, 2, [3], 4]], "instances: row 0, column 2: expected a number (FP64), got a list of 1 value"),
         (IRIS, [[1, 2, 10**400, 4]], "instances: row 0, column 2: expected a number (FP64), got one too large for it"),
         (IRIS, [[1, 2, math.inf, 4]], "instances: row 0, column 2: expected a number (FP64), got one too large for it"),
@@ -163,7 +171,7 @@ def test_columns_are_refused_with_their_place(columnar: dict[str, Any], message:
     ],
 )
 def test_values_in_range_are_stored_in_their_own_type(value: object, datatype: Datatype, stored: object) -> None:
-    cell = read_cell(value, datatype, DTYPES[datatype], nullable=False)
+    cell = read_cell(value, Column("c", datatype), DTYPES[datatype])
     assert cell == stored
     assert type(cell) is type(stored)
 
@@ -173,7 +181,7 @@ def test_values_in_range_are_stored_in_their_own_type(value: object, datatype: D
 )
 def test_values_out_of_range_are_refused(value: object, datatype: Datatype) -> None:
     with pytest.raises(InvalidInput, match="expected"):
-        read_cell(value, datatype, DTYPES[datatype], nullable=True)
+        read_cell(value, Column("c", datatype, nullable=True), DTYPES[datatype])
 
 
 def test_gaps_turn_integers_and_booleans_into_floats() -> None:

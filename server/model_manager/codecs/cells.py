@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from model_manager.codecs.json_text import excerpt
+from model_manager.codecs.moments import count_of, example_of
 from model_manager.errors import InvalidInput
-from model_manager.signature import DTYPES, LARGEST_EXACT, Datatype
+from model_manager.signature import DTYPES, LARGEST_EXACT, Column, Datatype, Moments
 
 INTEGER_BOUNDS: dict[str, tuple[int, int]] = {
     name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for name, dtype in DTYPES.items() if dtype.kind in "iu"
@@ -34,23 +35,27 @@ def integer_bounds(datatype: Datatype, dtype: np.dtype[Any]) -> tuple[int, int]:
     return (max(low, -LARGEST_EXACT), min(high, LARGEST_EXACT)) if dtype.kind == "f" else (low, high)
 
 
-def read_cell(value: object, datatype: Datatype, dtype: np.dtype[Any], *, nullable: bool) -> bool | int | float | str:
-    """Check one value against a datatype and convert it to the Python value that numpy stores; missing is NaN.
+def read_cell(value: object, column: Column, dtype: np.dtype[Any]) -> object:
+    """Check one value against a column and convert it to the value that numpy stores, its own for a missing one.
 
     `dtype` is that of the block which will hold it. Raises InvalidInput with what was expected and what was got; the
     caller adds the place.
     """
+    datatype = column.datatype
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        if nullable:
-            return math.nan
-        raise InvalidInput(f"expected {expected(datatype, dtype)}, got null: no missing values are accepted here")
-    if datatype == "BYTES":
+        if column.nullable:
+            return column.missing_value
+        raise InvalidInput(f"expected {_wanted(column, dtype)}, got null: no missing values are accepted here")
+    if column.moments is not None:
+        if isinstance(value, str):
+            return _read_moment(value, column.moments)
+    elif datatype == "BYTES":
         if isinstance(value, str):
             return value
     elif datatype == "BOOL":
         if isinstance(value, bool):
             return value
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif not isinstance(value, int | float):
         pass
     elif datatype in INTEGER_BOUNDS:
         low, high = integer_bounds(datatype, dtype)
@@ -58,7 +63,13 @@ def read_cell(value: object, datatype: Datatype, dtype: np.dtype[Any], *, nullab
             return int(value)
     else:
         return _read_float(value, datatype, dtype)
-    raise InvalidInput(f"expected {expected(datatype, dtype)}, got {excerpt(value)}")
+    raise InvalidInput(f"expected {_wanted(column, dtype)}, got {excerpt(value)}")
+
+
+def _wanted(column: Column, dtype: np.dtype[Any]) -> str:
+    if column.moments is not None:
+        return f"a date or a time as ISO 8601 has it, such as {example_of(column.moments)}"
+    return expected(column.datatype, dtype)
 
 
 def expected(datatype: Datatype, dtype: np.dtype[Any]) -> str:
@@ -72,6 +83,15 @@ def expected(datatype: Datatype, dtype: np.dtype[Any]) -> str:
         held = ", held as FP64" if (low, high) != INTEGER_BOUNDS[datatype] else ""
         return f"an integer from {low} to {high} ({datatype}{held})"
     return f"a number ({datatype})"
+
+
+def _read_moment(text: str, moments: Moments) -> np.datetime64:
+    try:
+        return np.datetime64(count_of(text, moments), moments.unit)
+    except ValueError as error:
+        raise InvalidInput(
+            f"expected a date or a time as ISO 8601 has it, such as {example_of(moments)}, got {excerpt(text)}: {error}"
+        ) from None
 
 
 def _read_float(value: int | float, datatype: Datatype, dtype: np.dtype[Any]) -> float:

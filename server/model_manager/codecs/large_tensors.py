@@ -39,7 +39,9 @@ class LargeTensors:
         self._frame = signature.layout is Layout.FRAME
         self._names = frozenset(column.name for column in columns or () if self._frame or signature.named)
         self._width = None if columns is None else len(columns)
-        floats = columns is None or {column.datatype for column in columns} == {"FP64"}
+        floats = columns is None or (
+            {column.datatype for column in columns} == {"FP64"} and not any(column.boxed for column in columns)
+        )
         self.usable = floats and signature.layout is not Layout.TEXT
         self._parser = simdjson.Parser()
 

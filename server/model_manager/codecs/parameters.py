@@ -18,6 +18,7 @@ Parameters: TypeAlias = dict[str, str | int | float | bool | None] | msgspec.Uns
 CONTENT_TYPES: Final[Mapping[str, frozenset[Datatype]]] = {
     "np": frozenset(DTYPES),  # an array of the tensor's own datatype: how every tensor is read and written
     "str": frozenset({"BYTES"}),  # UTF-8 strings: how BYTES are read and written
+    "datetime": frozenset({"BYTES"}),  # ISO 8601 strings, for columns of dates alone: tensors.py refuses others
 }
 """The encodings that are served, and the datatypes of the tensors they may describe. Each is what is done anyway."""
 

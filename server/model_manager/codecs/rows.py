@@ -38,7 +38,7 @@ def rows_from_instances(instances: Sequence[object], signature: Signature, *, so
         values = _row_values(row, names, len(columns), place, text=text)
         for column, dtype, value, column_cells in zip(columns, dtypes, values, cells, strict=True):
             try:
-                column_cells.append(read_cell(value, column.datatype, dtype, nullable=column.nullable))
+                column_cells.append(read_cell(value, column, dtype))
             except InvalidInput as refused:
                 raise InvalidInput(f"{place}{column_label(column, signature)}: {refused}") from None
     return assemble(cells, signature)
@@ -144,7 +144,7 @@ def _read_column(values: Sequence[object], column: Column, dtype: np.dtype[Any],
     cells: list[object] = []
     for number, value in enumerate(values):
         try:
-            cells.append(read_cell(value, column.datatype, dtype, nullable=column.nullable))
+            cells.append(read_cell(value, column, dtype))
         except InvalidInput as refused:
             raise InvalidInput(f"{place}: row {number}: {refused}") from None
     return cells

@@ -5,12 +5,14 @@ Checks each tensor by itself (name, datatype, shape against data), then gives ev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn, cast
 
 import numpy as np
 
 from model_manager.codecs.cells import read_cell
 from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
+from model_manager.codecs.moments import DATES
 from model_manager.codecs.parameters import check_input_parameters, check_request_parameters
 from model_manager.codecs.rows import (
     assemble,
@@ -35,6 +37,7 @@ class Tensor:
     datatype: Datatype
     shape: tuple[int, ...]
     values: Sequence[object]
+    content_type: object = None
 
     @property
     def place(self) -> str:
@@ -101,6 +104,7 @@ def _rows_from_columns(tensors: Sequence[Tensor], signature: Signature) -> Rows:
                 f"{tensor.place}: has {tensor.shape[0]} rows, but {tensors[0].place} has {tensors[0].shape[0]}"
             )
         _check_datatype(tensor, (column,))
+        _check_dates(tensor, column)
         dtype = signature.dtype_of(column)
         cells.append([_cell(tensor, value, column, dtype, row, "") for row, value in enumerate(tensor.values)])
     return assemble(cells, signature)
@@ -116,6 +120,7 @@ def _rows_from_one(tensor: Tensor, signature: Signature) -> Rows:
     if tensor.shape[1:] not in ((width,), ()):
         _refuse_shape(tensor, "[rows] or [rows, 1]" if text else f"[rows, {width}]")
     _check_datatype(tensor, columns)
+    _check_dates(tensor, *columns)
     cells: list[list[object]] = []
     for position, column in enumerate(columns):
         label = column_label(column, signature)
@@ -128,13 +133,17 @@ def _rows_from_one(tensor: Tensor, signature: Signature) -> Rows:
 def _cell(tensor: Tensor, value: object, column: Column, dtype: np.dtype[Any], row: int, label: str) -> object:
     """Read one value by the rules of its carrier, then by those of its column, which a block of `dtype` holds."""
     try:
-        if tensor.datatype != "BYTES":
-            value = read_cell(value, tensor.datatype, DTYPES[tensor.datatype], nullable=column.nullable)
-            if tensor.datatype == "BOOL" and column.datatype != "BOOL" and isinstance(value, bool):
-                value = int(value)
-        return read_cell(value, column.datatype, dtype, nullable=column.nullable)
+        if tensor.datatype != "BYTES" and not (isinstance(value, bool) and tensor.datatype != "BOOL"):
+            value = read_cell(value, _carrier(tensor.datatype, nullable=column.nullable), DTYPES[tensor.datatype])
+        return read_cell(value, column, dtype)
     except InvalidInput as refused:
         raise InvalidInput(f"{tensor.place}: row {row}{label}: {refused}") from None
+
+
+@lru_cache(maxsize=64)
+def _carrier(datatype: Datatype, *, nullable: bool) -> Column:
+    """The rules of a tensor's own datatype; true and false are numbers in any."""
+    return Column("", datatype, nullable=nullable)
 
 
 def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:
@@ -149,6 +158,14 @@ def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:
     if not fits:
         named = "BYTES" if "BYTES" in wanted else wanted.pop() if len(wanted) == 1 else "FP64"
         raise InvalidInput(f"{tensor.place}: expected datatype {named}, got {tensor.datatype}")
+
+
+def _check_dates(tensor: Tensor, *columns: Column) -> None:
+    """Refuse values that are declared to be dates and would be read as something else."""
+    if tensor.content_type == DATES and any(column.moments is None for column in columns):
+        raise InvalidInput(
+            f'{tensor.place}: content_type "{DATES}" does not describe it: this model takes no dates here; leave it out'
+        )
 
 
 def _width(tensor: Tensor) -> int:
@@ -175,10 +192,12 @@ def _tensor(value: object, place: str) -> Tensor:
         if key not in value:
             raise InvalidInput(f"{place}: {key} is missing")
     shape, datatype = _shape(value["shape"], place), _datatype(value["datatype"], place)
-    check_input_parameters(value.get("parameters"), name, datatype)
+    parameters = value.get("parameters")
+    check_input_parameters(parameters, name, datatype)
     if "data" not in value:
         raise InvalidInput(f"{place}: data is missing")
-    return Tensor(name, datatype, shape, _flat(value["data"], shape, place))
+    content_type = parameters.get("content_type") if isinstance(parameters, dict) else None
+    return Tensor(name, datatype, shape, _flat(value["data"], shape, place), content_type)
 
 
 def _datatype(value: object, place: str) -> Datatype:

@@ -6,6 +6,7 @@ which names the fault or finds that there is none.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,12 +14,15 @@ import numpy as np
 from msgspec.structs import astuple
 
 from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
+from model_manager.codecs.moments import block_of
 from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Signature
 
 DOUBTS: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 """What fast decoding may raise; msgspec's errors and UnicodeDecodeError are ValueErrors."""
 
 Blocks = tuple[Array, ...]
+Store = Callable[[Sequence[Any]], Array]
+"""Puts one column's parsed values, None for a missing one, into a block."""
 
 _LARGEST_BOUND: Final = 2**63 - 1
 """msgspec takes no larger one."""
@@ -41,6 +45,8 @@ def cell_type(datatype: Datatype, dtype: np.dtype[Any], *, nullable: bool) -> An
         kind = Annotated[float, msgspec.Meta(ge=-FLOAT_LIMITS[datatype], le=FLOAT_LIMITS[datatype])]
     else:
         kind = float
+    if datatype not in ("BYTES", "BOOL") and not dtype.hasobject:  # objects would stay True and False
+        kind = kind | bool
     return kind | None if nullable else kind
 
 
@@ -82,6 +88,7 @@ class TypedRows:
         self._signature = signature
         self.row_type, self._object_type = self._types()
         if signature.layout is Layout.TEXT:
+            self._store = column_store(text_column(signature), signature.dtype)
             self.blocks: Callable[[list[Any]], Blocks] = self._text_block
         elif signature.layout is Layout.FRAME:
             self.blocks = FrameBlocks(signature, self._object_type)
@@ -99,8 +106,7 @@ class TypedRows:
     def _types(self) -> tuple[Any, Any | None]:
         signature = self._signature
         if signature.layout is Layout.TEXT:
-            column = signature.columns[0] if signature.columns else None
-            return cell_type("BYTES", signature.dtype, nullable=column is not None and column.nullable), None
+            return cell_type("BYTES", signature.dtype, nullable=text_column(signature).nullable), None
         if signature.columns is None:
             return list[float], None
         columns = signature.columns
@@ -115,7 +121,7 @@ class TypedRows:
     def _text_block(self, rows: list[Any]) -> Blocks:
         if not rows:
             raise Doubt
-        return (column_block(rows, DTYPES["BYTES"]),)
+        return (self._store(rows),)
 
     def _tensor_of_any_width(self, rows: list[Any]) -> Blocks:
         block = np.array(rows, dtype=np.float64)
@@ -130,7 +136,8 @@ class TensorBlock:
     def __init__(self, signature: Signature, by_object: Any | None) -> None:
         columns = signature.columns or ()
         self._dtype = signature.dtype
-        self._fill_gaps = self._dtype.hasobject and any(column.nullable for column in columns)
+        self._gaps = [at for at, column in enumerate(columns) if column.nullable and column.missing != "None"]
+        self._fill_gaps = self._dtype.hasobject and bool(self._gaps)
         self._object_type = by_object
 
     def __call__(self, rows: list[Any]) -> Blocks:
@@ -141,7 +148,7 @@ class TensorBlock:
         if block.ndim != 2:
             raise Doubt
         if self._fill_gaps:
-            mark_missing(block)
+            mark_missing(block, self._gaps)
         return (block,)
 
 
@@ -150,7 +157,7 @@ class FrameBlocks:
 
     def __init__(self, signature: Signature, by_object: Any | None) -> None:
         self._object_type = by_object
-        self._dtypes = [signature.dtype_of(column) for column in signature.columns or ()]
+        self._stores = [column_store(column, signature.dtype_of(column)) for column in signature.columns or ()]
 
     def __call__(self, rows: list[Any]) -> Blocks:
         # A row of the other kind is no struct, or cannot be iterated over: TypeError.
@@ -159,7 +166,7 @@ class FrameBlocks:
 
     def from_columns(self, columns: Iterable[Sequence[Any]]) -> Blocks:
         """Store one sequence of values per column, None for a missing one."""
-        return tuple([column_block(values, dtype) for values, dtype in zip(columns, self._dtypes, strict=True)])
+        return tuple([store(values) for values, store in zip(columns, self._stores, strict=True)])
 
 
 class TypedColumns:
@@ -185,20 +192,42 @@ class TypedColumns:
         return self._frame.from_columns(values)
 
 
-def column_block(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
-    """Store one column's values as a (rows,) block; None is NaN in float and object blocks."""
-    if dtype.hasobject and None in values:
+def column_store(column: Column, dtype: np.dtype[Any]) -> Store:
+    """Choose how parsed values of a column become a block of `dtype`."""
+    if column.moments is not None:
+        return partial(block_of, moments=column.moments)
+    if dtype.hasobject and column.nullable and column.missing != "None":
+        return _with_gaps
+
+    array = np.array
+
+    def store(values: Sequence[Any]) -> Array:  # a functools.partial would cost more
+        block: Array = array(values, dtype)
+        return block
+
+    return store
+
+
+def text_column(signature: Signature) -> Column:
+    """The one column of TEXT."""
+    return signature.columns[0] if signature.columns else Column(signature.tensor, "BYTES")
+
+
+def _with_gaps(values: Sequence[Any]) -> Array:
+    """Store Python objects, NaN for None."""
+    if None in values:
         values = [np.nan if value is None else value for value in values]
-    block: Array = np.array(values, dtype=dtype)
-    return block
+    return np.array(values, dtype=object)
 
 
 def _column_type(column: Column, signature: Signature) -> Any:
     return cell_type(column.datatype, signature.dtype_of(column), nullable=column.nullable)
 
 
-def mark_missing(block: Array) -> None:
-    """Replace None by NaN in an object block."""
-    if None in block.ravel().tolist():  # far quicker than comparing arrays when nothing is missing
-        missing: Any = None
-        np.putmask(block, np.equal(block, missing), np.nan)
+def mark_missing(block: Array, columns: Sequence[int]) -> None:
+    """Replace None by NaN in these columns of an object block."""
+    if None not in block.ravel().tolist():  # far quicker than comparing arrays when nothing is missing
+        return
+    missing: Any = None
+    for at in columns:
+        np.putmask(block[:, at], np.equal(block[:, at], missing), np.nan)

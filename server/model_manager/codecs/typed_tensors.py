@@ -11,10 +11,21 @@ import msgspec
 import numpy as np
 
 from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
+from model_manager.codecs.moments import DATES
 from model_manager.codecs.parameters import Parameters
-from model_manager.codecs.typed_decoding import Blocks, Doubt, cell_type, column_block, integer_type, list_type
+from model_manager.codecs.typed_decoding import (
+    Blocks,
+    Doubt,
+    Store,
+    cell_type,
+    column_store,
+    integer_type,
+    list_type,
+    text_column,
+)
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
 
+_UNSET = msgspec.UNSET
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
 
 
@@ -37,13 +48,14 @@ class TypedTensors:
         columns = signature.columns
         by_name = columns is not None and not self._text and (signature.named or self._frame)
         self._positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
+        self._dates = frozenset(column.name for column in columns or () if column.moments is not None)
         self._width = len(columns) if columns is not None else None
         self._dtype = signature.dtype
-        self._columns = []
+        self._columns: list[tuple[Store, Decoders]] = []
         for column in columns or () if by_name else ():
             dtype = signature.dtype_of(column)
-            self._columns.append((dtype, decoders_for(column, dtype)))
-        self._whole = self._whole_decoders(signature)
+            self._columns.append((column_store(column, dtype), decoders_for(column, dtype)))
+        self._whole, self._store = self._whole_decoders(signature)
 
     def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
         """Store tensors as blocks. Raises one of DOUBTS, msgspec's errors among them."""
@@ -54,9 +66,11 @@ class TypedTensors:
         blocks: list[Any] = [None] * len(tensors)
         rows = tensors[0].shape[0]
         for tensor in tensors:
+            if tensor.parameters is not _UNSET and tensor.name not in self._dates:
+                _refuse_dates(tensor.parameters)
             position = self._positions[tensor.name]
-            dtype, decoders = self._columns[position]
-            block = column_block(decoders[tensor.datatype].decode(tensor.data), dtype)
+            store, decoders = self._columns[position]
+            block = store(decoders[tensor.datatype].decode(tensor.data))
             if tensor.shape not in ([rows], [rows, 1]) or block.shape != (rows,) or blocks[position] is not None:
                 raise Doubt
             blocks[position] = block
@@ -68,34 +82,47 @@ class TypedTensors:
         return (block,)
 
     def _from_one(self, tensor: RawTensor) -> Blocks:
+        if tensor.parameters is not _UNSET:
+            _refuse_dates(tensor.parameters)
         values = self._whole[tensor.datatype].decode(tensor.data)
         if self._text:
-            block = column_block(values, self._dtype)
+            block = self._store(values)
             if tensor.shape not in ([len(values)], [len(values), 1]):
                 raise Doubt
             return (block,)
         rows, width = tensor.shape
         if width != (self._width or width) or width < 1:
             raise Doubt
-        block = column_block(values, self._dtype)
+        block = self._store(values)
         if block.ndim == 1 and len(block) == rows * width:
             block = block.reshape(rows, width)
         elif block.shape != (rows, width):
             raise Doubt
         return tuple(block.T) if self._frame else (block,)
 
-    def _whole_decoders(self, signature: Signature) -> Decoders:
+    def _whole_decoders(self, signature: Signature) -> tuple[Decoders, Store]:
         """Prepare decoders for the whole in one tensor, where all columns follow the same rules."""
         columns = signature.columns
         if self._text:
-            return decoders_for(columns[0] if columns else Column(signature.tensor, "BYTES"), self._dtype)
+            column = text_column(signature)
+            return decoders_for(column, self._dtype), column_store(column, self._dtype)
         if columns is None:
-            return decoders_for(Column("", "FP64"), self._dtype, nested=True)
-        if len({(column.datatype, column.nullable) for column in columns}) != 1:
-            return {}
-        if self._frame and columns[0].datatype == "BYTES":
-            return {}
-        return decoders_for(columns[0], signature.dtype_of(columns[0]), nested=columns[0].datatype != "BYTES")
+            column = Column("", "FP64")
+            return decoders_for(column, self._dtype, nested=True), column_store(column, self._dtype)
+        first = columns[0]
+        dtype = signature.dtype_of(first)
+        store = column_store(first, dtype)
+        if len({(column.datatype, column.nullable, column.boxed, column.missing) for column in columns}) != 1:
+            return {}, store
+        if self._frame and dtype.kind in "OM":
+            return {}, store
+        return decoders_for(first, dtype, nested=not dtype.hasobject), store
+
+
+def _refuse_dates(parameters: Parameters) -> None:
+    """Raise Doubt for values declared as dates where none are taken."""
+    if parameters and parameters.get("content_type") == DATES:
+        raise Doubt
 
 
 def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) -> Decoders:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from model_manager.codecs.moments import DATES
 from model_manager.signature import MAX_PUBLIC_CATEGORIES, Column, Layout, Output, Signature
 
 Label: TypeAlias = str | int | float | bool
@@ -73,6 +74,8 @@ def _shown(column: Column, public: Public) -> list[Label]:
 
 def _column_parameters(column: Column, public: Public) -> dict[str, Any]:
     parameters: dict[str, Any] = {"nullable": True} if column.nullable else {}
+    if column.moments is not None:
+        parameters["content_type"] = DATES
     shown = _shown(column, public)
     if shown:
         parameters["categories"] = shown

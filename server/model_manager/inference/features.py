@@ -24,21 +24,27 @@ def _only_block(rows: Rows) -> Array:
 class _FrameBuilder:
     """Builds DataFrames with one block per dtype, which costs less than half of a DataFrame made from a dict.
 
-    Strings stay in object columns with NaN for a missing one: encoders and imputers that were fitted on pandas' `str`
-    dtype take them, and pandas' inference of `str` would cost more than all the rest.
+    Strings stay in object columns: encoders and imputers that were fitted on pandas' `str` dtype take them, and pandas'
+    inference of `str` would cost more than all the rest. Moments of a time zone are made column by column.
     """
 
     def __init__(self, signature: Signature) -> None:
         columns = signature.columns or ()
         dtypes = [signature.dtype_of(column) for column in columns]
+        self._zoned = {
+            at: (column.name, column.moments.zone)
+            for at, column in enumerate(columns)
+            if column.moments is not None and column.moments.zone is not None
+        }
         positions: dict[np.dtype[Any], list[int]] = {}
         for position, dtype in enumerate(dtypes):
-            positions.setdefault(dtype, []).append(position)
+            if position not in self._zoned:
+                positions.setdefault(dtype, []).append(position)
         self._groups = [
             (chosen, pd.Index([columns[position].name for position in chosen]), dtype)
             for dtype, chosen in positions.items()
         ]
-        grouped = [position for chosen in positions.values() for position in chosen]
+        grouped = [*(position for chosen in positions.values() for position in chosen), *self._zoned]
         in_order = grouped == list(range(len(columns)))
         self._order = None if in_order else np.argsort(grouped)
 
@@ -47,12 +53,15 @@ class _FrameBuilder:
             pd.DataFrame(np.stack([rows.blocks[at] for at in chosen], axis=1), columns=names, dtype=dtype, copy=False)
             for chosen, names, dtype in self._groups
         ]
+        for at, (name, zone) in self._zoned.items():
+            moments = pd.DatetimeIndex(rows.blocks[at]).tz_localize("UTC").tz_convert(zone)
+            parts.append(pd.DataFrame({name: moments}))
         frame = parts[0] if len(parts) == 1 else pd.concat(parts, axis=1)
         return frame if self._order is None else frame.take(self._order, axis=1)
 
 
 def example_row(signature: Signature) -> Rows | None:
-    """Make up one row: zeros, the first known category, or an empty string; None when the width is not known."""
+    """Make up one row: zeros, the first known category, a day, or an empty string; None when the width is not known."""
     if signature.columns is None:
         return None
     values = [_example_value(column) for column in signature.columns]
@@ -68,6 +77,8 @@ def example_row(signature: Signature) -> Rows | None:
 
 
 def _example_value(column: Column) -> object:
+    if column.moments is not None:
+        return np.datetime64("2024-01-01")
     if column.categories:
         return column.categories[0]
     return "" if column.datatype == "BYTES" else 0

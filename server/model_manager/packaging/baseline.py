@@ -38,10 +38,12 @@ def baseline_of(signature: Signature, rows: Rows, answers: Mapping[str, Array]) 
 def histogram(values: Array) -> Histogram | None:
     """Count a one-dimensional array: strings, booleans and few integers by value, other numbers by decile.
 
-    Missing and infinite values are counted apart. None where there is nothing to count.
+    Missing and infinite values are counted apart. None where there is nothing to count, and for dates and times.
     """
     if values.dtype.kind in "OUSb":
         return _by_value(values.tolist())
+    if values.dtype.kind == "M":
+        return None
     numbers = values[np.isfinite(values)]
     missing = int(values.size - numbers.size)
     if not numbers.size:

@@ -164,11 +164,15 @@ def _inputs(signature: Signature) -> list[ColumnInput] | list[TensorInput] | Non
                 datatype=column.datatype,
                 nullable=column.nullable,
                 categories=list(column.categories) or None,
+                missing=column.missing if column.missing != "NaN" else None,
+                boxed=column.boxed or None,
+                moments=str(column.moments) if column.moments is not None else None,
             )
             for column in columns
         ]
     # One word for the whole tensor; where columns differ, the loader tries them out again.
     nullable = {column.nullable for column in columns}
+    missing = {column.missing for column in columns}
     return [
         TensorInput(
             name=signature.tensor,
@@ -176,5 +180,7 @@ def _inputs(signature: Signature) -> list[ColumnInput] | list[TensorInput] | Non
             shape=[-1] if signature.layout is Layout.TEXT else [-1, len(columns)],
             columns=[column.name for column in columns] if signature.named else None,
             nullable=nullable.pop() if len(nullable) == 1 else None,
+            missing="None" if missing == {"None"} else None,
+            boxed=all(column.boxed for column in columns) or None,
         )
     ]

@@ -6,6 +6,7 @@ The artifact is loaded back, and the golden answers are those of the copy that c
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,9 @@ from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.inference.signature.inputs import infer_inputs
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.packaging.baseline import baseline_of
+from model_manager.packaging.disagreement import cause_of
 from model_manager.packaging.public import frequent_categories
 from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of
 from model_manager.repository.metadata import Baseline, Golden
@@ -54,7 +57,7 @@ def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | No
         return Rehearsal(_named(infer_signature(estimator), columns))
     if not len(sample):
         raise PackageRefused("the sample has no rows")
-    declared = declare(sample, infer_inputs(estimator, Declared())[0].layout, columns)
+    declared = declare(sample, _layout(estimator, sample), columns)
     signature = infer_signature(estimator, declared, golden_rows=lambda draft: _spread(rows_of(sample, draft), 1))
     rows = rows_of(sample, signature)
     predictor = SklearnPredictor(estimator, signature)
@@ -73,6 +76,14 @@ def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | No
     return Rehearsal(signature, golden, baseline, frequent_categories(signature, rows))
 
 
+def _layout(estimator: Any, sample: Sample) -> Layout:
+    """The layout that the estimator tells; that of the sample where it says nothing of its columns."""
+    draft, _ = infer_inputs(estimator, Declared())
+    if draft.layout is Layout.ARRAY and draft.columns is None and isinstance(sample, pd.DataFrame):
+        return Layout.FRAME
+    return draft.layout
+
+
 def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:
     if not columns or signature.layout is not Layout.ARRAY or signature.columns is None:
         return signature
@@ -83,20 +94,41 @@ def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:
 
 
 def _check_as_given(estimator: Any, sample: Sample, predictor: SklearnPredictor, rows: Rows) -> None:
-    """Compare with the answers to the DataFrame itself, whose dtypes and words for "missing" a server never sees."""
-    if predictor.signature.layout is not Layout.FRAME or not isinstance(sample, pd.DataFrame):
-        return
-    output = predictor.signature.default_output
+    """Compare with the answers to the sample itself, whose dtypes and words for "missing" a server never sees."""
+    if predictor.signature.layout is Layout.TEXT:
+        return  # the very strings
     chosen = _evenly(len(rows), MAX_COMPARED_ROWS)
+    given: Any = sample.iloc[chosen] if isinstance(sample, pd.DataFrame) else np.asarray(sample)[chosen]
+    own = _own_answers(estimator, given, predictor.signature)
+    served = predictor.predict(_at(rows, chosen), tuple(own))
+    changed = {name: values for name, values in own.items() if not _identical(values, served[name])}
     try:
-        own = call(estimator, method_and_index(output)[0], sample.iloc[chosen])
-    except Exception:
-        return  # rows that only a server's plain types make acceptable
-    if isinstance(own, np.ndarray):
+        check_golden(predictor, _at(rows, chosen), {name: values.tolist() for name, values in changed.items()})
+    except LoadFailed as failure:
+        why = cause_of(given, _at(rows, chosen), predictor.signature, partial(_own_answers, estimator), own)
+        message = f"answers to the sample change when a server reads it: {why}{failure}"
+        raise PackageRefused(message.replace("golden row", "row", 1)) from failure
+
+
+def _own_answers(estimator: Any, X: Any, signature: Signature) -> dict[str, Array]:
+    """What the estimator answers by output; without outputs for which X is acceptable only as a server gives it."""
+    answers: dict[str, Array] = {}
+    for output in signature.outputs:
+        method, index = method_and_index(output.name)
         try:
-            check_golden(predictor, _at(rows, chosen), {output: own.tolist()})
-        except LoadFailed as failure:
-            raise PackageRefused(f"answers to the sample change when a server reads it: {failure}") from failure
+            with warnings_dropped():
+                answer = call(estimator, method, X)
+        except Exception:
+            continue
+        part = answer[index] if isinstance(answer, list) and index is not None else answer
+        if isinstance(part, np.ndarray):
+            answers[output.name] = part
+    return answers
+
+
+def _identical(one: Array, other: Array) -> bool:
+    """Whether nothing needs to be looked at closer."""
+    return one.shape == other.shape and np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
 
 
 def _spread(rows: Rows, count: int) -> Rows:

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
+from model_manager.codecs.moments import texts_of
 from model_manager.errors import PackageRefused
 from model_manager.signature import (
     DTYPES,
@@ -17,6 +18,8 @@ from model_manager.signature import (
     DeclaredColumn,
     DeclaredTensor,
     Layout,
+    Missing,
+    Moments,
     Rows,
     Signature,
     datatype_of,
@@ -32,7 +35,7 @@ MAX_CATEGORIES: Final = 50
 def declare(sample: Sample, layout: Layout, columns: Sequence[str] | None = None) -> Declared:
     """Say of the inputs what the sample shows: names, datatypes, and the values of string columns that have few.
 
-    `columns` names an array's columns. Raises PackageRefused for a column that holds neither numbers nor strings.
+    `columns` names an array's columns. Raises PackageRefused for a column of anything but numbers, strings and moments.
     """
     if layout is Layout.TEXT:
         return Declared()
@@ -40,15 +43,24 @@ def declare(sample: Sample, layout: Layout, columns: Sequence[str] | None = None
         names = tuple(str(name) for name in sample.columns)
         if layout is Layout.FRAME or any(_datatype(sample, at) == "BYTES" for at in range(len(names))):
             return Declared(columns=tuple(_declared_column(sample, at) for at in range(len(names))))
-        return Declared(tensor=DeclaredTensor("input", "FP64", len(names), names))
+        boxed = any(dtype.kind == "O" for dtype in sample.dtypes if isinstance(dtype, np.dtype)) or None
+        missing = _missing(sample.to_numpy(dtype=object)) if boxed else None
+        kind = _one_datatype(sample)
+        return Declared(tensor=DeclaredTensor("input", kind, len(names), names, boxed=boxed, missing=missing))
     array = np.asarray(sample)
     if array.ndim != 2:
         raise PackageRefused(f"the sample has {array.ndim} dimensions; the estimator takes rows of columns")
     if layout is Layout.FRAME:
         return Declared()
+    named = tuple(columns) if columns else None
+    objects = array.dtype.kind == "O"
+    numbers = objects and not any(isinstance(value, str) for value in array.ravel().tolist())
     # Integers are declared as FP64: an estimator fitted on whole numbers takes others as well.
-    datatype: Datatype = datatype_of(array.dtype) if array.dtype.kind in "fOUS" else "FP64"
-    return Declared(tensor=DeclaredTensor("input", datatype, array.shape[1], tuple(columns) if columns else None))
+    datatype: Datatype = datatype_of(array.dtype) if array.dtype.kind in "bfUSO" and not numbers else "FP64"
+    missing = _missing(array) if objects else None
+    return Declared(
+        tensor=DeclaredTensor("input", datatype, array.shape[1], named, boxed=numbers or None, missing=missing)
+    )
 
 
 def rows_of(sample: Sample, signature: Signature) -> Rows:
@@ -60,7 +72,8 @@ def rows_of(sample: Sample, signature: Signature) -> Rows:
         return Rows((np.array(list(_only_column(sample)), dtype=object),))
     if signature.layout is Layout.ARRAY:
         array = sample.to_numpy(na_value=np.nan) if isinstance(sample, pd.DataFrame) else np.asarray(sample)
-        return Rows((_converted(array, signature.datatype, signature.dtype, "the sample"),))
+        block = _converted(array, signature.datatype, signature.dtype, "the sample")
+        return Rows((_as_seen(block, signature) if block.dtype.kind == "O" else block,))
     assert signature.columns is not None, "a FRAME signature names its columns"
     names = [column.name for column in signature.columns]
     frame = sample if isinstance(sample, pd.DataFrame) else _named(np.asarray(sample), names)
@@ -91,6 +104,8 @@ def null_for_missing(value: Any) -> Any:
 
 def _values(block: Array, column: Column) -> list[Any]:
     """A column's values as JSON has them: integers and booleans as such, even where floats hold them beside gaps."""
+    if column.moments is not None:
+        return texts_of(block, column.moments)
     values: list[Any] = null_for_missing(block.tolist())
     kind = DTYPES[column.datatype].kind
     if block.dtype.kind != "f" or kind not in "iub":
@@ -112,18 +127,57 @@ def _only_column(sample: Sample) -> Any:
 
 
 def _declared_column(frame: pd.DataFrame, at: int) -> DeclaredColumn:
+    column: pd.Series[Any] = frame.iloc[:, at]
+    name, moments = str(frame.columns[at]), Moments.of(column.dtype)
+    if moments is not None:
+        return DeclaredColumn(name, "BYTES", moments=moments)
     datatype = _datatype(frame, at)
-    has_gaps = DTYPES[datatype].kind in "iub" and bool(frame.iloc[:, at].hasnans)
+    objects = column.dtype == object
+    has_gaps = DTYPES[datatype].kind in "iub" and bool(column.hasnans)
+    # scikit-learn makes floats of pandas' `boolean`, in which a value can be missing even where none is.
+    has_gaps = has_gaps or isinstance(column.dtype, pd.BooleanDtype)
     known: tuple[str, ...] = ()
     if datatype == "BYTES":
         distinct = sorted(frame.iloc[:, at].dropna().unique().tolist())
         known = tuple(distinct) if len(distinct) <= MAX_CATEGORIES else ()
     # Floats and strings are tried out; integers and booleans take missing values only where they are said to.
-    return DeclaredColumn(str(frame.columns[at]), datatype, True if has_gaps else None, known)
+    return DeclaredColumn(
+        name,
+        datatype,
+        True if has_gaps else None,
+        known,
+        boxed=(objects and datatype != "BYTES") or None,
+        missing=_missing(column.to_numpy()) if objects else None,
+    )
+
+
+def _one_datatype(frame: pd.DataFrame) -> Datatype:
+    """The datatype of a table of numbers that goes into an array; whole numbers may come as others."""
+    kinds = {_datatype(frame, at) for at in range(frame.shape[1])}
+    return kinds.pop() if kinds in ({"FP32"}, {"BOOL"}) else "FP64"
+
+
+def _missing(values: Array) -> Missing | None:
+    """What stands for a missing value among Python objects; None where nothing is missing, or both do."""
+    absent = values[pd.isna(values)].tolist()
+    has_none = any(value is None for value in absent)
+    if not absent or (has_none and not all(value is None for value in absent)):
+        return None
+    return "None" if has_none else "NaN"
+
+
+def _as_seen(block: Array, signature: Signature) -> Array:
+    """Give every missing value of an array of objects as the signature says."""
+    block = block.copy()
+    for at, column in enumerate(signature.columns or ()):
+        block[pd.isna(block[:, at]), at] = column.missing_value
+    return block
 
 
 def _datatype(frame: pd.DataFrame, at: int) -> Datatype:
     column: pd.Series[Any] = frame.iloc[:, at]
+    if Moments.of(column.dtype) is not None:
+        return "BYTES"
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = pd.Series(column.cat.categories)
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -138,13 +192,21 @@ def _datatype(frame: pd.DataFrame, at: int) -> Datatype:
         return "BOOL"
     if kind in ("floating", "integer", "mixed-integer-float"):
         return "FP64"
-    raise PackageRefused(f"column {frame.columns[at]!r} holds {kind} values; a server takes numbers and strings")
+    what = f"column {frame.columns[at]!r} holds {kind} values"
+    if kind in ("date", "datetime", "datetime64"):
+        raise PackageRefused(f"{what} as Python objects; fit on dates that pandas.to_datetime made of them")
+    raise PackageRefused(f"{what}; a server takes numbers, strings, and dates and times (datetime64)")
 
 
 def _block(column: "pd.Series[Any]", declared: Column, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "O":
-        values = column.astype(object)
-        return values.where(values.notna(), np.nan).to_numpy(dtype=object)
+        values = column.astype(object).to_numpy(dtype=object, copy=True)
+        values[column.isna().to_numpy()] = declared.missing_value
+        return values
+    if declared.moments is not None:
+        if (given := Moments.of(column.dtype)) is None or (given.zone is None) != (declared.moments.zone is None):
+            raise PackageRefused(f"column {column.name!r} holds {column.dtype}; the estimator takes {declared.moments}")
+        return (column.dt.tz_convert("UTC").dt.tz_localize(None) if given.zone else column).to_numpy(dtype=dtype)
     array = column.to_numpy(dtype=object, na_value=np.nan) if dtype.kind == "f" else column.to_numpy()
     return _converted(array, declared.datatype, dtype, f"column {column.name!r}")
 

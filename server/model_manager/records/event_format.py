@@ -183,6 +183,8 @@ _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 def _encode_values(array: Array) -> msgspec.Raw:
     """Encode an array as nested lists, in pieces: other threads wait for the interpreter meanwhile."""
+    if array.dtype.kind == "M":
+        array = array.astype("datetime64[us]")  # of finer ones numpy makes plain numbers
     step = max(1, _CELLS_AT_ONCE * len(array) // max(1, array.size))
     if len(array) <= step:
         return msgspec.Raw(_encode(array.tolist()))

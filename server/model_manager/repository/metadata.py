@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from model_manager.errors import LoadFailed
-from model_manager.signature import Datatype, Declared, DeclaredColumn, DeclaredTensor, Output
+from model_manager.signature import (
+    MOMENTS_DTYPE,
+    Datatype,
+    Declared,
+    DeclaredColumn,
+    DeclaredTensor,
+    Missing,
+    Moments,
+    Output,
+)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool
@@ -43,6 +52,15 @@ class ColumnInput(_Part):
     When absent, the loader tries it out; integers and booleans then take none.
     """
     categories: list[Scalar] | None = None
+    missing: Missing | None = None
+    """What the estimator is given for a missing value among Python objects: what it saw when it was fitted.
+
+    An encoder of categories tells itself; when it does not and this is absent, NaN.
+    """
+    boxed: bool | None = None
+    """Numbers or booleans that the estimator is given as Python objects, because it was fitted on such."""
+    moments: Annotated[str, Field(pattern=f"^{MOMENTS_DTYPE.pattern}$")] | None = None
+    """The pandas dtype of dates and times, such as "datetime64[us, UTC]"; they come as ISO 8601 strings (BYTES)."""
 
 
 class TensorInput(_Part):
@@ -53,6 +71,9 @@ class TensorInput(_Part):
     shape: list[int]
     columns: list[str] | None = None
     nullable: bool | None = None
+    missing: Missing | None = None
+    boxed: bool | None = None
+    """Of all columns, as in ColumnInput."""
 
 
 class OutputInfo(_Part):
@@ -164,7 +185,15 @@ def declared_from(metadata: Metadata) -> Declared:
     tensors = [one for one in inputs if isinstance(one, TensorInput)]
     tensor = _declared_tensor(tensors) if tensors else None
     columns = tuple(
-        DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()))
+        DeclaredColumn(
+            one.name,
+            one.datatype,
+            one.nullable,
+            tuple(one.categories or ()),
+            boxed=one.boxed,
+            missing=one.missing,
+            moments=Moments.of(one.moments) if one.moments is not None else None,
+        )
         for one in inputs
         if isinstance(one, ColumnInput)
     )
@@ -196,4 +225,12 @@ def _declared_tensor(tensors: list[TensorInput]) -> DeclaredTensor:
     if columns is not None and width is not None and len(columns) != width:
         message = f"metadata.json: inputs.0.columns: {len(columns)} names for {width} columns"
         raise LoadFailed("metadata_invalid", message)
-    return DeclaredTensor(tensor.name, tensor.datatype, width, columns, tensor.nullable)
+    return DeclaredTensor(
+        tensor.name,
+        tensor.datatype,
+        width,
+        columns,
+        tensor.nullable,
+        boxed=tensor.boxed,
+        missing=tensor.missing,
+    )

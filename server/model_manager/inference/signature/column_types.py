@@ -1,9 +1,10 @@
 """What fitted transformers tell of their input columns: strings or numbers, and the categories they know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -11,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from model_manager.inference.signature.receivers import receivers, takes_text
-from model_manager.signature import Array, Datatype, datatype_of
+from model_manager.signature import Array, Datatype, Missing, Moments, datatype_of
 
 MAX_CATEGORIES = 1000
 """Above this many known values a column is described by its datatype alone."""
@@ -19,10 +20,13 @@ MAX_CATEGORIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class ColumnHint:
-    """The datatype of one column, with the values it may take where they are known."""
+    """The datatype of one column, with the values it may take and what it held for a missing one, where known."""
 
     datatype: Datatype
     categories: tuple[str | int | float | bool, ...] = ()
+    boxed: bool = False
+    missing: Missing | None = None
+    moments: Moments | None = None
 
 
 Hints = list[ColumnHint | None]
@@ -48,7 +52,7 @@ def _hints_of(transformer: Any, width: int) -> Hints:
     if isinstance(categories, list) and len(categories) == width:
         return [_hint_of_categories(np.asarray(values)) for values in categories]
     if isinstance(transformer, SimpleImputer) and len(transformer.statistics_) == width:
-        return [ColumnHint("BYTES") if isinstance(value, str) else None for value in transformer.statistics_]
+        return [_hint_of_imputer(transformer, value) for value in transformer.statistics_]
     # Gradient boosting that takes its categories from the DataFrame's dtypes encodes them with a ColumnTransformer.
     if isinstance(inner := getattr(transformer, "_preprocessor", None), ColumnTransformer):
         return _hints_of_column_transformer(inner, width)
@@ -67,7 +71,7 @@ def _hints_of_column_transformer(transformer: ColumnTransformer, width: int) -> 
         else:
             told = column_hints(part, len(indices))
         for index, hint in zip(indices, told, strict=False):
-            hints[index] = hints[index] or hint
+            hints[index] = _join(hints[index], hint)
     return hints
 
 
@@ -86,15 +90,45 @@ def _hints_of_pipeline(pipeline: Pipeline, width: int) -> Hints:
     return hints
 
 
+def _hint_of_imputer(imputer: SimpleImputer, statistic: object) -> ColumnHint | None:
+    if imputer.missing_values is None:
+        text = isinstance(statistic, str)
+        return ColumnHint("BYTES" if text else "FP64", boxed=not text, missing="None")
+    # Of None an imputer of NaN knows nothing: it lets it through, and the encoder behind it tells.
+    return ColumnHint("BYTES") if isinstance(statistic, str) else None
+
+
 def _hint_of_categories(values: Array) -> ColumnHint:
-    known = tuple(value for value in values.tolist() if value is not None and value == value)
+    if values.dtype.kind == "M":
+        return ColumnHint("BYTES", moments=Moments.of(pd.Series(values).dtype))
+    listed = values.tolist()
+    known = tuple(value for value in listed if value is not None and value == value)
+    if known and isinstance(known[0], pd.Timestamp):  # of a time zone; all others are plain values
+        return ColumnHint("BYTES", moments=Moments.of(pd.Series(known).dtype))
+    objects = values.dtype.kind == "O"
     if any(isinstance(value, str) for value in known):
         datatype: Datatype = "BYTES"
     elif values.dtype.kind in "biu":
         datatype = datatype_of(values.dtype)
+    elif objects and known and all(isinstance(value, bool) for value in known):
+        datatype = "BOOL"
     else:
         datatype = "FP64"
-    return ColumnHint(datatype, known if len(known) <= MAX_CATEGORIES else ())
+    return ColumnHint(
+        datatype,
+        known if len(known) <= MAX_CATEGORIES else (),
+        boxed=objects and datatype != "BYTES",  # encoders of objects refuse floats
+        missing=_missing_of(listed),
+    )
+
+
+def _missing_of(categories: list[Any]) -> Missing | None:
+    """What a fitted encoder knows as missing; None where it saw nothing missing, or both."""
+    has_none = any(value is None for value in categories)
+    has_nan = any(value != value for value in categories)
+    if has_none == has_nan:
+        return None
+    return "None" if has_none else "NaN"
 
 
 def _merge(hints: Hints, more: Hints) -> Hints:
@@ -106,5 +140,5 @@ def _join(hint: ColumnHint | None, other: ColumnHint | None) -> ColumnHint | Non
     if hint is None or other is None:
         return hint or other
     if not hint.categories and hint.datatype == other.datatype:
-        return other
-    return hint
+        return replace(other, boxed=hint.boxed or other.boxed, missing=hint.missing or other.missing)
+    return replace(hint, missing=hint.missing or other.missing)

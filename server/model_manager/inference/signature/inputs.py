@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import pandas as pd
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 
 from model_manager.errors import LoadFailed
@@ -48,14 +49,15 @@ def _inputs(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
 
 
 def _text(declared: Declared) -> tuple[Signature, _Told]:
-    column = DeclaredColumn("0", "BYTES", declared.tensor.nullable if declared.tensor else None)
+    told = declared.tensor or DeclaredTensor("input", "BYTES")
+    column = DeclaredColumn("0", "BYTES", told.nullable, missing=told.missing)
     tensor = declared.tensor.name if declared.tensor else "input"
     if declared.columns is not None:
         if len(declared.columns) != 1:
             raise _invalid(f"{len(declared.columns)} columns are declared; the estimator takes one string a row")
         column = declared.columns[0]
         tensor = column.name
-    columns = (Column(column.name, "BYTES", bool(column.nullable)),)
+    columns = (Column(column.name, "BYTES", bool(column.nullable), missing=column.missing or "NaN"),)
     return Signature(Layout.TEXT, columns, declared.columns is not None, (), tensor), (column.nullable,)
 
 
@@ -63,6 +65,7 @@ def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[
     hints = column_hints(estimator, len(names))
     if declared.columns is not None:
         _check_names(tuple(column.name for column in declared.columns), names)
+        _check_zones(declared.columns)
         columns = [_declared_column(column, hint) for column, hint in zip(declared.columns, hints, strict=True)]
         nullable = tuple(column.nullable for column in declared.columns)
     else:
@@ -70,9 +73,8 @@ def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[
             _check_tensor(declared.tensor, len(names))
             if declared.tensor.columns is not None:
                 _check_names(declared.tensor.columns, names)
-        told = declared.tensor.nullable if declared.tensor else None
-        columns = [_inferred_column(name, hint, told) for name, hint in zip(names, hints, strict=True)]
-        nullable = (told,) * len(names)
+        columns = [_inferred_column(name, hint, declared.tensor) for name, hint in zip(names, hints, strict=True)]
+        nullable = (declared.tensor.nullable if declared.tensor else None,) * len(names)
     return Signature(Layout.FRAME, tuple(columns), True, ()), nullable
 
 
@@ -83,6 +85,7 @@ def _array(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
             raise _invalid(_count_message(tuple(column.name for column in declared.columns), width))
         _check_unique(tuple(column.name for column in declared.columns))
         hints = column_hints(estimator, len(declared.columns))
+        _refuse_moments(hints, declared.columns)
         columns = tuple(_declared_column(column, hint) for column, hint in zip(declared.columns, hints, strict=True))
         nullable = tuple(column.nullable for column in declared.columns)
         return Signature(Layout.ARRAY, columns, True, ()), nullable
@@ -94,7 +97,9 @@ def _array(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
     _check_tensor(tensor, width)
     names = tensor.columns or tuple(map(str, range(width)))
     _check_unique(names)
-    columns = _tensor_columns(names, column_hints(estimator, width), declared.tensor)
+    hints = column_hints(estimator, width)
+    _refuse_moments(hints, ())
+    columns = _tensor_columns(names, hints, declared.tensor)
     return Signature(Layout.ARRAY, columns, tensor.columns is not None, (), tensor.name), (tensor.nullable,) * width
 
 
@@ -102,24 +107,49 @@ def _tensor_columns(
     names: tuple[str, ...], hints: list[ColumnHint | None], tensor: DeclaredTensor | None
 ) -> tuple[Column, ...]:
     """An array has one dtype: the declared one, object if some column holds strings, else float64."""
-    told = tensor.nullable if tensor else None
-    columns = tuple(_inferred_column(name, hint, told) for name, hint in zip(names, hints, strict=True))
+    columns = tuple(_inferred_column(name, hint, tensor) for name, hint in zip(names, hints, strict=True))
     has_strings = any(column.datatype == "BYTES" for column in columns)
     if tensor is not None and not (has_strings and tensor.datatype == "BYTES"):
-        return tuple(Column(c.name, tensor.datatype, c.nullable, c.categories) for c in columns)
+        return tuple(replace(column, datatype=tensor.datatype) for column in columns)
     if has_strings:
         return columns
-    return tuple(Column(c.name, "FP64", c.nullable, c.categories) for c in columns)
+    return tuple(replace(column, datatype="FP64") for column in columns)
 
 
 def _declared_column(column: DeclaredColumn, hint: ColumnHint | None) -> Column:
-    categories = column.categories or (hint.categories if hint and hint.datatype == column.datatype else ())
-    return Column(column.name, column.datatype, bool(column.nullable), categories)
+    hint = hint or ColumnHint(column.datatype)
+    moments = column.moments or hint.moments
+    boxed = (hint.boxed if column.boxed is None else column.boxed) or column.missing == "None"
+    return Column(
+        column.name,
+        column.datatype if moments is None else "BYTES",
+        bool(column.nullable),
+        column.categories or (hint.categories if hint.datatype == column.datatype else ()),
+        boxed=boxed and column.datatype != "BYTES",
+        missing=hint.missing or column.missing or "NaN",
+        moments=moments,
+    )
 
 
-def _inferred_column(name: str, hint: ColumnHint | None, nullable: bool | None) -> Column:
+def _inferred_column(name: str, hint: ColumnHint | None, tensor: DeclaredTensor | None) -> Column:
+    """What hints say of a column, and a declared tensor of all."""
     hint = hint or ColumnHint("FP64")
-    return Column(name, hint.datatype, bool(nullable), hint.categories)
+    return Column(
+        name,
+        hint.datatype,
+        bool(tensor and tensor.nullable),
+        hint.categories,
+        boxed=(hint.boxed or bool(tensor and (tensor.boxed or tensor.missing == "None"))) and hint.datatype != "BYTES",
+        missing=hint.missing or (tensor.missing if tensor else None) or "NaN",
+        moments=hint.moments,
+    )
+
+
+def _refuse_moments(hints: list[ColumnHint | None], declared: tuple[DeclaredColumn, ...]) -> None:
+    """Raise LoadFailed where dates would have to go into an array, which has one dtype for all."""
+    if any(hint and hint.moments for hint in hints) or any(column.moments for column in declared):
+        message = "it takes dates and times as an array; fit it on a DataFrame, whose columns have names and dtypes"
+        raise LoadFailed("not_a_model", message)
 
 
 def _first_attribute(estimator: Any, name: str) -> Any:
@@ -142,6 +172,15 @@ def _check_names(declared: tuple[str, ...], fitted: tuple[str, ...]) -> None:
             raise _invalid(f"column {name!r} is missing; the estimator was fitted with it")
         if declared[position] != name:
             raise _invalid(f"column {position} is {declared[position]!r}; the estimator was fitted with {name!r} there")
+
+
+def _check_zones(columns: tuple[DeclaredColumn, ...]) -> None:
+    for column in columns:
+        if column.moments is not None:
+            try:
+                pd.DatetimeTZDtype("ns", column.moments.zone or "UTC")
+            except (TypeError, ValueError, LookupError):
+                raise _invalid(f"column {column.name!r}: there is no time zone {column.moments.zone!r}") from None
 
 
 def _check_unique(names: tuple[str, ...]) -> None:

@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-import numpy as np
-
 from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Layout, Rows, Signature
 
@@ -24,10 +22,10 @@ def find_nullable(
     alike: Sequence[object] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> frozenset[int]:
-    """Say which of the undecided columns take NaN: all at once if that works, else those that are alike, else each.
+    """Say which of the undecided columns take a missing value: all at once, else those that are alike, else each.
 
-    Their blocks hold floats or objects. `alike` has an equal value for columns that the same kind of part of the
-    estimator sees; where many are, and neither the first nor the last takes it, none does. `accepts` predicts and
+    Their blocks hold floats, moments or objects. `alike` has an equal value for columns that the same kind of part of
+    the estimator sees; where many are, and neither the first nor the last takes one, none does. `accepts` predicts and
     raises what the estimator raises. Gives up after 512 columns or two seconds.
     """
     if not undecided:
@@ -82,11 +80,13 @@ def _works(accepts: Callable[[Rows], object], rows: Rows) -> bool:
 
 def _with_missing(example: Rows, indices: Iterable[int], signature: Signature) -> Rows:
     blocks = [block[:1].copy() for block in example.blocks]
+    assert signature.columns is not None, "columns are tried out where they are known"
     for index in indices:
+        missing = signature.columns[index].missing_value
         if signature.layout is Layout.FRAME:
-            blocks[index][0] = np.nan
+            blocks[index][0] = missing
         elif signature.layout is Layout.ARRAY:
-            blocks[0][0, index] = np.nan
+            blocks[0][0, index] = missing
         else:
-            blocks[0][0] = np.nan
+            blocks[0][0] = missing
     return Rows(tuple(blocks))

@@ -71,6 +71,8 @@ def try_outputs(
             continue
         except Exception:
             failed.extend(_guess(method, classes))
+    if not outputs and not failed and refused is None:
+        return guess_outputs(estimator)  # code inside raised these, for a row that it does not like
     if example_is_real and outputs:
         return tuple(outputs)
     if refused is not None and not outputs and not failed:

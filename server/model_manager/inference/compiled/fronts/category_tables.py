@@ -23,7 +23,8 @@ _CHUNK: Final = 2_000_000
 _UNKNOWN: Final = "\x00unknown\x00"
 """A string that is nobody's category."""
 _UNKNOWN_NUMBER: Final = -8.918273645e17
-_MISSING: Final = None
+_NAN: Final = object()
+"""Stands for NaN among the values of a table, since NaN is not equal to itself; None is a value like others."""
 
 _Table: TypeAlias = tuple[Any, dict[Hashable, int], int, Array]
 """Features that a column decides, value → row of the table, the row of unknown values or -1, the table."""
@@ -64,12 +65,12 @@ class CategoryTable:
         for column, (features, codes, unknown, table) in zip(columns, self._tables, strict=True):
             if count == 1:
                 value = column[0]
-                code = codes.get(value if value == value else _MISSING, unknown)
+                code = codes.get(value if value == value else _NAN, unknown)
                 if code < 0:
                     raise NotVouched
                 answer[0, features] = table[code]
                 continue
-            found = [codes.get(value if value == value else _MISSING, unknown) for value in column.tolist()]
+            found = [codes.get(value if value == value else _NAN, unknown) for value in column.tolist()]
             if min(found, default=0) < 0:
                 raise NotVouched
             answer[:, features] = table[found]
@@ -80,18 +81,22 @@ class CategoryTable:
         rows = [_with_value(base, at, value) for at, values in enumerate(self._known) for value in values]
         found = iter(self._in_chunks(rows))
         unknown = self._tries(base, [_UNKNOWN if isinstance(value, str) else _UNKNOWN_NUMBER for value in base])
-        missing = self._tries(base, [np.nan] * len(base))
+        nans = self._tries(base, [np.nan] * len(base))
+        nones = self._tries(base, [None] * len(base), needed=False)
         return [
-            self._table(values, [next(found) for _ in values], missing[at], unknown[at])
+            self._table(values, [next(found) for _ in values], (nans[at], nones[at]), unknown[at])
             for at, values in enumerate(self._known)
         ]
 
-    def _table(self, values: list[Any], table: list[Array], missing: Array | None, unknown: Array | None) -> _Table:
+    def _table(
+        self, values: list[Any], table: list[Array], missing: tuple[Array | None, Array | None], unknown: Array | None
+    ) -> _Table:
+        """`missing`: what the encoder answers for NaN and for None; None for what it refuses, as `unknown` is."""
         codes: dict[Hashable, int] = {value: code for code, value in enumerate(values)}
-        codes[_MISSING] = -1
-        if missing is not None:
-            codes[_MISSING] = len(table)
-            table.append(missing)
+        for key, answer in zip((_NAN, None), missing, strict=True):
+            codes[key] = -1 if answer is None else len(table)
+            if answer is not None:
+                table.append(answer)
         code_of_unknown = -1
         if unknown is not None:
             code_of_unknown = len(table)
@@ -104,12 +109,17 @@ class CategoryTable:
             chosen = slice(int(features[0]), int(features[-1]) + 1)  # written faster than by index
         return chosen, codes, code_of_unknown, np.ascontiguousarray(whole[:, features])
 
-    def _tries(self, base: list[Any], values: list[Any]) -> list[Array | None]:
-        """What the encoder answers with one column's value replaced, column by column; None where it refuses."""
+    def _tries(self, base: list[Any], values: list[Any], *, needed: bool = True) -> list[Array | None]:
+        """What the encoder answers with one column's value replaced, column by column; None where it refuses.
+
+        Raises NotCovered where columns are too many to be asked one by one, if the answers are `needed`.
+        """
         rows = [_with_value(base, at, value) for at, value in enumerate(values)]
         try:
             return list(self._in_chunks(rows))
         except Exception:
+            if len(rows) > MAX_REFUSALS and not needed:
+                return [None] * len(rows)
             if len(rows) > MAX_REFUSALS:
                 raise NotCovered(f"its encoder refuses values, in one of more than {MAX_REFUSALS} columns") from None
         return [self._try(row) for row in rows]
@@ -129,7 +139,9 @@ class CategoryTable:
     def _encode(self, rows: list[list[Any]]) -> Array:
         X: Any = np.array(rows, dtype=np.result_type(*self._dtypes))
         if self._names is not None:
-            X = pd.DataFrame(X, columns=self._names).astype(dict(zip(self._names, self._dtypes, strict=True)))
+            X = pd.DataFrame(X, columns=self._names, dtype=X.dtype).astype(
+                dict(zip(self._names, self._dtypes, strict=True))
+            )
         for transformer in self._chain:
             if transformer is not None and transformer != "passthrough":
                 X = transformer.transform(X)
@@ -148,5 +160,8 @@ def _categories(chain: Sequence[Any]) -> list[Array]:
     for transformer in chain:
         categories = getattr(transformer, "categories_", None)
         if isinstance(categories, list):
-            return [np.asarray(values) for values in categories]
+            found = [np.asarray(values) for values in categories]
+            if any(values.dtype.kind == "M" or isinstance(values[0], pd.Timestamp) for values in found if len(values)):
+                raise NotCovered("its categories are dates and times")
+            return found
     raise NotCovered("it has no encoder of categories")

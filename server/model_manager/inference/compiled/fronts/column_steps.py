@@ -104,7 +104,7 @@ def _imputer(imputer: SimpleImputer) -> list[Step]:
     fill = np.asarray(imputer.statistics_)
     if fill.dtype.kind != "f" or np.isnan(fill).any() or imputer.add_indicator or imputer.missing_values == 0:
         raise NotCovered("this SimpleImputer has no equivalent in numpy")
-    if not np.isnan(imputer.missing_values):
+    if imputer.missing_values is None or not np.isnan(imputer.missing_values):
         raise NotCovered(f"SimpleImputer(missing_values={imputer.missing_values!r}) has no equivalent in numpy")
 
     def apply(X: Array) -> Array:

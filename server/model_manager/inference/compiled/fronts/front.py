@@ -172,7 +172,7 @@ def _numbers(chosen: list[int], signature: Signature) -> BuiltFront:
         return BuiltFront(stack, origins)
 
     every = chosen == list(range(len(signature.columns)))
-    objects = signature.datatype == "BYTES"
+    objects = signature.dtype.hasobject
 
     def pick(rows: Rows) -> Array:
         X = rows.blocks[0] if every else rows.blocks[0][:, chosen]

@@ -84,6 +84,9 @@ class RowMaker:
         column, random = self._columns[at], self._random
         if terms := self._scales.terms.get(at):
             return self._texts(terms, count)
+        if column.moments is not None:
+            days = random.integers(0, 20_000, count).astype("datetime64[D]")
+            return days.astype(column.moments.dtype)
         known = column.categories or self._scales.known.get(at, ())
         if known:
             return np.array(known, dtype=object)[random.integers(len(known), size=count)]
@@ -128,7 +131,7 @@ class RowMaker:
     def categorical(self) -> list[int]:
         """Positions of the columns of strings or known categories."""
         numeric = set(self.numeric())
-        return [at for at in range(len(self._columns)) if at not in numeric]
+        return [at for at, column in enumerate(self._columns) if at not in numeric and column.moments is None]
 
     def nullable(self) -> list[int]:
         """Positions of the columns in which a value may be missing."""
@@ -143,9 +146,11 @@ class RowMaker:
 
     def with_missing(self, count: int, at: Sequence[int], *, share: float) -> Rows:
         """Ordinary rows in which a share of the values of the columns `at` is missing."""
-        columns = [column.astype(object) for column in self.ordinary(count)]
+        columns = self.ordinary(count)
         for position in at:
-            columns[position][self._random.random(count) < share] = np.nan
+            if self._columns[position].moments is None:
+                columns[position] = columns[position].astype(object)
+            columns[position][self._random.random(count) < share] = self._columns[position].missing_value
         return self.rows(columns)
 
     def unknown(self, at: int) -> Rows:
@@ -220,8 +225,14 @@ def _around(value: float) -> list[float]:
 
 def _cast(values: Array, datatype: Datatype, dtype: np.dtype[Any]) -> Array:
     """Make values of a datatype of any numbers, for a block of `dtype`; what is missing stays so if that has a NaN."""
+    if dtype.kind == "M":
+        return values.astype(dtype)
     if dtype.kind == "O":
-        return values.astype(object)
+        own = {"b": bool, "i": int, "u": int}.get(DTYPES[datatype].kind)
+        boxed: Array = values.astype(object)
+        if own is not None:  # as JSON brings them
+            boxed[:] = [value if value is None or value != value else own(value) for value in boxed]
+        return boxed
     numbers = values.astype(np.float64)
     kind = DTYPES[datatype].kind
     if kind not in "iub":

@@ -70,12 +70,16 @@ class Column:
     """One input column. `nullable`: a missing value (NaN) is accepted here. `categories`: known values, if any.
 
     A column of integers or booleans is nullable where metadata says so, and then held as float64; see dtype_holding.
+    `categorical`: the estimator is given a pandas category of exactly `categories`, in their order. `assumed`: nothing
+    tells what the column holds, so that numbers are a guess.
     """
 
     name: str
     datatype: Datatype
     nullable: bool = False
     categories: tuple[str | int | float | bool, ...] = ()
+    categorical: bool = False
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +141,14 @@ class DeclaredColumn:
     """One input column as metadata names it; `nullable` is None where metadata is silent.
 
     Silence lets the estimator be tried, if the column's dtype has a missing value at all: integers have none.
+    `categorical`: it was a pandas category of exactly `categories` when the estimator was fitted, and has to be one.
     """
 
     name: str
     datatype: Datatype
     nullable: bool | None = None
     categories: tuple[str | int | float | bool, ...] = ()
+    categorical: bool = False
 
 
 @dataclass(frozen=True, slots=True)

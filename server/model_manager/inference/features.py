@@ -33,12 +33,19 @@ class _FrameBuilder:
         dtypes = [signature.dtype_of(column) for column in columns]
         positions: dict[np.dtype[Any], list[int]] = {}
         for position, dtype in enumerate(dtypes):
-            positions.setdefault(dtype, []).append(position)
+            if not columns[position].categorical:
+                positions.setdefault(dtype, []).append(position)
+        self._categorical = [
+            (position, pd.Index([column.name]), pd.CategoricalDtype(list(column.categories)))
+            for position, column in enumerate(columns)
+            if column.categorical
+        ]
         self._groups = [
             (chosen, pd.Index([columns[position].name for position in chosen]), dtype)
             for dtype, chosen in positions.items()
         ]
         grouped = [position for chosen in positions.values() for position in chosen]
+        grouped += [position for position, _, _ in self._categorical]
         in_order = grouped == list(range(len(columns)))
         self._order = None if in_order else np.argsort(grouped)
 
@@ -47,8 +54,21 @@ class _FrameBuilder:
             pd.DataFrame(np.stack([rows.blocks[at] for at in chosen], axis=1), columns=names, dtype=dtype, copy=False)
             for chosen, names, dtype in self._groups
         ]
+        for at, name, category in self._categorical:
+            parts.append(pd.DataFrame(_categories(rows.blocks[at], category), columns=name))
         frame = parts[0] if len(parts) == 1 else pd.concat(parts, axis=1)
         return frame if self._order is None else frame.take(self._order, axis=1)
+
+
+def _categories(values: Array, dtype: pd.CategoricalDtype) -> pd.Categorical:
+    """Code values as the estimator's category; what fit did not see is a category more, for the library to judge."""
+    codes = dtype.categories.get_indexer(pd.Index(values))
+    if (codes < 0).any():
+        unknown = pd.unique(values[(codes < 0) & ~pd.isna(values)])
+        if len(unknown):
+            dtype = pd.CategoricalDtype([*dtype.categories, *unknown])
+            codes = dtype.categories.get_indexer(pd.Index(values))
+    return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
 def example_row(signature: Signature) -> Rows | None:

@@ -32,7 +32,15 @@ def call(estimator: Any, method: str, X: Any) -> Array | list[Array]:
     answer = getattr(estimator, method)(X)
     if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
         return answer
-    return _dense(answer)
+    answer = _dense(answer)
+    if method == "predict" and answer.ndim == 2 and answer.shape[1] == 1 and _has_labels(estimator):
+        return answer[:, 0]  # CatBoost answers one of several classes as a column
+    return answer
+
+
+def _has_labels(estimator: Any) -> bool:
+    classes = getattr(estimator, "classes_", None)
+    return isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) > 0
 
 
 def _dense(answer: Any) -> Array:

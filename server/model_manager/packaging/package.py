@@ -135,6 +135,7 @@ def _inputs(signature: Signature) -> list[ColumnInput] | list[TensorInput] | Non
                 datatype=column.datatype,
                 nullable=column.nullable,
                 categories=list(column.categories) or None,
+                dtype="category" if column.categorical else None,
             )
             for column in columns
         ]

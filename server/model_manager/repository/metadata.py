@@ -43,6 +43,8 @@ class ColumnInput(_Part):
     When absent, the loader tries it out; integers and booleans then take none.
     """
     categories: list[Scalar] | None = None
+    dtype: Literal["category"] | None = None
+    """Set where the estimator has to be given a pandas category: of exactly `categories`, in this order."""
 
 
 class TensorInput(_Part):
@@ -157,7 +159,7 @@ def declared_from(metadata: Metadata) -> Declared:
     tensors = [one for one in inputs if isinstance(one, TensorInput)]
     tensor = _declared_tensor(tensors) if tensors else None
     columns = tuple(
-        DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()))
+        DeclaredColumn(one.name, one.datatype, one.nullable, tuple(one.categories or ()), one.dtype == "category")
         for one in inputs
         if isinstance(one, ColumnInput)
     )

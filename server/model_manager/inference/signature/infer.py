@@ -9,6 +9,7 @@ from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.signature.nullability import find_nullable
 from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_outputs
+from model_manager.inference.signature.plausible import refuse_unpredictable
 from model_manager.signature import Declared, Rows, Signature
 
 _SILENT = Declared()
@@ -27,12 +28,14 @@ def infer_signature(
     strings.
 
     Raises LoadFailed: "metadata_invalid" where metadata contradicts the estimator, "not_a_model" for rows that are no
-    rows; and whatever `golden_rows` raises.
+    rows, or where none can be predicted; and whatever `golden_rows` raises.
     """
     draft, undecided = infer_inputs(estimator, declared)
     draft = replace(draft, outputs=choose_outputs(guess_outputs(estimator), None))
     rows = golden_rows(draft) if golden_rows is not None else None
     example = rows if rows is not None else example_row(draft)
+    if rows is None and declared.columns is None and declared.tensor is None:
+        refuse_unpredictable(estimator, draft, example)
     if example is None:
         return replace(draft, outputs=choose_outputs(draft.outputs, declared.outputs))
     first = Rows(tuple(block[:1] for block in example.blocks))

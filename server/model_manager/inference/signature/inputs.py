@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.pipeline import Pipeline
 
 from model_manager.errors import LoadFailed
 from model_manager.inference.signature.column_types import ColumnHint, column_hints
+from model_manager.inference.signature.other_libraries import fitted_names, fitted_width, renames
 from model_manager.inference.signature.receivers import receivers, takes_text
 from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Signature
 
@@ -27,7 +29,9 @@ def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[i
         return signature, ()
     columns = list(signature.columns)
     undecided = tuple(
-        at for at, nullable in enumerate(told) if nullable is None and signature.dtype_of(columns[at]).kind not in "iub"
+        at
+        for at, nullable in enumerate(told)
+        if nullable is None and (columns[at].categorical or signature.dtype_of(columns[at]).kind not in "iub")
     )
     for at in undecided:
         columns[at] = replace(columns[at], nullable=True)
@@ -41,9 +45,9 @@ def _inputs(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
             raise LoadFailed("not_a_model", message)
     if takes_text(estimator):
         return _text(declared)
-    names = _first_attribute(estimator, "feature_names_in_")
+    names = next((found for part in receivers(estimator) if (found := fitted_names(part)) is not None), None)
     if names is not None:
-        return _frame(estimator, tuple(str(name) for name in names), declared)
+        return _frame(estimator, names, declared)
     return _array(estimator, declared)
 
 
@@ -62,6 +66,7 @@ def _text(declared: Declared) -> tuple[Signature, _Told]:
 def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[Signature, _Told]:
     hints = column_hints(estimator, len(names))
     if declared.columns is not None:
+        names = _as_given(estimator, names, tuple(column.name for column in declared.columns))
         _check_names(tuple(column.name for column in declared.columns), names)
         columns = [_declared_column(column, hint) for column, hint in zip(declared.columns, hints, strict=True)]
         nullable = tuple(column.nullable for column in declared.columns)
@@ -77,7 +82,7 @@ def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[
 
 
 def _array(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
-    width = _first_attribute(estimator, "n_features_in_")
+    width = next((found for part in receivers(estimator) if (found := fitted_width(part)) is not None), None)
     if declared.columns is not None:
         if width is not None and len(declared.columns) != width:
             raise _invalid(_count_message(tuple(column.name for column in declared.columns), width))
@@ -113,17 +118,22 @@ def _tensor_columns(
 
 
 def _declared_column(column: DeclaredColumn, hint: ColumnHint | None) -> Column:
+    if hint is not None and hint.categorical and not column.categorical:
+        return Column(column.name, hint.datatype, bool(column.nullable), hint.categories, categorical=True)
     categories = column.categories or (hint.categories if hint and hint.datatype == column.datatype else ())
-    return Column(column.name, column.datatype, bool(column.nullable), categories)
+    return Column(column.name, column.datatype, bool(column.nullable), categories, column.categorical)
 
 
 def _inferred_column(name: str, hint: ColumnHint | None, nullable: bool | None) -> Column:
     hint = hint or ColumnHint("FP64")
-    return Column(name, hint.datatype, bool(nullable), hint.categories)
+    return Column(name, hint.datatype, bool(nullable), hint.categories, hint.categorical, hint.assumed)
 
 
-def _first_attribute(estimator: Any, name: str) -> Any:
-    return next((getattr(part, name) for part in receivers(estimator) if hasattr(part, name)), None)
+def _as_given(estimator: Any, fitted: tuple[str, ...], declared: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that the estimator was given, where its library keeps changed ones and metadata knows better."""
+    changed = tuple(name.replace(" ", "_") for name in declared)
+    known_by = (part for part in receivers(estimator) if not isinstance(part, Pipeline) and fitted_names(part))
+    return declared if changed == fitted and any(map(renames, known_by)) else fitted
 
 
 def _check_tensor(tensor: DeclaredTensor, width: int) -> None:

@@ -38,7 +38,7 @@ def try_outputs(
     if example_is_real and outputs:
         return tuple(outputs)
     order = {method: position for position, method in enumerate(methods_of(estimator))}
-    return tuple(sorted([*outputs, *failed], key=lambda output: order.get(output.name, 0)))
+    return tuple(sorted([*outputs, *failed], key=lambda output: order.get(output.name, 0))) or guess_outputs(estimator)
 
 
 def choose_outputs(found: tuple[Output, ...], declared: tuple[Output, ...] | None) -> tuple[Output, ...]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.packaging.package import write_package
 from model_manager.repository.metadata import declared_from, parse_metadata
-from model_manager.signature import Column, Layout, Output, Signature
+from model_manager.signature import Column, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -137,26 +138,25 @@ def test_a_string_for_a_column_of_which_nothing_is_known_is_refused_with_the_way
     words = pd.DataFrame({"town": ["graz", "bern", "wien", "linz"], "plan": ["a", "bb", "a", "bb"]})
     signature = infer_signature(make_pipeline(Lengths(), LogisticRegression()).fit(words, [0, 1, 0, 1]))
     way_out = (
-        "; the model does not say what this column holds: pack it with a sample, or declare strings in metadata.json"
+        "the model does not say what this column holds: pack it with a sample, or declare strings in metadata.json"
     )
-    column = 'column "town": row 0: expected a number (FP64), got "graz"'
-    for fault, read in {
-        f'instances: row 0, column "town": expected a number (FP64), got "graz"{way_out}': lambda: rows_from_instances(
+    town = {"name": "town", "shape": [1], "datatype": "BYTES", "data": ["graz"]}
+    plan = {"name": "plan", "shape": [1], "datatype": "FP64", "data": [1]}
+    reads: dict[str, Callable[[], Rows]] = {
+        'instances: row 0, column "town": expected a number (FP64), got "graz"': lambda: rows_from_instances(
             [{"town": "graz", "plan": 1}], signature
         ),
-        f"inputs: {column}{way_out}": lambda: rows_from_columns({"town": ["graz"], "plan": [1]}, signature),
-        f'input "town": expected datatype FP64, got BYTES{way_out}': lambda: rows_from_tensors(
-            [
-                {"name": "town", "shape": [1], "datatype": "BYTES", "data": ["graz"]},
-                {"name": "plan", "shape": [1], "datatype": "FP64", "data": [1]},
-            ],
-            signature,
-            max_rows=9,
+        'inputs: column "town": row 0: expected a number (FP64), got "graz"': lambda: rows_from_columns(
+            {"town": ["graz"], "plan": [1]}, signature
         ),
-    }.items():
+        'input "town": expected datatype FP64, got BYTES': lambda: rows_from_tensors(
+            [town, plan], signature, max_rows=9
+        ),
+    }
+    for fault, read in reads.items():
         with pytest.raises(InvalidInput) as caught:
             read()
-        assert str(caught.value) == fault
+        assert str(caught.value) == f"{fault}; {way_out}"
 
 
 def test_what_takes_numbers_says_so_without_advice() -> None:

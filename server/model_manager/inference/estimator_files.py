@@ -15,7 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from model_manager.errors import LoadFailed
 from model_manager.inference.methods import METHODS, methods_of
-from model_manager.inference.signature.other_libraries import NEEDS_DMATRIX, is_raw_booster, library_of
+from model_manager.inference.signature.other_libraries import (
+    NEEDS_DMATRIX,
+    hold_booster_to_one_thread,
+    is_raw_booster,
+    library_of,
+)
 from model_manager.inference.warning_filters import warnings_filtered
 
 SKLEARN_VERSION: Final[str] = sklearn.__version__
@@ -135,6 +140,7 @@ def _hold_to_one_thread(estimator: Any) -> None:
             attributes = vars(part)
             if "n_jobs" in attributes:
                 part.n_jobs = 1
+                hold_booster_to_one_thread(part)
             waiting.extend(attributes.values())
 
 

@@ -73,6 +73,12 @@ def is_raw_booster(part: Any) -> bool:
     return library_of(part) == "xgboost" and not hasattr(part, "fit")
 
 
+def hold_booster_to_one_thread(part: Any) -> None:
+    """Tell a fitted booster of XGBoost, which does not look at its wrapper's n_jobs any more; LightGBM's does."""
+    if library_of(part) == "xgboost" and hasattr(part, "get_booster") and part.__sklearn_is_fitted__():
+        part.get_booster().set_param({"nthread": 1})
+
+
 def renames(part: Any) -> bool:
     """Whether a library changes the names it was given: LightGBM puts an underscore wherever there was a space."""
     return library_of(part) == "lightgbm"
@@ -104,10 +110,9 @@ def _xgboost(part: Any) -> dict[int, Told]:
     booster = part.get_booster()
     if "c" not in (booster.feature_types or ()):
         return {}
-    kept = msgspec.json.decode(bytes(booster.save_raw("json")), type=_Model).learner.gradient_booster.model.cats.enc
-    return {
-        at: _category(categories) for at, column in enumerate(kept) if (categories := column.categories()) is not None
-    }
+    kept = msgspec.json.decode(bytes(booster.save_raw("json")), type=_Model).learner.gradient_booster
+    told = {at: column.categories() for at, column in enumerate((kept.gbtree or kept).model.cats.enc)}
+    return {at: _category(categories) for at, categories in told.items() if categories is not None}
 
 
 class _Column(msgspec.Struct):
@@ -135,7 +140,10 @@ class _Trees(msgspec.Struct):
 
 
 class _Booster(msgspec.Struct):
+    """One of booster "dart" holds its trees one level further in."""
+
     model: _Trees = msgspec.field(default_factory=_Trees)
+    gbtree: "_Booster | None" = None
 
 
 class _Learner(msgspec.Struct):

@@ -10,9 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -179,6 +182,41 @@ def _tabular(X: Any) -> Any:
     return library("skrub").tabular_pipeline("classifier").fit(X, labels())
 
 
+def _searched(X: Any) -> Any:
+    search = GridSearchCV(boosted("catboost", "classifier"), {"depth": [2, 3]}, cv=2)
+    return search.fit(X, labels(), cat_features=["plan", "city"])
+
+
+def _calibrated(X: Any) -> Any:
+    return CalibratedClassifierCV(boosted("lightgbm", "classifier"), cv=2).fit(X, labels())
+
+
+def _dart(X: Any) -> Any:
+    return boosted("xgboost", "regressor").set_params(booster="dart").fit(X, amounts())
+
+
+def _several(kind: str, X: Any) -> Any:
+    both = np.stack([amounts(), -amounts()], axis=1)
+    if kind == "xgboost":
+        return boosted(kind, "regressor").fit(X, both)
+    return boosted(kind, "regressor").set_params(loss_function="MultiRMSE").fit(X, both)
+
+
+def _voting(X: Any) -> Any:
+    members = [(kind, boosted(kind, "regressor")) for kind in ("xgboost", "lightgbm", "catboost")]
+    return VotingRegressor(members).fit(X, amounts())
+
+
+def _wrapped() -> Iterator[tuple[str, Specimen]]:
+    words, numbers = customers(), customers()[NUMBERS]
+    yield "catboost in a grid search of words", Specimen(_searched, words[[*NUMBERS, "plan", "city"]])
+    yield "lightgbm calibrated of categories", Specimen(_calibrated, categorical())
+    yield "xgboost dart of categories", Specimen(_dart, categorical())
+    yield "xgboost of two targets", Specimen(partial(_several, "xgboost"), numbers)
+    yield "catboost of two targets", Specimen(partial(_several, "catboost"), numbers)
+    yield "all three voting", Specimen(_voting, numbers)
+
+
 CATEGORY_ENCODERS: Final = (
     "OrdinalEncoder",
     "OneHotEncoder",
@@ -209,4 +247,4 @@ def _imputed(X: Any) -> Any:
     return make_pipeline(*steps, LogisticRegression(max_iter=2000)).fit(X, labels())
 
 
-SPECIMENS: Final[dict[str, Specimen]] = {**dict(_boosting()), **dict(_others())}
+SPECIMENS: Final[dict[str, Specimen]] = {**dict(_boosting()), **dict(_wrapped()), **dict(_others())}

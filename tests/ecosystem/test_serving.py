@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from model_manager.packaging.package import write_package
 
-from tests.ecosystem.specimens import SPECIMENS
+from tests.ecosystem.specimens import SPECIMENS, amounts, boosted, categorical
 from tests.live import LiveServer, live_server, wait_until
 from tests.models import dump, put
 
@@ -53,6 +53,20 @@ def test_a_package_answers_what_the_library_answers(server: LiveServer, reposito
     model = f"{_slug(name)}-packed"
     write_package(estimator, name=model, version="1", repository=repository, sample=specimen.X)
     _check(server, model, estimator, specimen.X)
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_a_category_that_fit_never_saw_is_for_the_library_to_judge(
+    server: LiveServer, repository: Path, kind: str
+) -> None:
+    table = categorical()
+    strange = table[:1].assign(city=pd.Categorical(["oslo"], categories=[*table["city"].cat.categories, "oslo"]))
+    estimator = boosted(kind, "regressor").fit(table, amounts())
+    put(repository, f"{kind}-strange", "1", dump(estimator))
+    wait_until(lambda: server.status(f"{kind}-strange", "1")[0] == "READY", "it to be loaded")
+    response = server.predict(f"{kind}-strange", _rows(strange))
+    assert response.status_code == 200, response.text
+    _same(response.json()["predictions"], estimator.predict(strange))
 
 
 def _check(server: LiveServer, model: str, estimator: Any, X: Any) -> None:

@@ -1,6 +1,7 @@
-"""What cannot be served of other libraries' estimators is refused when it is loaded, with the way out."""
+"""What of other libraries cannot be served is refused at load, with the way out; what can keeps the rules of others."""
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,12 @@ def test_a_raw_booster_of_lightgbm_takes_arrays_and_serves() -> None:
         assert signature.layout is layout
         assert signature.columns is not None
         assert len(signature.columns) == 2
+
+
+def test_a_booster_computes_on_one_thread() -> None:
+    estimator = boosted("xgboost", "regressor").set_params(n_jobs=2).fit(customers()[NUMBERS], amounts())
+    loaded = load_estimator(io.BytesIO(dump(estimator)), library_mismatch="refuse").estimator
+    assert json.loads(loaded.get_booster().save_config())["learner"]["generic_param"]["nthread"] == "1"
 
 
 @pytest.mark.parametrize("kind", ["xgboost", "lightgbm", "catboost"])

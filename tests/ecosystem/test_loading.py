@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from model_manager.errors import LoadFailed
 from model_manager.inference.estimator_files import load_estimator
+from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
-from model_manager.signature import Layout
+from model_manager.signature import Layout, Rows
 
 from tests.ecosystem.specimens import (
     NUMBERS,
@@ -34,6 +35,13 @@ class TakesDMatrix:
 
     def predict(self, X: Any) -> Any:
         return self.booster.predict(X)
+
+
+class MakesDMatrix(TakesDMatrix):
+    """A wrapper as it should be."""
+
+    def predict(self, X: Any) -> Any:
+        return self.booster.predict(library("xgboost").DMatrix(X))
 
 
 def refusal(estimator: Any) -> str:
@@ -62,6 +70,14 @@ def test_a_model_that_hands_rows_to_a_raw_booster_is_no_model(booster: Any) -> N
         "no row can be predicted: a raw Booster of XGBoost takes DMatrix only; "
         "save the scikit-learn wrapper, such as XGBClassifier or XGBRegressor"
     )
+
+
+def test_a_model_that_makes_the_matrix_itself_serves(booster: Any) -> None:
+    model = load_estimator(io.BytesIO(dump(MakesDMatrix(booster))), library_mismatch="refuse").estimator
+    predictor = SklearnPredictor(model, infer_signature(model))
+    X = customers()[NUMBERS].to_numpy()
+    expected = booster.predict(library("xgboost").DMatrix(X))
+    assert predictor.predict(Rows((X,)), ("predict",))["predict"].tolist() == expected.tolist()
 
 
 def test_a_raw_booster_of_lightgbm_takes_arrays_and_serves() -> None:

@@ -1,6 +1,7 @@
 """Whether any row at all can be predicted: what must be known of columns is not always in an artifact.
 
-Only estimators of other libraries are asked. The row is made up, and scikit-learn's own may have reasons to refuse it.
+Only estimators of other libraries are asked, and what holds a booster of theirs. The row is made up: scikit-learn's own
+and people's own may have reasons to refuse it.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from model_manager.errors import LoadFailed
 from model_manager.inference.features import feature_builder
 from model_manager.inference.methods import call, methods_of
-from model_manager.inference.signature.other_libraries import NEEDS_DMATRIX, OTHERS, library_of
+from model_manager.inference.signature.other_libraries import NEEDS_DMATRIX, OTHERS, is_raw_booster, library_of
 from model_manager.inference.signature.receivers import receivers
 from model_manager.inference.warning_filters import warnings_filtered
 from model_manager.signature import Rows, Signature
@@ -28,7 +29,7 @@ def refuse_unpredictable(estimator: Any, signature: Signature, example: Rows | N
     `example` is a row of zeros; None where the number of columns is not known.
     """
     known = any(library_of(part) in OTHERS for part in _parts(estimator))
-    if not known and library_of(estimator) == "sklearn":
+    if not (known or any(map(is_raw_booster, getattr(estimator, "__dict__", {}).values()))):
         return
     build = feature_builder(signature)
     first: Exception | None = None

@@ -31,7 +31,7 @@ test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every tes
 
 test-ecosystem:  ## Test estimators of other libraries, in an environment of their own
 	$(MAKE) VENV=$(ECOSYSTEM) $(ECOSYSTEM)/dev.stamp $(ECOSYSTEM)/ecosystem.stamp
-	REQUIRE_ALL_PARTS=1 $(ECOSYSTEM)/bin/python -m pytest -m ecosystem
+	REQUIRE_ALL_PARTS=1 $(ECOSYSTEM)/bin/python -m pytest -m ecosystem tests/ecosystem
 
 e2e: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Test containers of the image, and canaries through a real Envoy; needs podman, takes minutes
 	$(BIN)/python -m pytest -m e2e

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ECOSYSTEM := .venv-ecosystem
 SAMPLES := build/models
 UV_VERSION := 0.13.9
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -11,10 +12,10 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test e2e check docs format bench budget loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem e2e check docs format bench budget loadtest observe split image sbom lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: samples  ## Train the sample models and serve them on ports 8080 (API) and 8081 (admin)
 	$(BIN)/model-manager serve --models $(SAMPLES)
@@ -27,6 +28,10 @@ test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every tes
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-ecosystem:  ## Test estimators of other libraries, in an environment of their own
+	$(MAKE) VENV=$(ECOSYSTEM) $(ECOSYSTEM)/dev.stamp $(ECOSYSTEM)/ecosystem.stamp
+	REQUIRE_ALL_PARTS=1 $(ECOSYSTEM)/bin/python -m pytest -m ecosystem tests/ecosystem
 
 e2e: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Test containers of the image, and canaries through a real Envoy; needs podman, takes minutes
 	$(BIN)/python -m pytest -m e2e
@@ -83,6 +88,7 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --extra compiled --extra otlp --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
+	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
 # extras are kept in the pins: pip 23 takes an unpinned `coverage[toml]` for another package than `coverage`
@@ -99,4 +105,4 @@ $(VENV)/%.stamp: locks/%.txt pyproject.toml
 	touch $@
 
 clean:  ## Remove everything that was built
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) $(ECOSYSTEM)

@@ -58,12 +58,12 @@ def program_of_debian(name: str, package: str) -> Path:
     return Path(str(found))
 
 
-def module(name: str) -> ModuleType:
+def module(name: str, *, installed_by: str = "make test") -> ModuleType:
     """A module that only some tests need; skips the test, or fails it, when it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        absent(f"{error}: make test installs it")
+        absent(f"{error}: {installed_by} installs it")
         raise
 
 

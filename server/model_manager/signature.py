@@ -112,6 +112,8 @@ class Column:
     A column of integers or booleans is nullable where metadata says so, and then held as float64; see dtype_holding.
     `boxed`: numbers or booleans which the estimator saw as Python objects (a column of dtype object), and must see so
     again. `missing`: what stands for a missing value among objects. `moments`: a BYTES column of dates and times.
+    `categorical`: the estimator is given a pandas category of exactly `categories`, in their order. `assumed`: nothing
+    tells what the column holds, so that numbers are a guess.
     """
 
     name: str
@@ -121,6 +123,8 @@ class Column:
     boxed: bool = False
     missing: Missing = "NaN"
     moments: Moments | None = None
+    categorical: bool = False
+    assumed: bool = False
 
     @property
     def missing_value(self) -> object:
@@ -216,7 +220,8 @@ class DeclaredColumn:
     """One input column as metadata names it; `nullable` is None where metadata is silent.
 
     Silence lets the estimator be tried, if the column's dtype has a missing value at all: integers have none. Of
-    `missing` the estimator itself has the first word, since its encoders keep what they saw.
+    `missing` the estimator itself has the first word, since its encoders keep what they saw. `categorical`: it was a
+    pandas category of exactly `categories` when the estimator was fitted, and has to be one.
     """
 
     name: str
@@ -226,6 +231,7 @@ class DeclaredColumn:
     boxed: bool | None = None
     missing: Missing | None = None
     moments: Moments | None = None
+    categorical: bool = False
 
 
 @dataclass(frozen=True, slots=True)

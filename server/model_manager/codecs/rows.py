@@ -40,7 +40,8 @@ def rows_from_instances(instances: Sequence[object], signature: Signature, *, so
             try:
                 column_cells.append(read_cell(value, column, dtype))
             except InvalidInput as refused:
-                raise InvalidInput(f"{place}{column_label(column, signature)}: {refused}") from None
+                told = f"{place}{column_label(column, signature)}: {refused}{way_out(column, value)}"
+                raise InvalidInput(told) from None
     return assemble(cells, signature)
 
 
@@ -95,6 +96,13 @@ def column_label(column: Column, signature: Signature) -> str:
     return f", column {excerpt(column.name)}" if named else f", column {column.name}"
 
 
+def way_out(column: Column, value: object) -> str:
+    """Say what to do where a string came for a number, and that numbers are wanted is but a guess."""
+    if not column.assumed or not isinstance(value, str):
+        return ""
+    return "; the model does not say what this column holds: pack it with a sample, or declare strings in metadata.json"
+
+
 def check_names(given: dict[str, object], names: Sequence[str], place: str) -> None:
     """Raise InvalidInput if columns are repeated, unknown (with the nearest known name) or missing."""
     refuse_repeated_key(given, place)
@@ -146,7 +154,7 @@ def _read_column(values: Sequence[object], column: Column, dtype: np.dtype[Any],
         try:
             cells.append(read_cell(value, column, dtype))
         except InvalidInput as refused:
-            raise InvalidInput(f"{place}: row {number}: {refused}") from None
+            raise InvalidInput(f"{place}: row {number}: {refused}{way_out(column, value)}") from None
     return cells
 
 

@@ -21,6 +21,7 @@ from model_manager.codecs.rows import (
     declared_columns,
     refuse_empty,
     refuse_too_many,
+    way_out,
 )
 from model_manager.errors import InvalidInput
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Rows, Signature
@@ -157,7 +158,9 @@ def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:
         fits = tensor.datatype != "BYTES"
     if not fits:
         named = "BYTES" if "BYTES" in wanted else wanted.pop() if len(wanted) == 1 else "FP64"
-        raise InvalidInput(f"{tensor.place}: expected datatype {named}, got {tensor.datatype}")
+        guessed = next((way_out(column, "") for column in columns if column.assumed), "")
+        hint = guessed if tensor.datatype == "BYTES" else ""
+        raise InvalidInput(f"{tensor.place}: expected datatype {named}, got {tensor.datatype}{hint}")
 
 
 def _check_dates(tensor: Tensor, *columns: Column) -> None:

@@ -19,6 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 from model_manager.errors import LoadFailed
 from model_manager.inference.library_mismatch import mismatches_heard
 from model_manager.inference.methods import METHODS, methods_of
+from model_manager.inference.signature.other_libraries import (
+    NEEDS_DMATRIX,
+    hold_booster_to_one_thread,
+    is_raw_booster,
+    library_of,
+)
 from model_manager.inference.unsafe_parts import refuse_unsafe
 
 SKLEARN_VERSION: Final[str] = sklearn.__version__
@@ -92,13 +98,23 @@ def _check_is_model(estimator: Any) -> None:
             kind = f"dict with keys {', '.join(map(repr, list(estimator)[:5]))}"
         has = f"which has none of {', '.join(METHODS)}{_why_none(estimator)}"
         raise LoadFailed("not_a_model", f"the artifact holds a {kind}, {has}")
-    # Only scikit-learn's own classes are sure to show that they are fitted by attributes that end in "_".
-    if type(estimator).__module__.startswith("sklearn."):
+    if is_raw_booster(estimator):
+        raise LoadFailed("not_a_model", f"the artifact holds a {kind}: {NEEDS_DMATRIX}")
+    if not _is_fitted(estimator):
+        raise LoadFailed("not_a_model", f"the {kind} in the artifact is not fitted; call fit before dump")
+    refuse_unsafe(_parts_of(estimator))
+
+
+def _is_fitted(estimator: Any) -> bool:
+    if library_of(estimator) == "catboost":
+        return bool(estimator.is_fitted())
+    # Only scikit-learn's own classes are sure to show it by attributes that end in "_"; others may say it themselves.
+    if library_of(estimator) == "sklearn" or hasattr(estimator, "__sklearn_is_fitted__"):
         try:
             check_is_fitted(estimator)
         except NotFittedError:
-            raise LoadFailed("not_a_model", f"the {kind} in the artifact is not fitted; call fit before dump") from None
-    refuse_unsafe(_parts_of(estimator))
+            return False
+    return True
 
 
 def _hold_to_one_thread(estimator: Any) -> None:
@@ -109,6 +125,7 @@ def _hold_to_one_thread(estimator: Any) -> None:
     for part in _parts_of(estimator):
         if "n_jobs" in vars(part):
             part.n_jobs = 1
+            hold_booster_to_one_thread(part)
 
 
 def _why_none(estimator: Any) -> str:

@@ -38,13 +38,19 @@ class _FrameBuilder:
         }
         positions: dict[np.dtype[Any], list[int]] = {}
         for position, dtype in enumerate(dtypes):
-            if position not in self._zoned:
+            if position not in self._zoned and not columns[position].categorical:
                 positions.setdefault(dtype, []).append(position)
+        self._categorical = [
+            (position, pd.Index([column.name]), pd.CategoricalDtype(list(column.categories)))
+            for position, column in enumerate(columns)
+            if column.categorical
+        ]
         self._groups = [
             (chosen, pd.Index([columns[position].name for position in chosen]), dtype)
             for dtype, chosen in positions.items()
         ]
         grouped = [*(position for chosen in positions.values() for position in chosen), *self._zoned]
+        grouped += [position for position, _, _ in self._categorical]
         in_order = grouped == list(range(len(columns)))
         self._order = None if in_order else np.argsort(grouped)
 
@@ -53,11 +59,24 @@ class _FrameBuilder:
             pd.DataFrame(np.stack([rows.blocks[at] for at in chosen], axis=1), columns=names, dtype=dtype, copy=False)
             for chosen, names, dtype in self._groups
         ]
-        for at, (name, zone) in self._zoned.items():
+        for at, (zoned, zone) in self._zoned.items():
             moments = pd.DatetimeIndex(rows.blocks[at]).tz_localize("UTC").tz_convert(zone)
-            parts.append(pd.DataFrame({name: moments}))
+            parts.append(pd.DataFrame({zoned: moments}))
+        for at, names, category in self._categorical:
+            parts.append(pd.DataFrame(_categories(rows.blocks[at], category), columns=names))
         frame = parts[0] if len(parts) == 1 else pd.concat(parts, axis=1)
         return frame if self._order is None else frame.take(self._order, axis=1)
+
+
+def _categories(values: Array, dtype: pd.CategoricalDtype) -> pd.Categorical:
+    """Code values as the estimator's category; what fit did not see is a category more, for the library to judge."""
+    codes = dtype.categories.get_indexer(pd.Index(values))
+    if (codes < 0).any():
+        unknown = pd.unique(values[(codes < 0) & ~pd.isna(values)])
+        if len(unknown):
+            dtype = pd.CategoricalDtype([*dtype.categories, *unknown])
+            codes = dtype.categories.get_indexer(pd.Index(values))
+    return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
 def example_row(signature: Signature) -> Rows | None:

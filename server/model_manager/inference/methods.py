@@ -61,8 +61,7 @@ def call(estimator: Any, method: str, X: Any) -> Array | list[Array]:
 
     Raises ValueError for a sparse matrix that is too large to be made dense.
     """
-    answer = ask(estimator, method, X)
-    return answer if isinstance(answer, np.ndarray) else as_arrays(answer)
+    return as_arrays(ask(estimator, method, X), estimator, method)
 
 
 def ask(estimator: Any, method: str, X: Any) -> Any:
@@ -106,13 +105,19 @@ def arguments_needed(estimator: Any, method: str) -> tuple[str, ...]:
     )
 
 
-def as_arrays(answer: Any) -> Array | list[Array]:
-    """Make dense arrays of an answer as it comes. Raises ValueError for a sparse matrix that is too large for that."""
-    if isinstance(answer, np.ndarray):
-        return answer
+def as_arrays(answer: Any, estimator: Any, method: str) -> Array | list[Array]:
+    """Make dense arrays of what a method answered. Raises ValueError for a sparse matrix that is too large for that."""
     if isinstance(answer, list) and answer and isinstance(answer[0], np.ndarray):
         return answer
-    return _dense(answer)
+    dense: Array = answer if isinstance(answer, np.ndarray) else _dense(answer)
+    if dense.ndim == 2 and method == "predict" and dense.shape[1] == 1 and _has_labels(estimator):
+        return dense[:, 0]  # CatBoost answers one of several classes as a column
+    return dense
+
+
+def _has_labels(estimator: Any) -> bool:
+    classes = getattr(estimator, "classes_", None)
+    return isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) > 0
 
 
 def is_sparse(answer: Any) -> bool:

@@ -167,6 +167,7 @@ def _inputs(signature: Signature) -> list[ColumnInput] | list[TensorInput] | Non
                 missing=column.missing if column.missing != "NaN" else None,
                 boxed=column.boxed or None,
                 moments=str(column.moments) if column.moments is not None else None,
+                dtype="category" if column.categorical else None,
             )
             for column in columns
         ]

@@ -5,6 +5,7 @@ The artifact is loaded back, and the golden answers are those of the copy that c
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from model_manager.codecs.rows import rows_from_instances
-from model_manager.errors import LoadFailed, PackageRefused
+from model_manager.errors import LoadFailed, PackageRefused, PredictionFailed
 from model_manager.inference.estimator_files import load_estimator
 from model_manager.inference.golden import check_golden
 from model_manager.inference.methods import call, method_and_index
@@ -24,7 +25,7 @@ from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.packaging.baseline import baseline_of
 from model_manager.packaging.disagreement import cause_of
 from model_manager.packaging.public import frequent_categories
-from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of
+from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of, with_categories
 from model_manager.repository.metadata import Baseline, Golden
 from model_manager.signature import Array, Declared, Layout, Rows, Signature
 
@@ -58,6 +59,18 @@ def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | No
     if not len(sample):
         raise PackageRefused("the sample has no rows")
     declared = declare(sample, _layout(estimator, sample), columns)
+    try:
+        return _rehearse_declared(estimator, sample, declared)
+    except (LoadFailed, PackageRefused, PredictionFailed):
+        as_fitted = with_categories(sample, declared)
+        if as_fitted is not None:
+            # The first fault is told if this is none of its causes.
+            with suppress(LoadFailed, PackageRefused, PredictionFailed):
+                return _rehearse_declared(estimator, sample, as_fitted)
+        raise
+
+
+def _rehearse_declared(estimator: Any, sample: Sample, declared: Declared) -> Rehearsal:
     signature = infer_signature(estimator, declared, golden_rows=lambda draft: _spread(rows_of(sample, draft), 1))
     rows = rows_of(sample, signature)
     predictor = SklearnPredictor(estimator, signature)

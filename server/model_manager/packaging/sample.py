@@ -1,6 +1,7 @@
 """A sample of training rows, as a script holds it, → declared columns, Rows and V1 instances. Used when packaging."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -61,6 +62,20 @@ def declare(sample: Sample, layout: Layout, columns: Sequence[str] | None = None
     return Declared(
         tensor=DeclaredTensor("input", datatype, array.shape[1], named, boxed=numbers or None, missing=missing)
     )
+
+
+def with_categories(sample: Sample, declared: Declared) -> Declared | None:
+    """Declare the sample's pandas categories as such, for an estimator that takes nothing else; None if it has none."""
+    if not isinstance(sample, pd.DataFrame) or declared.columns is None:
+        return None
+    dtypes = [sample.iloc[:, at].dtype for at in range(sample.shape[1])]
+    columns = tuple(
+        replace(column, categories=tuple(dtype.categories.tolist()), categorical=True)
+        if isinstance(dtype, pd.CategoricalDtype)
+        else column
+        for column, dtype in zip(declared.columns, dtypes, strict=True)
+    )
+    return replace(declared, columns=columns) if columns != declared.columns else None
 
 
 def rows_of(sample: Sample, signature: Signature) -> Rows:

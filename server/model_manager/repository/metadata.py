@@ -61,6 +61,8 @@ class ColumnInput(_Part):
     """Numbers or booleans that the estimator is given as Python objects, because it was fitted on such."""
     moments: Annotated[str, Field(pattern=f"^{MOMENTS_DTYPE.pattern}$")] | None = None
     """The pandas dtype of dates and times, such as "datetime64[us, UTC]"; they come as ISO 8601 strings (BYTES)."""
+    dtype: Literal["category"] | None = None
+    """Set where the estimator has to be given a pandas category: of exactly `categories`, in this order."""
 
 
 class TensorInput(_Part):
@@ -193,6 +195,7 @@ def declared_from(metadata: Metadata) -> Declared:
             boxed=one.boxed,
             missing=one.missing,
             moments=Moments.of(one.moments) if one.moments is not None else None,
+            categorical=one.dtype == "category",
         )
         for one in inputs
         if isinstance(one, ColumnInput)

@@ -11,6 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from model_manager.inference.signature.other_libraries import fitted_width, library_of, takes_numbers, told_columns
 from model_manager.inference.signature.receivers import receivers, takes_text
 from model_manager.signature import Array, Datatype, Missing, Moments, datatype_of
 
@@ -20,13 +21,19 @@ MAX_CATEGORIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class ColumnHint:
-    """The datatype of one column, with the values it may take and what it held for a missing one, where known."""
+    """The datatype of one column, with the values it may take and what it held for a missing one, where known.
+
+    `categorical`: it must come as a pandas category of these values. `assumed`: a part of unknown ways takes it, so
+    that the datatype is a guess.
+    """
 
     datatype: Datatype
     categories: tuple[str | int | float | bool, ...] = ()
     boxed: bool = False
     missing: Missing | None = None
     moments: Moments | None = None
+    categorical: bool = False
+    assumed: bool = False
 
 
 Hints = list[ColumnHint | None]
@@ -38,7 +45,7 @@ def column_hints(estimator: Any, width: int) -> Hints:
     hints: Hints = [None] * width
     for part in receivers(estimator):
         # A part fitted on another number of columns does not see the client's rows after all.
-        if not isinstance(part, Pipeline) and getattr(part, "n_features_in_", width) == width:
+        if not isinstance(part, Pipeline) and (fitted_width(part) or width) == width:
             hints = _merge(hints, _hints_of(part, width))
         elif isinstance(part, Pipeline):
             hints = _merge(hints, _hints_of_pipeline(part, width))
@@ -56,7 +63,16 @@ def _hints_of(transformer: Any, width: int) -> Hints:
     # Gradient boosting that takes its categories from the DataFrame's dtypes encodes them with a ColumnTransformer.
     if isinstance(inner := getattr(transformer, "_preprocessor", None), ColumnTransformer):
         return _hints_of_column_transformer(inner, width)
-    return [None] * width
+    return _hints_of_other_library(transformer, width)
+
+
+def _hints_of_other_library(part: Any, width: int) -> Hints:
+    told = told_columns(part, width)
+    untold = None if takes_numbers(part) else ColumnHint("FP64", assumed=True)
+    return [
+        ColumnHint(told[at].datatype, told[at].categories, categorical=told[at].categorical) if at in told else untold
+        for at in range(width)
+    ]
 
 
 def _hints_of_column_transformer(transformer: ColumnTransformer, width: int) -> Hints:
@@ -64,6 +80,8 @@ def _hints_of_column_transformer(transformer: ColumnTransformer, width: int) -> 
     positions = transformer._transformer_to_input_indices
     for name, part, columns in transformer.transformers_:
         indices = positions.get(name, [])
+        if not len(indices):
+            continue  # a part without columns is never fitted
         if isinstance(columns, str | int) and takes_text(part):
             told: Hints = [ColumnHint("BYTES")]
         elif isinstance(part, str):
@@ -81,10 +99,10 @@ def _hints_of_pipeline(pipeline: Pipeline, width: int) -> Hints:
     for _, step in pipeline.steps:
         if step is None or isinstance(step, str):
             continue
-        if getattr(step, "n_features_in_", width) != width:
+        if (fitted_width(step) or width) != width:
             break
         hints = _merge(hints, column_hints(step, width))
-        keeps = isinstance(step, OneToOneFeatureMixin | FunctionTransformer)
+        keeps = isinstance(step, OneToOneFeatureMixin | FunctionTransformer) or library_of(step) == "feature_engine"
         if not (keeps or (isinstance(step, SimpleImputer) and not step.add_indicator)) or hasattr(step, "categories_"):
             break
     return hints
@@ -139,6 +157,8 @@ def _merge(hints: Hints, more: Hints) -> Hints:
 def _join(hint: ColumnHint | None, other: ColumnHint | None) -> ColumnHint | None:
     if hint is None or other is None:
         return hint or other
+    if hint.assumed:
+        return other
     if not hint.categories and hint.datatype == other.datatype:
         return replace(other, boxed=hint.boxed or other.boxed, missing=hint.missing or other.missing)
     return replace(hint, missing=hint.missing or other.missing)

@@ -10,6 +10,7 @@ from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.signature.nullability import find_nullable
 from model_manager.inference.signature.output_names import name_columns
 from model_manager.inference.signature.outputs import choose_outputs, guess_outputs, try_on_request, try_outputs
+from model_manager.inference.signature.plausible import refuse_unpredictable
 from model_manager.inference.signature.presentations import find_presentation
 from model_manager.inference.signature.receivers import kinds_of_receivers
 from model_manager.signature import Column, Declared, Rows, Signature
@@ -30,13 +31,16 @@ def infer_signature(
     strings.
 
     Raises LoadFailed: "metadata_invalid" where metadata contradicts the estimator, "not_a_model" for rows that are no
-    rows, or that only a DataFrame of unknown columns can hold; and whatever `golden_rows` raises.
+    rows, that only a DataFrame of unknown columns can hold, or where none can be predicted; and whatever `golden_rows`
+    raises.
     """
     draft, undecided = infer_inputs(estimator, declared)
     draft = replace(draft, outputs=guess_outputs(estimator))
     draft = find_presentation(estimator, draft, declared, golden_rows or example_row)
     rows = golden_rows(draft) if golden_rows is not None else None
     example = rows if rows is not None else example_row(draft)
+    if rows is None and declared.columns is None and declared.tensor is None:
+        refuse_unpredictable(estimator, draft, example)
     if example is None:
         return choose_outputs(draft, declared)
     first = Rows(tuple(block[:1] for block in example.blocks))

@@ -5,9 +5,11 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.pipeline import Pipeline
 
 from model_manager.errors import LoadFailed
 from model_manager.inference.signature.column_types import ColumnHint, column_hints
+from model_manager.inference.signature.other_libraries import fitted_names, fitted_width, renames
 from model_manager.inference.signature.receivers import receivers, takes_text
 from model_manager.signature import Column, Declared, DeclaredColumn, DeclaredTensor, Layout, Signature
 
@@ -28,7 +30,9 @@ def infer_inputs(estimator: Any, declared: Declared) -> tuple[Signature, tuple[i
         return signature, ()
     columns = list(signature.columns)
     undecided = tuple(
-        at for at, nullable in enumerate(told) if nullable is None and signature.dtype_of(columns[at]).kind not in "iub"
+        at
+        for at, nullable in enumerate(told)
+        if nullable is None and (columns[at].categorical or signature.dtype_of(columns[at]).kind not in "iub")
     )
     for at in undecided:
         columns[at] = replace(columns[at], nullable=True)
@@ -42,9 +46,9 @@ def _inputs(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
             raise LoadFailed("not_a_model", message)
     if takes_text(estimator):
         return _text(declared)
-    names = _first_attribute(estimator, "feature_names_in_")
+    names = next((found for part in receivers(estimator) if (found := fitted_names(part)) is not None), None)
     if names is not None:
-        return _frame(estimator, tuple(str(name) for name in names), declared)
+        return _frame(estimator, names, declared)
     return _array(estimator, declared)
 
 
@@ -64,6 +68,7 @@ def _text(declared: Declared) -> tuple[Signature, _Told]:
 def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[Signature, _Told]:
     hints = column_hints(estimator, len(names))
     if declared.columns is not None:
+        names = _as_given(estimator, names, tuple(column.name for column in declared.columns))
         _check_names(tuple(column.name for column in declared.columns), names)
         _check_zones(declared.columns)
         columns = [_declared_column(column, hint) for column, hint in zip(declared.columns, hints, strict=True)]
@@ -79,7 +84,7 @@ def _frame(estimator: Any, names: tuple[str, ...], declared: Declared) -> tuple[
 
 
 def _array(estimator: Any, declared: Declared) -> tuple[Signature, _Told]:
-    width = _first_attribute(estimator, "n_features_in_")
+    width = next((found for part in receivers(estimator) if (found := fitted_width(part)) is not None), None)
     if declared.columns is not None:
         if width is not None and len(declared.columns) != width:
             raise _invalid(_count_message(tuple(column.name for column in declared.columns), width))
@@ -120,14 +125,18 @@ def _declared_column(column: DeclaredColumn, hint: ColumnHint | None) -> Column:
     hint = hint or ColumnHint(column.datatype)
     moments = column.moments or hint.moments
     boxed = (hint.boxed if column.boxed is None else column.boxed) or column.missing == "None"
+    as_fitted = hint.categorical and not column.categorical
+    datatype = hint.datatype if as_fitted else column.datatype
+    declared = () if as_fitted else column.categories
     return Column(
         column.name,
-        column.datatype if moments is None else "BYTES",
+        datatype if moments is None else "BYTES",
         bool(column.nullable),
-        column.categories or (hint.categories if hint.datatype == column.datatype else ()),
-        boxed=boxed and column.datatype != "BYTES",
+        declared or (hint.categories if hint.datatype == datatype else ()),
+        boxed=boxed and datatype != "BYTES",
         missing=hint.missing or column.missing or "NaN",
         moments=moments,
+        categorical=column.categorical or hint.categorical,
     )
 
 
@@ -142,6 +151,8 @@ def _inferred_column(name: str, hint: ColumnHint | None, tensor: DeclaredTensor 
         boxed=(hint.boxed or bool(tensor and (tensor.boxed or tensor.missing == "None"))) and hint.datatype != "BYTES",
         missing=hint.missing or (tensor.missing if tensor else None) or "NaN",
         moments=hint.moments,
+        categorical=hint.categorical,
+        assumed=hint.assumed,
     )
 
 
@@ -154,6 +165,13 @@ def _refuse_moments(hints: list[ColumnHint | None], declared: tuple[DeclaredColu
 
 def _first_attribute(estimator: Any, name: str) -> Any:
     return next((getattr(part, name) for part in receivers(estimator) if hasattr(part, name)), None)
+
+
+def _as_given(estimator: Any, fitted: tuple[str, ...], declared: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that the estimator was given, where its library keeps changed ones and metadata knows better."""
+    changed = tuple(name.replace(" ", "_") for name in declared)
+    known_by = (part for part in receivers(estimator) if not isinstance(part, Pipeline) and fitted_names(part))
+    return declared if changed == fitted and any(map(renames, known_by)) else fitted
 
 
 def _check_tensor(tensor: DeclaredTensor, width: int) -> None:

@@ -66,7 +66,7 @@ def try_outputs(
             answer = ask(estimator, method, X)
             refused = (too_wide := _too_wide(method, answer)) or refused
             if too_wide is None:
-                outputs.extend(_describe(method, answer, classes))
+                outputs.extend(_describe(estimator, method, answer, classes))
         except (AttributeError, NotImplementedError):
             continue
         except Exception:
@@ -88,7 +88,7 @@ def try_on_request(estimator: Any, X: Any) -> tuple[Output, ...]:
     for method in methods_on_request(estimator):
         try:
             answer = ask(estimator, method, X)
-            described = _describe(method, answer, classes)
+            described = _describe(estimator, method, answer, classes)
         except KeyboardInterrupt:
             raise
         except BaseException:  # foreign code, of which nobody has asked anything yet
@@ -165,8 +165,8 @@ def _classes(estimator: Any) -> list[tuple[Label, ...]]:
     return [tuple(target.tolist()) for target in targets if hasattr(target, "tolist")]
 
 
-def _describe(method: str, answer: Any, classes: list[tuple[Label, ...]]) -> list[Output]:
-    arrays = as_arrays(answer)
+def _describe(estimator: Any, method: str, answer: Any, classes: list[tuple[Label, ...]]) -> list[Output]:
+    arrays = as_arrays(answer, estimator, method)
     if isinstance(arrays, list):
         return [
             _output(name, arrays[index], classes[index] if index < len(classes) else (), method=method)

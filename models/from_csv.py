@@ -12,6 +12,7 @@ import pandas as pd
 from model_manager.errors import PackageRefused, TableRefused
 from model_manager.packaging.csv_table.reading import CsvTable, TableReport, read_csv_table
 from model_manager.packaging.csv_table.roles import MAX_TOLD_APART
+from model_manager.packaging.package import public_of
 from model_manager.packaging.publishing import refuse_existing
 from rich.console import Console
 from rich.markup import escape
@@ -191,10 +192,15 @@ def main(
         "hold_out_rows": made.trained.evaluation.rows,
         "metrics": made.trained.evaluation.metrics,
     }
+    public = public_of(folder)
     if as_json:
-        click.echo(json.dumps({**result, "notes": made.notes, "table": asdict(made.report)}, indent=2))
+        click.echo(
+            json.dumps({**result, "public": public, "notes": made.notes, "table": asdict(made.report)}, indent=2)
+        )
         return
-    Console().print(shown_result(result), *(escape(note) for note in (*made.report.notes, *made.notes)), sep="\n")
+    Console().print(
+        shown_result(result), *(escape(note) for note in (*made.report.notes, *made.notes, *public)), sep="\n"
+    )
     Console().print(shown_columns(made.report))
 
 

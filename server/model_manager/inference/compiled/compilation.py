@@ -19,6 +19,7 @@ from model_manager.inference.compiled.proof.trials import OutOfTime, Trial, make
 from model_manager.inference.compiled.proof.verdict import Verdict, prove
 from model_manager.inference.predictor import Predictor, SklearnPredictor
 from model_manager.inference.threads import limit_native_threads
+from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import Rows
 
 FIRST_BUDGET_S: Final = 20.0
@@ -108,7 +109,8 @@ def compile_predictor(
     reason: str | None = None
     try:
         limit_native_threads()
-        _prove_forms(estimator, sklearn_predictor, examples, found, check_time)
+        with warnings_dropped():  # of numbers as large as they get: rows are made up
+            _prove_forms(estimator, sklearn_predictor, examples, found, check_time)
         if forms := found.proven():
             ordinary = next(trial.rows for trial in found.trials if trial.plain)
             found.costs = measure(sklearn_predictor, forms, ordinary, check_time)

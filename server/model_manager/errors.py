@@ -37,6 +37,9 @@ LoadFailureReason = Literal[
     "model_raised",  # its own code raised what ends a task, a thread or a program
     "unsafe",  # the rows of a client would name files of the server, or code to run
     "golden_mismatch",  # it does not answer what its author saw
+    "predict_raises",  # it raises on every row that was tried
+    "ended_process",  # its own code ended the child process in which it was tried, or broke it
+    "timeout",  # trying it did not come to an end
     "internal",  # our own bug
 ]
 

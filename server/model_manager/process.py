@@ -25,6 +25,8 @@ from starlette.types import ASGIApp
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
+from model_manager.serving.child import PREPARE
+from model_manager.serving.nursery import Nursery
 from model_manager.serving.system import FLUSH_S, System
 from model_manager.settings import Settings
 
@@ -55,11 +57,12 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
     """
     check_folder(settings)
     with (
+        nursery_for(settings) as nursery,  # first: what is forked has no threads and no sockets yet
         bind(settings.host, settings.port, "port") as api,
         bind(settings.host, settings.admin_port, "admin_port") as admin,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        system = System(settings)
+        system = System(settings, nursery)
         code = runner.run(serve(system, api, admin, beside=beside))
     leave(code, system.unfinished)
     return code
@@ -86,6 +89,19 @@ def check_folder(settings: Settings) -> None:
     warning = subpath_warning(settings.models)
     if warning is not None:
         logger.warning("%s", warning)
+
+
+@contextmanager
+def nursery_for(settings: Settings) -> Generator[Nursery | None, None, None]:
+    """Fork the process that starts children, for the body, before this one has threads; None where none is wanted."""
+    if settings.load_isolation == "none":
+        yield None
+    elif sys.platform != "linux":
+        logger.warning("versions are loaded without being tried in a child process first: that needs Linux")
+        yield None
+    else:
+        with Nursery.forked(PREPARE) as nursery:
+            yield nursery
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:

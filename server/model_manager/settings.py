@@ -13,7 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_manager.cpus import allowed_cpus
 
-DEFAULTS_SHOWN = {"threads": "the CPUs allowed", "records": "none", "records_redact": "none"}
+DEFAULTS_SHOWN = {
+    "threads": "the CPUs allowed",
+    "load_memory_mb": "what is left",
+    "records": "none",
+    "records_redact": "none",
+}
 """Defaults that are found out at start or are empty, as help and documentation word them."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -51,6 +56,14 @@ class Settings(BaseSettings):
     )
     compile: Literal["auto", "off"] = Field(
         default="auto", description="Look for faster forms of a model, used once proven equal."
+    )
+    load_isolation: Literal["process", "none"] = Field(
+        default="process", description="Where a version is tried before it is loaded: in a process of its own (Linux)."
+    )
+    load_timeout_s: float = Field(default=300, gt=0, description="Longest that trying a version may take.")
+    load_cpu_s: int = Field(default=120, ge=1, description="Most CPU time that trying a version may take.")
+    load_memory_mb: int | None = Field(
+        default=None, ge=1, description="Most memory that trying a version may take, in MiB."
     )
     poll_interval_s: float = Field(default=10, gt=0, description="Read the folder at least this often.")
     keep_alive_s: int = Field(

@@ -32,6 +32,7 @@ from model_manager.process import (
     event_loop_factory,
     leave,
     longest_stop_s,
+    nursery_for,
     serve,
 )
 from model_manager.records import RecordStream
@@ -212,8 +213,8 @@ def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
     """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
     configure_logging(format=settings.log_format, level=settings.log_level)
     report_path.unlink(missing_ok=True)  # left by a worker that died
-    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        system = System(settings)
+    with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        system = System(settings, nursery)
         code = runner.run(_serve_and_report(system, api, report_path))
     leave(code, system.unfinished)
     raise SystemExit(code)

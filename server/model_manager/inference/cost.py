@@ -48,6 +48,15 @@ class HoldsRows(Protocol):
     def rows(self) -> Rows: ...
 
 
+class Measured(NamedTuple):
+    """What was measured, as plain values: another process makes the same limits of it, `InlineLimits.of`."""
+
+    by_rows: Costs
+    by_characters: Costs
+    text: tuple[int, ...]
+    layout: Layout
+
+
 class InlineLimits:
     """What may be predicted on the event loop, by the outputs asked for; nothing of an output without costs.
 
@@ -68,6 +77,16 @@ class InlineLimits:
         self._text = text
         self._layout = layout
         self._limits: dict[tuple[str, ...], Limit] = {}
+
+    @classmethod
+    def of(cls, measured: Measured) -> "InlineLimits":
+        """The limits that were measured elsewhere."""
+        return cls(measured.by_rows, measured.by_characters, text=measured.text, layout=measured.layout)
+
+    @property
+    def measured(self) -> Measured:
+        """What these limits are made of."""
+        return Measured(self._by_rows, self._by_characters, tuple(self._text), self._layout)
 
     def allow(self, outputs: tuple[str, ...], count: int, parts: Iterable[HoldsRows]) -> bool:
         """Whether a batch of `count` rows in so many parts may be predicted on the loop."""

@@ -1,44 +1,49 @@
-"""Bring one version from wanted to servable: fetch, load, prove. Blocking steps run on loader threads.
+"""Bring one version from wanted to servable: fetch, try in a child process, load, prove. What blocks runs on threads.
 
-In the flow: manager → **loader** → repository (bytes) and inference (estimator, signature, proof) → servable. Once it
-serves, the loader looks for faster forms of it.
+In the flow: manager → **loader** → repository (bytes), child (what a model's code may break) and inference (estimator,
+signature, proof) → servable. Once it serves, the loader looks for faster forms of it, in a child again.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Executor
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
+from io import UnsupportedOperation
 from itertools import count, pairwise
+from shutil import copyfileobj
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
 
-from model_manager.codecs.rows import rows_from_instances
-from model_manager.errors import InvalidInput, LoadFailed, one_line
+from model_manager.errors import LoadFailed, one_line
 from model_manager.inference.compiled.compilation import (
     Compilation,
+    build_proven,
     compile_predictor,
     not_compiled,
     seconds_allowed,
     seconds_before_retry,
 )
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
-from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
-from model_manager.inference.features import example_row
-from model_manager.inference.golden import check_golden
+from model_manager.inference.estimator_files import LoadedEstimator
 from model_manager.inference.predictor import SklearnPredictor
-from model_manager.inference.signature.infer import infer_signature
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
 from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
-from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
+from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
+from model_manager.serving.child import Compiled, Proven, Task
 from model_manager.serving.form_failures import tell_failure
+from model_manager.serving.proving import contained, prove, read
 from model_manager.serving.servable import Provenance, Servable
-from model_manager.signature import Rows, Signature
+from model_manager.serving.trying import Children
+from model_manager.serving.turns import Turns
+from model_manager.signature import Rows
 from model_manager.traces import batch_span
 
 if TYPE_CHECKING:
@@ -50,12 +55,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A servable, and what is needed to look for faster forms of it; no estimator where none are wanted."""
+    """A servable, and what is needed to look for faster forms of it; no estimator or artifact where none are wanted."""
 
     servable: Servable
     estimator: Any
     predictor: SklearnPredictor
     example: Rows | None
+    inline: InlineLimits
+    artifact: BinaryIO | None
+    metadata: bytes | None
     trace: "LoadTrace | None"
 
 
@@ -63,10 +71,11 @@ class Loaded:
 class Loader:
     """Loads versions.
 
-    `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
-    `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where
-    loads and batches are recorded, if anywhere.
+    `loading` runs what blocks while a version is loaded, so many as `turns` says at once, but any number of slow ones;
+    `compiling` looks for faster forms of one that serves; `predicting` is the shared limit on batches computed off the
+    loop. `children`: None where versions are loaded here alone. `max_rows` bounds one request; `timeout_s` and
+    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where loads
+    and batches are recorded, if anywhere.
     """
 
     metrics: Metrics
@@ -79,16 +88,20 @@ class Loader:
     compile: bool
     stopped: Callable[[], bool]
     tracing: "Tracing | None" = None
+    children: Children | None = None
+    turns: Turns = field(default_factory=lambda: Turns(2))
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
 
-        Raises LoadFailed with the reason. Cancellation abandons the step that runs; its thread finishes on its own.
+        Raises LoadFailed with the reason. Cancellation kills the child, and abandons a step that runs here; its thread
+        finishes on its own.
         """
         times = [perf_counter()]
         trace = self.tracing.load(*wanted.id, times[0]) if self.tracing is not None else None
         try:
-            loaded = await self._load(wanted, entered, times, trace)
+            async with AsyncExitStack() as stack:
+                loaded = await self._load(wanted, entered, times, trace, stack)
         except BaseException as error:
             if trace is not None:
                 trace.finish(error=error, ended=perf_counter())
@@ -107,25 +120,41 @@ class Loader:
         entered: Callable[[State, str], None],
         times: list[float],
         trace: "LoadTrace | None",
+        stack: AsyncExitStack,
     ) -> Loaded:
         """The phases of a load; `times` gets the moment at which each one ended."""
-        loop = asyncio.get_running_loop()
         entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
-        artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
+        artifact = stack.enter_context(await self._blocking(_open, wanted))
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
-        loaded, metadata = await loop.run_in_executor(
-            self.loading, _contained, "reading it", self._read, artifact, wanted.metadata
+        measured, seen = None, _identity(artifact)
+        if self.children is not None:
+            task = Task(wanted.metadata, self.library_mismatch)
+            verdict = await stack.enter_async_context(self.children.trial(wanted.id, task, artifact))
+            assert isinstance(verdict, Proven)
+            measured = InlineLimits.of(verdict.costs)
+            if _identity(artifact) != seen:  # what was proven is not what would be read
+                raise LoadFailed("digest_mismatch", "it changed while it was tried, and will be read again")
+        loaded, metadata = await self._blocking(
+            contained, "reading it", read, artifact, wanted.metadata, self.library_mismatch
         )
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        predictor, example, inline = await loop.run_in_executor(
-            self.loading, _contained, "proving it", _prove, loaded, metadata
-        )
+        described, inline = await self._blocking(contained, "proving it", prove, loaded, metadata, measured)
         times.append(perf_counter())
-        servable = self._servable(wanted, metadata, loaded, predictor, inline)
+        servable = self._servable(wanted, metadata, loaded, described.predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
-        return Loaded(servable, loaded.estimator if compilable else None, predictor, example, trace)
+        if not compilable:
+            return Loaded(servable, None, described.predictor, described.example, inline, None, None, trace)
+        kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
+        return Loaded(
+            servable, loaded.estimator, described.predictor, described.example, inline, kept, wanted.metadata, trace
+        )
+
+    async def _blocking(self, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+        """Run a step on a thread, in its turn."""
+        async with self.turns.turn():
+            return await asyncio.get_running_loop().run_in_executor(self.loading, partial(call, *arguments, **options))
 
     async def improve(self, loaded: Loaded, *, told: Callable[[], None]) -> None:
         """Look for faster forms of a version that serves already, and let it use those that proved equal.
@@ -135,10 +164,14 @@ class Loader:
         """
         if loaded.estimator is None:
             return
-        loop = asyncio.get_running_loop()
+        assert loaded.artifact is not None, "what can be compiled is kept"
+        with loaded.artifact:
+            await self._improve(loaded, told)
+
+    async def _improve(self, loaded: Loaded, told: Callable[[], None]) -> None:
         for attempt in count(1):
             started = perf_counter()
-            compilation, inline = await loop.run_in_executor(self.compiling, self._compile, loaded, attempt)
+            compilation, inline = await self._compile(loaded, attempt)
             ended = perf_counter()
             loaded.servable.load_seconds["compile"] = ended - started
             if loaded.trace is not None:
@@ -152,13 +185,30 @@ class Loader:
                 return
             await asyncio.sleep(wait_s)
 
-    def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
-        """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
-        with artifact:
-            described = parse_metadata(metadata) if metadata is not None else Metadata()
-            return load_estimator(artifact, library_mismatch=self.library_mismatch), described
+    async def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
+        loop = asyncio.get_running_loop()
+        if self.children is None:
+            return await loop.run_in_executor(self.compiling, self._compile_here, loaded, attempt)
+        servable, artifact = loaded.servable, loaded.artifact
+        assert artifact is not None, "what can be compiled is kept"
+        task = Task(loaded.metadata, self.library_mismatch, seconds_allowed(attempt))
+        try:
+            async with self.children.trial(servable.id, task, artifact) as verdict:
+                assert isinstance(verdict, Compiled)
+                return await loop.run_in_executor(self.compiling, self._build, loaded, verdict)
+        except LoadFailed as error:
+            return not_compiled(loaded.predictor, f"compiling failed: {error}"), loaded.inline
 
-    def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
+    def _build(self, loaded: Loaded, found: Compiled) -> tuple[Compilation, InlineLimits]:
+        """Build here the forms that won in the child."""
+        try:
+            failed = partial(tell_failure, loaded.servable)
+            compilation = build_proven(loaded.estimator, loaded.predictor, found.recipe, failed=failed)
+        except BaseException as error:  # foreign code: it must end neither this thread nor the program
+            return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), loaded.inline
+        return compilation, InlineLimits.of(found.costs)
+
+    def _compile_here(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
         def stopped() -> bool:
             return self.stopped() or loaded.servable.batcher.closed
 
@@ -207,21 +257,6 @@ class Loader:
         )
 
 
-def _contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
-    """Run a step of loading on a loader thread; whatever it raises, LoadFailed is what the event loop gets to see.
-
-    A model's code may raise SystemExit, which would end the program, a cancellation, which would leave the version
-    loading for ever, StopIteration, which no future can hold, and exceptions that fail when they are asked for a text.
-    """
-    try:
-        return call(*arguments, **options)
-    except LoadFailed:
-        raise
-    except BaseException as error:
-        ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError)
-        raise LoadFailed("internal" if ordinary else "model_raised", f"{step} raised {one_line(error)}") from error
-
-
 def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, requests: int) -> None:
     """Record a batch in the traces of the requests that are recorded."""
     traces = [one.trace for one in observed if one.trace is not None]
@@ -229,27 +264,21 @@ def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, reque
     batch_span(traces, started, ended, model=id.model, version=id.version, rows=rows, requests=requests)
 
 
-def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredictor, Rows | None, InlineLimits]:
-    """Find out what the estimator takes and gives, hold it to its golden rows, and measure what it costs."""
-    golden = metadata.golden
-
-    def decode(signature: Signature) -> Rows:
-        assert golden is not None
-        return _golden_rows(golden, signature)
-
-    signature = infer_signature(
-        loaded.estimator, declared_from(metadata), golden_rows=decode if golden is not None else None
-    )
-    predictor = SklearnPredictor(loaded.estimator, signature)
-    example = example_row(signature)
-    if golden is not None:
-        example = decode(signature)
-        check_golden(predictor, example, golden.outputs)
-    return predictor, example, measure_inline_limits(predictor, example)
-
-
-def _golden_rows(golden: Golden, signature: Signature) -> Rows:
+def _open(wanted: WantedVersion) -> BinaryIO:
+    """Open the artifact as a file of the operating system's, which can be handed to another process."""
+    artifact = open_artifact(wanted)
     try:
-        return rows_from_instances(golden.instances, signature, source="golden.instances")
-    except InvalidInput as error:
-        raise LoadFailed("metadata_invalid", f"metadata.json: {error}") from None
+        artifact.fileno()
+    except UnsupportedOperation:  # its bytes are in memory
+        with artifact:
+            file = open(os.memfd_create("artifact"), "w+b")  # noqa: SIM115  the caller closes it
+            copyfileobj(artifact, file)
+            file.seek(0)
+            return file
+    return artifact
+
+
+def _identity(file: BinaryIO) -> tuple[int, ...]:
+    """What changes when somebody writes into a file in place."""
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

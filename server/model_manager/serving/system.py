@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
 
+from model_manager.cpus import allowed_cpus
 from model_manager.inference.threads import limit_native_threads
 from model_manager.metrics import (
     Family,
@@ -26,9 +27,12 @@ from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
+from model_manager.serving.nursery import Nursery
 from model_manager.serving.observation import Observer
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
+from model_manager.serving.trying import Children
+from model_manager.serving.turns import Turns
 from model_manager.serving.views import ModelView, VersionStatus
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
@@ -36,7 +40,9 @@ from model_manager.version import __version__
 
 logger = logging.getLogger(__name__)
 
-_LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
+_LOADERS: Final = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
+_MOST_LOADER_THREADS: Final = 64  # with those of versions that take long, which the others do not wait for
+_COMPILING_PATIENCE_S: Final = 30.0
 
 FLUSH_S: Final = 2.0
 """The longest that handing over what waits of records, or of spans, may take when the system stops."""
@@ -49,7 +55,8 @@ class System:
     Made on the thread that will run the event loop, before it runs.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, nursery: Nursery | None = None) -> None:
+        """`nursery`: where versions are tried before they are loaded; without one they are loaded here alone."""
         self.settings = settings
         self.metrics = Metrics()
         self.tracing = start_tracing(opentelemetry_variables())
@@ -61,7 +68,7 @@ class System:
         self.unfinished: list[str] = []
         """The versions that still computed a batch when all had been drained: model code that does not come back."""
         limit_native_threads()  # cheap batches run on this thread
-        self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
+        self._loading = ThreadPoolExecutor(_MOST_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._reading = ThreadPoolExecutor(1, "models folder")
         self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
@@ -76,6 +83,8 @@ class System:
             compile=settings.compile == "auto",
             stopped=lambda: self.registry.stopping,
             tracing=self.tracing,
+            children=None if nursery is None else _children(nursery, settings),
+            turns=Turns(_LOADERS),
         )
         follower = Follower(
             Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
@@ -195,6 +204,17 @@ class System:
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
         models = self.registry.models
         return [(name, status, view) for name, view in models.items() for status in view.statuses.values()]
+
+
+def _children(nursery: Nursery, settings: Settings) -> Children:
+    return Children(
+        nursery,
+        proving=Turns(allowed_cpus()),
+        compiling=Turns(1, patience_s=_COMPILING_PATIENCE_S),
+        timeout_s=settings.load_timeout_s,
+        cpu_s=settings.load_cpu_s,
+        memory_mb=settings.load_memory_mb,
+    )
 
 
 def _live(servable: Servable, *, default: bool) -> LiveServable:

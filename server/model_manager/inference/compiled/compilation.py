@@ -76,6 +76,19 @@ class Compilation:
 
     predictor: Predictor
     report: CompileReport
+    recipe: "Recipe"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What compiling found, as plain values: enough to build the same predictor of the same artifact elsewhere.
+
+    `proven`: the candidates that won, by their number among all, and the outputs that each proved equal for.
+    """
+
+    report: CompileReport
+    proven: dict[int, tuple[str, ...]]
+    costs: Costs
 
 
 def compile_predictor(
@@ -118,19 +131,48 @@ def compile_predictor(
             if compiled.uses_forms:
                 predictor = compiled
             else:
-                reason = (
-                    f"scikit-learn is as fast as {', '.join(sorted({verdict.form.name for verdict in found.verdicts}))}"
-                )
+                names = sorted({verdict.form.name for verdict in found.verdicts.values()})
+                reason = f"scikit-learn is as fast as {', '.join(names)}"
     except (OutOfTime, NotCovered) as error:
         reason = str(error)
     except Exception as error:
         reason = f"compiling failed: {one_line(error)}"
-    return Compilation(predictor, _report(predictor, found, reason, clock() - started))
+    return _compilation(predictor, found, reason, clock() - started)
+
+
+def build_proven(
+    estimator: Any,
+    sklearn_predictor: SklearnPredictor,
+    recipe: Recipe,
+    *,
+    failed: Callable[[FormFailure], None] = lambda failure: None,
+) -> Compilation:
+    """Build what was compiled and proven, of the same artifact, in another process; blocking.
+
+    Raises what builders do.
+    """
+    if not recipe.report.compiled:
+        return Compilation(sklearn_predictor, recipe.report, recipe)
+    limit_native_threads()
+    forms: dict[str, list[Form]] = {}
+    with warnings_dropped():
+        for number, candidate in enumerate(candidates(estimator, sklearn_predictor.signature)):
+            if number in recipe.proven:
+                form = candidate.build()
+                for output in recipe.proven[number]:
+                    forms.setdefault(output, []).append(form)
+    return Compilation(CompiledPredictor(sklearn_predictor, forms, recipe.costs, failed=failed), recipe.report, recipe)
 
 
 def not_compiled(sklearn: SklearnPredictor, reason: str) -> Compilation:
     """scikit-learn itself, and a report that says why."""
-    return Compilation(sklearn, _report(sklearn, _Found(), reason, 0.0))
+    return _compilation(sklearn, _Found(), reason, 0.0)
+
+
+def _compilation(predictor: Predictor, found: "_Found", reason: str | None, seconds: float) -> Compilation:
+    report = _report(predictor, found, reason, seconds)
+    proven = {number: tuple(sorted(verdict.proven)) for number, verdict in found.verdicts.items() if verdict.proven}
+    return Compilation(predictor, report, Recipe(report, proven, found.costs))
 
 
 def seconds_allowed(attempt: int) -> float:
@@ -147,7 +189,8 @@ def seconds_before_retry(attempt: int) -> float:
 class _Found:
     """What is known so far; the report is made of it even if time runs out."""
 
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    """By the number of the candidate."""
     unbuilt: list[Rejection] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
@@ -162,7 +205,7 @@ class _Found:
     def proven(self) -> dict[str, list[Form]]:
         """The proven forms by output."""
         forms: dict[str, list[Form]] = {}
-        for verdict in self.verdicts:
+        for verdict in self.verdicts.values():
             for output in sorted(verdict.proven):
                 forms.setdefault(output, []).append(verdict.form)
         return forms
@@ -181,7 +224,7 @@ def _prove_forms(
         raise NotCovered("the number of its columns is not known")
     if len(sklearn.signature.columns) > MAX_COLUMNS:
         raise NotCovered(f"it has {len(sklearn.signature.columns)} columns; forms are looked for up to {MAX_COLUMNS}")
-    for candidate in candidates(estimator, sklearn.signature):
+    for number, candidate in enumerate(candidates(estimator, sklearn.signature)):
         if set(outputs) <= found.proven().keys():
             break
         check_time()
@@ -192,10 +235,11 @@ def _prove_forms(
             found.unbuilt.append(Rejection(candidate.name, (), kind + " ".join(str(error).split())[:300]))
             continue
         if form.outputs & set(outputs):
-            _prove_form(form, estimator, sklearn, examples, found, check_time)
+            _prove_form(number, form, estimator, sklearn, examples, found, check_time)
 
 
 def _prove_form(
+    number: int,
     form: Form,
     estimator: Any,
     sklearn: SklearnPredictor,
@@ -208,7 +252,7 @@ def _prove_form(
         outputs = tuple(output.name for output in sklearn.signature.outputs)
         found.trials = make_trials(groups(maker, examples, form.splits), sklearn, outputs, check_time)
     verdict = prove(form, found.trials, check_time)
-    found.verdicts.append(verdict)
+    found.verdicts[number] = verdict
     reasons: dict[str, list[str]] = {}
     for output, reason in sorted(verdict.rejected.items()):
         reasons.setdefault(reason, []).append(output)
@@ -222,7 +266,7 @@ def _report(predictor: Predictor, found: _Found, reason: str | None, seconds: fl
         forms = {output: dict.fromkeys(SIZES, predictor.form) for output in declared}
         refused = found.refusals(declared)
         return CompileReport(forms, rejected=refused, reason=reason, out_of_time=found.out_of_time, seconds=seconds)
-    used = [verdict for verdict in found.verdicts if verdict.proven]
+    used = [verdict for verdict in found.verdicts.values() if verdict.proven]
     return CompileReport(
         forms={output: {size: predictor.form_of(output, size) for size in SIZES} for output in declared},
         speedup=_speedup(found.costs, declared),

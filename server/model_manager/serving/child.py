@@ -1,0 +1,109 @@
+"""What a child does with a version: what it may not survive, we do. And the messages by which it is asked and answers.
+
+In the flow: loader → trying → nursery → **child**: unpickle, golden rows or a probe, costs; or faster forms and their
+proof. What comes back are plain values, or why not. Only what survived here is loaded in the server.
+"""
+
+import socket
+import traceback
+from collections.abc import Callable
+from typing import BinaryIO, Final, Literal, TypeAlias
+
+import msgspec
+
+from model_manager.errors import LoadFailed, LoadFailureReason
+from model_manager.inference.compiled.compilation import Recipe, compile_predictor
+from model_manager.inference.cost import Measured, measure_inline_limits
+from model_manager.inference.threads import limit_native_threads
+from model_manager.serving.proving import contained, describe, prove, read
+
+PREPARE: Final = "model_manager.serving.child:prepare"
+"""What a nursery process calls before it forks children for this."""
+JUDGE: Final = "model_manager.serving.child:judge"
+"""What such a child runs."""
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a child is to do: prove the version, or with `compile_s` seconds of CPU look for faster forms of it."""
+
+    metadata: bytes | None
+    library_mismatch: Literal["refuse", "warn"]
+    compile_s: float | None = None
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    """What the child does from now on, for people."""
+
+    name: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """A LoadFailed."""
+
+    reason: LoadFailureReason
+    message: str
+
+
+class Proven(msgspec.Struct, frozen=True, tag=True):
+    """It answers, at these costs."""
+
+    costs: Measured
+
+
+class Compiled(msgspec.Struct, frozen=True, tag=True):
+    """What was found, and what answers cost by it."""
+
+    recipe: Recipe
+    costs: Measured
+
+
+Message: TypeAlias = Step | Refused | Proven | Compiled
+Verdict: TypeAlias = Proven | Compiled
+
+
+def prepare() -> None:
+    """What all children would do again: this module's imports, and holding BLAS and OpenMP to one thread."""
+    limit_native_threads()
+
+
+def judge(talk: int, artifact: int) -> None:
+    """Carry out the task that comes in over `talk`, and answer with a verdict."""
+    with socket.socket(fileno=talk) as line, open(artifact, "rb") as file:
+
+        def say(message: Message) -> None:
+            encoded = msgspec.msgpack.encode(message)
+            line.sendall(len(encoded).to_bytes(4, "big") + encoded)
+
+        task = msgspec.msgpack.decode(_receive(line), type=Task)
+        try:
+            verdict: Message = _judge(task, file, say)
+        except LoadFailed as error:
+            if error.reason == "internal":
+                traceback.print_exc()
+            verdict = Refused(error.reason, str(error).encode(errors="replace").decode())
+        say(verdict)
+
+
+def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Verdict:
+    say(Step("reading it"))
+    loaded, metadata = contained("reading it", read, artifact, task.metadata, task.library_mismatch)
+    if task.compile_s is None:
+        say(Step("proving it"))
+        _, inline = contained("proving it", prove, loaded, metadata)
+        return Proven(inline.measured)
+    described = contained("describing it", describe, loaded, metadata)
+    say(Step("compiling it"))
+    compilation = contained(
+        "compiling it",
+        compile_predictor,
+        described.estimator,
+        described.predictor,
+        described.example,
+        budget_s=task.compile_s,
+    )
+    return Compiled(compilation.recipe, measure_inline_limits(compilation.predictor, described.example).measured)
+
+
+def _receive(line: socket.socket) -> bytes:
+    with line.makefile("rb") as stream:
+        return stream.read(int.from_bytes(stream.read(4), "big"))

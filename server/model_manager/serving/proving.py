@@ -1,0 +1,96 @@
+"""Prove that a version answers: the steps between its bytes and a predictor, in a child first and then in the server.
+
+Blocking. In the flow: loader → (child →) **here** → inference. Whatever a model's code raises comes out as LoadFailed.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar
+
+from model_manager.codecs.rows import rows_from_instances
+from model_manager.errors import InvalidInput, LoadFailed, one_line
+from model_manager.inference.cost import InlineLimits, measure_inline_limits
+from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
+from model_manager.inference.features import example_row
+from model_manager.inference.golden import check_golden
+from model_manager.inference.predictor import SklearnPredictor
+from model_manager.inference.probe import refuse_raising
+from model_manager.inference.signature.infer import infer_signature
+from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
+from model_manager.signature import Rows, Signature
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An estimator as a predictor, and rows that it should answer: the golden ones, or one that is made up."""
+
+    estimator: Any
+    predictor: SklearnPredictor
+    example: Rows | None
+
+
+def contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+    """Run a step of loading; whatever it raises, LoadFailed is what comes out.
+
+    A model's code may raise SystemExit, which would end the program, a cancellation, which would leave the version
+    loading for ever, StopIteration, which no future can hold, and exceptions that fail when they are asked for a text.
+    """
+    try:
+        return call(*arguments, **options)
+    except LoadFailed:
+        raise
+    except BaseException as error:
+        ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError)
+        raise LoadFailed("internal" if ordinary else "model_raised", f"{step} raised {one_line(error)}") from error
+
+
+def read(
+    artifact: BinaryIO, metadata: bytes | None, library_mismatch: Literal["refuse", "warn"]
+) -> tuple[LoadedEstimator, Metadata]:
+    """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
+    described = parse_metadata(metadata) if metadata is not None else Metadata()
+    return load_estimator(artifact, library_mismatch=library_mismatch), described
+
+
+def describe(loaded: LoadedEstimator, metadata: Metadata) -> Described:
+    """Find out what the estimator takes and gives."""
+    golden = metadata.golden
+
+    def decode(signature: Signature) -> Rows:
+        assert golden is not None
+        return _golden_rows(golden, signature)
+
+    signature = infer_signature(
+        loaded.estimator, declared_from(metadata), golden_rows=decode if golden is not None else None
+    )
+    predictor = SklearnPredictor(loaded.estimator, signature)
+    return Described(loaded.estimator, predictor, decode(signature) if golden is not None else example_row(signature))
+
+
+def prove(
+    loaded: LoadedEstimator, metadata: Metadata, measured: InlineLimits | None = None
+) -> tuple[Described, InlineLimits]:
+    """Describe the estimator, hold it to its golden rows, or to any rows at all, and measure what it costs.
+
+    `measured`: what was measured elsewhere is not measured again; then this is a warm-up.
+    """
+    described = describe(loaded, metadata)
+    if metadata.golden is not None:
+        assert described.example is not None
+        check_golden(described.predictor, described.example, metadata.golden.outputs)
+    else:
+        refuse_raising(described.estimator, described.predictor, described.example)
+    return described, measured if measured is not None else measure_inline_limits(
+        described.predictor, described.example
+    )
+
+
+def _golden_rows(golden: Golden, signature: Signature) -> Rows:
+    try:
+        return rows_from_instances(golden.instances, signature, source="golden.instances")
+    except InvalidInput as error:
+        raise LoadFailed("metadata_invalid", f"metadata.json: {error}") from None

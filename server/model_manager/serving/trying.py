@@ -1,0 +1,137 @@
+"""Try a version in a child process, in its turn and within limits, and say in words how the child ended.
+
+In the flow: loader → **trying** → nursery → child.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import msgspec
+
+from model_manager.errors import LoadFailed
+from model_manager.repository.wanted import ServableId
+from model_manager.serving.child import JUDGE, Message, Refused, Step, Task, Verdict
+from model_manager.serving.confinement import Limits
+from model_manager.serving.keeper import Ended
+from model_manager.serving.memory_left import memory_left
+from model_manager.serving.nursery import Child, Garbled, Nursery
+from model_manager.serving.turns import Turns
+
+logger = logging.getLogger(__name__)
+
+_KILLED_S: Final = 5.0
+_CPU_PER_BUDGET: Final = 3
+_LEAST_FILE_BYTES: Final = 256 << 20
+_LONGEST_LINE: Final = 2000
+_UNHARMED: Final = "in a child process: nothing else was harmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Where versions are tried, how many at once, and what each may take: see the settings `load_…`.
+
+    No limit of memory is given where it is None: it is what is left then.
+    """
+
+    nursery: Nursery
+    proving: Turns
+    compiling: Turns
+    timeout_s: float
+    cpu_s: int
+    memory_mb: int | None
+
+    @asynccontextmanager
+    async def trial(self, id: ServableId, task: Task, artifact: BinaryIO) -> AsyncIterator[Verdict]:
+        """Give a task and an open artifact to a child, and its verdict to the body, after which the child has ended.
+
+        Raises LoadFailed where the child refuses, dies, hangs or writes nonsense. Cancellation kills it. What it wrote
+        is logged.
+        """
+        compile_s = task.compile_s or 0.0
+        async with AsyncExitStack() as stack:
+            async with (self.proving if task.compile_s is None else self.compiling).turn() as turn:
+                own, limits = await asyncio.to_thread(self._for_child, artifact, compile_s)
+                stack.callback(os.close, own)
+                try:
+                    child = await stack.enter_async_context(self.nursery.child(JUDGE, fds=[own], limits=limits))
+                except OSError as error:
+                    raise LoadFailed("internal", f"no child process can be started: {error.strerror}") from error
+                stack.push_async_callback(_log_output, child, id)
+                turn.when_slow = child.slow
+                if task.compile_s is not None:
+                    child.slow()  # nobody waits for it
+                child.tell(msgspec.msgpack.encode(task))
+                # compiling is given CPU time, of which a busy machine has little to spare
+                verdict = await _verdict(child, limits, self.timeout_s + 10 * compile_s)
+            yield verdict
+
+    def _for_child(self, artifact: BinaryIO, compile_s: float) -> tuple[int, Limits]:
+        """Open the same file once more, since where a child reads must not be where the server does; and limit it."""
+        own = os.open(f"/proc/self/fd/{artifact.fileno()}", os.O_RDONLY)
+        memory = memory_left() if self.memory_mb is None else self.memory_mb << 20
+        file_bytes = max(_LEAST_FILE_BYTES, 4 * os.fstat(own).st_size)
+        return own, Limits(memory, self.cpu_s + round(_CPU_PER_BUDGET * compile_s), file_bytes)
+
+
+async def _verdict(child: Child, limits: Limits, timeout_s: float) -> Verdict:
+    step = "starting it"
+    try:
+        async with asyncio.timeout(timeout_s):
+            while (heard := await child.hear()) is not None:
+                message: Message = msgspec.msgpack.decode(heard, type=Message)
+                if isinstance(message, Step):
+                    step = message.name
+                elif isinstance(message, Refused):
+                    raise LoadFailed(message.reason, _with_limit(message.message, limits))
+                else:
+                    return message
+            raise LoadFailed("ended_process", f"{step} {_end(await child.ended(), limits)} ({_UNHARMED})")
+    except TimeoutError:
+        what = f"{step} did not return within {timeout_s:g} s and was stopped ({_UNHARMED}); "
+        raise LoadFailed("timeout", f"{what}where that is too little, raise --load-timeout-s") from None
+    except (Garbled, msgspec.DecodeError):
+        raise LoadFailed("ended_process", f"{step} wrote to files that it did not open ({_UNHARMED})") from None
+
+
+def _with_limit(message: str, limits: Limits) -> str:
+    if "MemoryError" not in message or limits.memory_bytes is None:
+        return message
+    return f"{message} (it may take {limits.memory_bytes >> 20} MiB: --load-memory-mb)"
+
+
+def _end(ended: Ended | None, limits: Limits) -> str:
+    """Say what a process did that ended without a verdict."""
+    if ended is None:
+        return "ended the process that watched over it"
+    if not os.WIFSIGNALED(ended.status):
+        return f"ended the process with exit code {os.waitstatus_to_exitcode(ended.status)}"
+    number = os.WTERMSIG(ended.status)
+    name = signal.Signals(number).name if number in signal.valid_signals() and number < signal.SIGRTMIN else str(number)
+    if number == signal.SIGXCPU:
+        return f"took more than {limits.cpu_s} s of CPU time ({name}; --load-cpu-s)"
+    why = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
+    return f"ended the process with {name}{why}"
+
+
+async def _log_output(child: Child, id: ServableId) -> None:
+    """Log what a child wrote, once it has ended, which it is made to."""
+    child.kill()
+    try:
+        async with asyncio.timeout(_KILLED_S):
+            ended = await child.ended()
+    except TimeoutError:  # it is in the kernel's hands
+        return
+    if ended is None or not ended.output_bytes:
+        return
+    text = ended.output.decode(errors="replace").strip()
+    if len(text) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        text = f"{text[:half]} [...] {text[-half:]}"
+    fields = {"model_name": id.model, "model_version": id.version, "bytes": ended.output_bytes}
+    logger.info("%s wrote while it was tried: %s", id, " | ".join(text.split("\n")), extra=fields)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -41,10 +42,8 @@ def _leave_processes() -> None:
 
 def _write_garbage() -> None:
     for number in range(3, 64):
-        try:
+        with suppress(OSError):
             os.write(number, b"garbage " * 100)
-        except OSError:
-            pass
 
 
 def _change_the_process() -> None:

@@ -18,7 +18,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
 THE_CHARTS_OWN = {"models"}  # the mounted folder
-FOUND_AT_START = {"threads"}  # by the CPU limit
+FOUND_AT_START = {"threads", "load_memory_mb"}  # by the CPU limit
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
 ON_BY_DEFAULT = {
     "serviceAccount.create",

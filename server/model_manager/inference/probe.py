@@ -19,7 +19,7 @@ from model_manager.signature import Column, Rows
 
 _ORDINARY: Final = 8
 _NUMBERS: Final = (1.0, 0.5, 2.0, -1.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e-3)
-_OF_VALUES: Final = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError)
+_OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, AttributeError, AssertionError)
 
 
 def refuse_raising(estimator: Any, predictor: Predictor, example: Rows | None) -> None:
@@ -41,7 +41,8 @@ def refuse_raising(estimator: Any, predictor: Predictor, example: Rows | None) -
                 errors.append(error)
             else:
                 return
-    if _doubtful(signature.columns, scales) and any(map(_is_of_values, errors)):
+    doubtful = _doubtful(signature.columns, scales)
+    if any(_is_picky(error, doubtful) for error in errors):
         return
     first = errors[0]
     told = str(first) if isinstance(first, PredictionFailed) else one_line(first)
@@ -60,15 +61,17 @@ def _made_up(maker: RowMaker, example: Rows) -> Iterator[Rows]:
 
 
 def _doubtful(columns: tuple[Column, ...], scales: Scales) -> bool:
-    """Whether something takes values that nobody could guess."""
+    """Whether something takes values that nobody could guess; numbers are tried far and wide."""
     return any(
         column.moments is not None
-        or column.assumed
         or (column.datatype == "BYTES" and not (column.categories or scales.known.get(at) or scales.terms.get(at)))
         for at, column in enumerate(columns)
     )
 
 
-def _is_of_values(error: BaseException) -> bool:
+def _is_picky(error: BaseException, doubtful: bool) -> bool:
+    """Whether the model may only have complained of values: nobody guesses the numbers that are keys of a table."""
     cause = error.__cause__
-    return isinstance(cause, _OF_VALUES) and not isinstance(cause, NotFittedError)
+    if isinstance(cause, LookupError) or (isinstance(cause, ValueError) and "unknown categor" in str(cause)):
+        return True
+    return doubtful and isinstance(cause, _OF_VALUES) and not isinstance(cause, NotFittedError)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 2.0
 """Most versions are loaded in less. One that is not may take as long as it likes, and no other version waits for it."""
 
 

@@ -26,10 +26,10 @@ PRIORITIES: Final[Mapping[str, int]] = {"high": HIGH, "normal": NORMAL, "low": L
 
 
 class Urgency(NamedTuple):
-    """How long a caller, or a proxy on its behalf, waits (None: as long as the model may take), and how urgent it is."""
+    """How long a caller, or a proxy on its behalf, waits, and how urgent it is; None: it does not say."""
 
     timeout_s: float | None = None
-    priority: int = NORMAL
+    priority: int | None = None
 
 
 UNHURRIED: Final = Urgency()
@@ -84,7 +84,7 @@ def urgency_of(headers: Headers) -> Urgency:
 
 def _read_urgency(said: Headers) -> Urgency:
     timeout: float | None = None
-    priority = NORMAL
+    priority: int | None = None
     for name, value in said:
         text = value.decode("latin-1").strip()
         if name == _PRIORITY:

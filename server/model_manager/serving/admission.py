@@ -4,131 +4,69 @@ In the flow: batcher.submit → **admission** → waiting. A request that waits 
 deadline and the model a place in the queue; refused at once, it may still succeed elsewhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from math import ceil
-from typing import Final, TypeAlias
+from typing import Final
 
 from model_manager.errors import Overloaded
+from model_manager.metrics import DropReason
+from model_manager.serving.pace import Pace, Paces
+from model_manager.serving.waiting import Waiting
 
-_SHARE: Final = 0.1
-"""How much of what is known the newest batch is: a change is followed within some ten batches."""
-_MOST_AT_ONCE: Final = 4.0
-"""One batch counts as no more than so many times what was expected of it: a single slow one must not shut the door."""
-_SPREAD: Final = 0.01
-"""Variance of batch sizes, in squares of their mean, from which on rows and batches are told apart in the cost."""
-MARGIN: Final = 1.25
+_MARGIN: Final = 1.25
 """So much longer than expected a wait may become with every deadline still kept."""
 _LONGEST_RETRY_S: Final = 60
-_MOST_PACES: Final = 64  # clients choose the outputs, and their order
-
-Ahead: TypeAlias = tuple[tuple[str, ...], int]
-"""Outputs, and rows of them."""
-
-
-class Pace:
-    """What batches of one kind cost: `fixed` seconds each, and `each` seconds a row, fitted to the last ones.
-
-    As long as all had about the same size, nothing tells the two apart; then rows are taken to cost all of it, so that
-    no more is promised than was seen.
-    """
-
-    __slots__ = ("_rows", "_rows_squared", "_seconds", "_seconds_rows", "_weight", "each", "fixed", "told_apart")
-
-    def __init__(self) -> None:
-        self._weight = self._rows = self._rows_squared = self._seconds = self._seconds_rows = 0.0
-        self.fixed = self.each = 0.0
-        self.told_apart = False
-
-    def learn(self, rows: int, seconds: float) -> None:
-        """Learn from a batch."""
-        if self._weight:
-            seconds = min(seconds, _MOST_AT_ONCE * max(self.seconds(rows), 0.001))
-        keep = 1.0 - _SHARE
-        weight = self._weight = self._weight * keep + 1.0
-        self._rows = self._rows * keep + rows
-        self._rows_squared = self._rows_squared * keep + rows * rows
-        self._seconds = self._seconds * keep + seconds
-        self._seconds_rows = self._seconds_rows * keep + seconds * rows
-        size, took = self._rows / weight, self._seconds / weight
-        variance = self._rows_squared / weight - size * size
-        if variance > _SPREAD * size * size:
-            slope = (self._seconds_rows / weight - size * took) / variance
-            self.told_apart = True
-        else:
-            slope = self.each if self.told_apart else took / size
-        self.each = min(max(slope, 0.0), took / size)
-        self.fixed = took - self.each * size
-
-    def doubt(self) -> None:
-        """Let the next batches decide: what computes them has changed."""
-        self._weight *= _SHARE
-        self._rows *= _SHARE
-        self._rows_squared *= _SHARE
-        self._seconds *= _SHARE
-        self._seconds_rows *= _SHARE
-
-    def seconds(self, rows: int) -> float:
-        """What one batch of so many rows costs."""
-        return self.fixed + self.each * rows
-
-    def own(self, rows: int) -> float:
-        """What a request of so many rows costs by itself: where rows and batches are not told apart, give it credit."""
-        if self.told_apart or not self._weight:
-            return self.each * rows
-        return self.each * min(rows, self._rows / self._weight)
-
-    def rows_within(self, seconds: float) -> int:
-        """The most rows that one batch computes in so many seconds, as far as is known."""
-        return int((seconds - self.fixed) / self.each) if self.told_apart and self.each > 0.0 else 0
 
 
 class Admission:
-    """What the batches of one version cost, by the outputs asked for, and who can still be answered in time."""
+    """Judges requests by what waits and by the paces. `dropped` counts those that it refuses."""
 
-    def __init__(self, max_rows: int) -> None:
+    def __init__(self, waiting: Waiting, paces: Paces, max_rows: int, dropped: Callable[[DropReason], None]) -> None:
+        self._waiting = waiting
+        self._paces = paces
         self._max_rows = max_rows
-        self._paces: dict[tuple[str, ...], Pace] = {}
-        self.pace_of = self._paces.get
+        self._dropped = dropped
 
-    def learn(self, outputs: tuple[str, ...], rows: int, seconds: float) -> None:
-        """Learn from a batch that was computed in one call."""
-        pace = self._paces.get(outputs)
+    def check(
+        self, size: int, outputs: tuple[str, ...], priority: int, *, large: bool, remaining: float, left: float
+    ) -> None:
+        """Let a request pass that can be answered within the seconds `left`, or of which nothing is known.
+
+        `remaining` are those for which the batch that runs is expected to run. Raises Overloaded.
+        """
+        pace = self._paces.of(outputs)
         if pace is None:
-            if len(self._paces) >= _MOST_PACES:
-                self._paces.clear()
-            pace = self._paces[outputs] = Pace()
-        pace.learn(rows, seconds)
+            return
+        seconds = (self._of_large if large else self._of_others)(size, pace, outputs, priority) + remaining
+        if seconds * _MARGIN > left:
+            self._dropped("queue_full")
+            raise Overloaded(
+                f"too busy to answer in time: with what is waiting it would take about {seconds:.3g} s, and this "
+                f"request has {max(left, 0.0):.3g} s left; try again later",
+                retry_after_s=min(max(ceil(seconds), 1), _LONGEST_RETRY_S),
+            )
 
-    def doubt(self) -> None:
-        """Trust what was learnt no more than the next batch."""
-        for pace in self._paces.values():
-            pace.doubt()
+    def shed_late(self, size: int, priority: int, now: float) -> None:
+        """Refuse what waits at a lower priority, newest first, for which so many rows more leave no time."""
+        waiting = self._waiting
+        while (found := waiting.newest_below(priority)) is not None:
+            level, item = found
+            pace = self._paces.of(item.outputs)
+            if pace is None:
+                return
+            if self._paces.expected(pace, item.outputs, size, waiting.ahead(level)) <= item.deadline - now:
+                return
+            waiting.displace_newest(priority)
 
-    def seconds(self, outputs: tuple[str, ...], rows: int) -> float:
-        """What a batch costs; nothing, as long as none like it was measured."""
-        pace = self._paces.get(outputs)
-        return 0.0 if pace is None else pace.seconds(rows)
+    def _of_large(self, size: int, pace: Pace, outputs: tuple[str, ...], priority: int) -> float:
+        seconds = self._paces.expected(pace, outputs, size, self._waiting.large.ahead(priority))
+        return 2 * seconds if self._waiting.held_rows else seconds  # others have every other turn
 
-    def remaining(self, outputs: tuple[str, ...], rows: int, elapsed: float) -> float:
-        """How much longer a batch runs. One that took longer than it should takes, for all that is known, as much again."""
-        return abs(self.seconds(outputs, rows) - elapsed)
-
-    def expected(self, pace: Pace, outputs: tuple[str, ...], size: int, ahead: Iterable[Ahead]) -> float:
-        """Seconds from the next batch on until a request is answered behind outputs and rows that go before it."""
-        seconds, same = pace.own(size), size
-        for kind, rows in ahead:
-            if kind == outputs:
-                same += rows
-                seconds += rows * pace.each
-            elif (other := self._paces.get(kind)) is not None:
-                seconds += ceil(rows / self._max_rows) * other.fixed + rows * other.each
-        return seconds + ceil(same / self._max_rows) * pace.fixed
-
-
-def too_late(seconds: float, left: float) -> Overloaded:
-    """Say that an answer would take so many seconds, and that so many are left."""
-    return Overloaded(
-        f"too busy to answer in time: with what is waiting it would take about {seconds:.3g} s, "
-        f"and this request has {max(left, 0.0):.3g} s left; try again later",
-        retry_after_s=min(max(ceil(seconds), 1), _LONGEST_RETRY_S),
-    )
+    def _of_others(self, size: int, pace: Pace, outputs: tuple[str, ...], priority: int) -> float:
+        ahead = self._waiting.ahead(priority)
+        seconds = self._paces.expected(pace, outputs, size, ahead)
+        kind = self._waiting.large.contending(priority)
+        if kind is None:
+            return seconds
+        turns = 1 + sum(rows for _, rows in ahead) // self._max_rows
+        return seconds + turns * self._paces.seconds(kind, self._paces.rows_of_slice(kind))

@@ -10,9 +10,9 @@ The contract, which is also its tests:
    own, in turns with the batches of others as urgent; it is answered whole, or fails alone.
 3. Requests for different outputs, or of different widths or dtypes, never share a batch.
 4. Refused at once is what finds the queue full, large requests and others each by themselves; what could not be
-   answered before its deadline, as far as batches were measured, unless the model is idle; and, newest first, what waits
-   at a lower priority, where a more urgent request needs its place or its time. Items that expired or were cancelled
-   never reach the model, and keep no place.
+   answered before its deadline, as far as batches were measured, unless the model is idle; and, newest first, what
+   waits at a lower priority, where a more urgent request needs its place or its time. Items that expired or were
+   cancelled never reach the model, and keep no place.
 5. A batch that raises, whatever it raises, or comes back with the wrong number of rows, is retried item by item, once.
 6. `close()` answers everything queued; what runs is still answered, or told that its time is over. A large request of
    which a slice runs is queued as long as it has rows that no batch took.
@@ -34,19 +34,16 @@ from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotR
 from model_manager.inference.cost import InlineLimits
 from model_manager.metrics import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
-from model_manager.serving.admission import MARGIN, Admission, too_late
+from model_manager.serving.admission import Admission
 from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, run
 from model_manager.serving.large import EXPIRED, LargeRequests
+from model_manager.serving.pace import Paces
 from model_manager.serving.waiting import Waiting
 from model_manager.signature import Rows
 
 TellBatch: TypeAlias = Callable[[Sequence[Observed], int, int], None]
 
 _REMEMBERED: Final = 32
-_SLICE_S: Final = 0.02
-"""A slice of a large request takes about so long, where that is more rows than a batch: others wait no longer for it."""
-_FEWEST_ROWS: Final = 256
-"""A slice has at least so many, or as many as a batch: a version that takes requests one by one has small batches."""
 
 
 class Batcher:
@@ -79,9 +76,10 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         most = batching.max_queue_rows
-        large = LargeRequests(most, metrics.dropped, self._rows_of_slice, self._next_slice)
+        self._paces = Paces(batching.max_rows)
+        large = LargeRequests(most, metrics.dropped, self._paces.rows_of_slice, self._next_slice)
         self._waiting = Waiting(most, metrics.dropped, large)
-        self._admission = Admission(batching.max_rows)
+        self._admission = Admission(self._waiting, self._paces, batching.max_rows, metrics.dropped)
         self.arrivals = 0
         self._running: list[Item] = []
         self._started = 0.0
@@ -119,7 +117,7 @@ class Batcher:
         """Call another function from the next batch on; a batch that runs ends with the old one."""
         self._predict = predict
         self._inline = inline
-        self._admission.doubt()
+        self._paces.doubt()
 
     def submit(
         self,
@@ -165,9 +163,7 @@ class Batcher:
             if waiting.held_rows >= waiting.most_rows:
                 waiting.make_room(1, priority)
 
-    def _make_room(
-        self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool
-    ) -> None:
+    def _make_room(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
         """See that a request can be queued, and answered in time. Raises Overloaded."""
         waiting = self._waiting
         if self._running:
@@ -177,47 +173,13 @@ class Batcher:
         elif waiting.held_rows and waiting.held_rows + size > waiting.most_rows:
             waiting.make_room(size, priority)
         if priority < LOW and self._running:
-            self._shed_late(size, priority)
+            self._admission.shed_late(size, priority, self._loop.time())
 
     def _check(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
-        """Raise Overloaded where what goes before a request, and its own rows, take longer than it has time."""
-        pace = self._admission.pace_of(outputs)
-        if pace is None:
-            return
-        waiting, running = self._waiting, self._running[0]
-        if large:
-            seconds = self._admission.expected(pace, outputs, size, waiting.large.ahead(priority))
-            if waiting.held_rows:
-                seconds += seconds  # others have every other turn
-        else:
-            ahead = waiting.ahead(priority)
-            seconds = self._admission.expected(pace, outputs, size, ahead)
-            if (kind := waiting.large.contending(priority)) is not None:
-                turns = 1 + sum(rows for _, rows in ahead) // self._batching.max_rows
-                seconds += turns * self._admission.seconds(kind, self._rows_of_slice(kind))
-        seconds += self._admission.remaining(running.outputs, self.running_rows, perf_counter() - self._started)
+        running, elapsed = self._running[0], perf_counter() - self._started
+        remaining = self._paces.remaining(running.outputs, self.running_rows, elapsed)
         left = deadline - self._loop.time()
-        if seconds * MARGIN > left:
-            self._metrics.dropped("queue_full")
-            raise too_late(seconds, left)
-
-    def _shed_late(self, size: int, priority: int) -> None:
-        """Refuse what waits at a lower priority, the newest first, for which a request of so many rows leaves no time."""
-        waiting, now = self._waiting, self._loop.time()
-        while (found := waiting.newest_below(priority)) is not None:
-            level, item = found
-            pace = self._admission.pace_of(item.outputs)
-            if pace is None:
-                return
-            seconds = self._admission.expected(pace, item.outputs, size, waiting.ahead(level))
-            if seconds <= item.deadline - now:
-                return
-            waiting.displace_newest(priority)
-
-    def _rows_of_slice(self, outputs: tuple[str, ...]) -> int:
-        pace = self._admission.pace_of(outputs)
-        affordable = pace.rows_within(_SLICE_S) if pace is not None else 0
-        return max(self._batching.max_rows, _FEWEST_ROWS, affordable)
+        self._admission.check(size, outputs, priority, large=large, remaining=remaining, left=left)
 
     def _next_slice(self, item: Item) -> None:
         """See that the next slice of a large request leaves, and that it is told in time if none does."""
@@ -327,7 +289,7 @@ class Batcher:
             else:
                 future.set_result(answer)
         if len(ran.calls) == 1:
-            self._admission.learn(batch[0].outputs, rows, ended - started)
+            self._paces.learn(batch[0].outputs, rows, ended - started)
         self.recent.append(
             Finished(time.time(), rows, len(batch), (ended - started) * 1e3, ran.seconds * 1e3, on, failed)
         )

@@ -59,7 +59,7 @@ class Large:
 class LargeRequests:
     """The large requests of one version. Behind the one that is worked on, `most_rows` rows may wait, or one request.
 
-    `again` is called with the next in line when a slice has ended. `dropped` counts those that leave without a prediction.
+    `again` is called with the next in line when a slice has ended. `dropped` counts what leaves without a prediction.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class LargeRequests:
         return sum(1 for one in self._live() if one.rest)
 
     def contending(self, priority: int) -> tuple[str, ...] | None:
-        """The outputs of the slices that take turns with batches of this priority, or go before them; None if none do."""
+        """The outputs of slices that take turns with batches of this priority, or go before them; None if none do."""
         return next((one.item.outputs for one in self._live() if one.rest and one.priority <= priority), None)
 
     def ahead(self, priority: int) -> Iterator[tuple[tuple[str, ...], int]]:

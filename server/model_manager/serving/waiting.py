@@ -71,9 +71,7 @@ class Waiting:
 
     def ahead(self, priority: int) -> list[tuple[tuple[str, ...], int]]:
         """Outputs and rows of what goes before a request of this priority, the large ones left out."""
-        return [
-            (queue[0].outputs, queue.rows) for level in self._levels[: priority + 1] for queue in level.values()
-        ]
+        return [(queue[0].outputs, queue.rows) for level in self._levels[: priority + 1] for queue in level.values()]
 
     def make_room(self, size: int, priority: int = NORMAL) -> None:
         """Take out what is over, for more rows than fit, then the newest of lower priority.

@@ -217,7 +217,9 @@ def test_whatever_happens_the_queue_holds_the_rows_that_wait_and_all_are_answere
                     future = b.submit(rows(*range(size)), outputs, loop.clock + patience, priority=priority)
                 except (Overloaded, VersionNotReady) as error:
                     refused += 1
-                    assert b.closed or no_room or "in time" in str(error)
+                    reasonable = b.closed or no_room or "in time" in str(error)
+                    if not reasonable:
+                        raise
                 else:
                     assert not no_room
                     future.add_done_callback(lambda future: future.cancelled() or future.exception())

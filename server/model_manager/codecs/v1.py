@@ -14,7 +14,7 @@ from model_manager.call import Headers
 from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse_object, refuse_repeated_key
-from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values
+from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values, infinities
 from model_manager.codecs.parameters import check_request_parameters
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type
@@ -55,7 +55,12 @@ class V1Codec:
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as `predictions` per row or as columnar `outputs`."""
-        return self._headers, self._encode(request, results)
+        body = self._encode(request, results)
+        if b"null" in body:
+            count = sum(infinities(results[name]) for name in request.outputs)
+            if count:
+                return [*self._headers, (b"x-infinite-values", b"%d" % count)], body
+        return self._headers, body
 
     def _encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
         opening = b'{"outputs":' if request.columnar else b'{"predictions":'

@@ -17,7 +17,7 @@ from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
 from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
-from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json
+from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json, infinities
 from model_manager.codecs.parameters import (
     Parameters,
     check_input_parameters,
@@ -198,4 +198,8 @@ def _tensor_text(array: Array) -> bytes:
     # JSON has no 16-bit floats; their values fit FP32.
     datatype = "FP32" if array.dtype == np.float16 else datatype_of(array.dtype)
     shape = encode_json(array.shape)
-    return b',"datatype":"%b","shape":%b,"data":%b}' % (datatype.encode(), shape, encode_flat(array))
+    data = encode_flat(array)
+    said = b""
+    if b"null" in data and (count := infinities(array)):
+        said = b',"parameters":{"infinite_values":%d}' % count
+    return b',"datatype":"%b","shape":%b%b,"data":%b}' % (datatype.encode(), shape, said, data)

@@ -14,7 +14,8 @@ import msgspec
 from model_manager.call import HIGH, NORMAL, Call, Headers
 from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.protocols import Codec
-from model_manager.errors import ClientGone, DeadlineExceeded
+from model_manager.errors import ClientGone, DeadlineExceeded, InvalidInput, PredictionFailed
+from model_manager.inference.out_of_range import out_of_range
 from model_manager.metrics import Metrics
 from model_manager.serving.batch import Results
 from model_manager.serving.observation import Observation, Observer
@@ -85,6 +86,7 @@ class Answering:
         """
         observation = None if self.observer is None else self.observer.begin(call)
         servable: Servable | None = None
+        request: PredictRequest | None = None
         timeout_s, priority = call.urgency
         try:
             servable = self._registry.lease(call.model, call.version)
@@ -121,6 +123,10 @@ class Answering:
             self._failed(call, servable, observation, error).ended()
             raise
         except Exception as error:
+            if isinstance(error, PredictionFailed) and servable is not None and request is not None:
+                place = out_of_range(error.__cause__, request.rows, servable.signature)
+                if place is not None:
+                    return self._failed(call, servable, observation, InvalidInput(place))
             answer = self._failed(call, servable, observation, error)
             if isinstance(error, DeadlineExceeded) and servable is not None and timeout_s != servable.timeout_s:
                 answer.code = CLIENT_GONE  # its caller gave it up, as one does that hangs up: no fault of the version

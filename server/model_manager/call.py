@@ -4,14 +4,35 @@ In the flow: connection, ASGI or gRPC → adapter → **call** → serving.answe
 traces read a call's headers without knowing where they came from.
 """
 
+import logging
+import math
 import uuid
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
+from model_manager.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names, in lower case, and values; HTTP's headers, or another protocol's metadata."""
+
+
+HIGH, NORMAL, LOW = 0, 1, 2
+PRIORITIES: Final[Mapping[str, int]] = {"high": HIGH, "normal": NORMAL, "low": LOW}
+"""Which of the requests that wait leaves first, and, from the other end, which is shed first."""
+
+
+class Urgency(NamedTuple):
+    """How long a caller, or a proxy on its behalf, waits, and how urgent it is; None: it does not say."""
+
+    timeout_s: float | None = None
+    priority: int | None = None
+
+
+UNHURRIED: Final = Urgency()
 
 
 class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
@@ -19,7 +40,7 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
 
     `protocol` names the codec. `route` is the path with the names of its parts in it, which is what traces and logs
     group by; `method` and `path` are as they came. `version` is None where the caller leaves the choice to the model.
-    `began` is when it arrived, in perf_counter seconds.
+    `began` is when it began to arrive, in perf_counter seconds; what `urgency` allows is counted from there.
     """
 
     protocol: str
@@ -30,6 +51,7 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
     model: str
     version: str | None
     began: float
+    urgency: Urgency = UNHURRIED
 
 
 def sent_request_id(headers: Headers) -> str | None:
@@ -43,3 +65,57 @@ def sent_request_id(headers: Headers) -> str | None:
 def request_id(headers: Headers) -> str:
     """The caller's x-request-id, or a new one."""
     return sent_request_id(headers) or uuid.uuid4().hex
+
+
+_TIMEOUT: Final = b"x-request-timeout-ms"
+_PROXY_TIMEOUT: Final = b"x-envoy-expected-rq-timeout-ms"
+_PRIORITY: Final = b"x-priority"
+_OF_URGENCY: Final = frozenset({_TIMEOUT, _PROXY_TIMEOUT, _PRIORITY})
+
+
+def urgency_of(headers: Headers) -> Urgency:
+    """Read how long the caller waits and how urgent it is; of several times allowed the shortest.
+
+    Raises InvalidInput for what a caller got wrong. What a proxy got wrong is left out: its clients cannot mend it.
+    """
+    said = [pair for pair in headers if pair[0] in _OF_URGENCY]
+    return _read_urgency(said) if said else UNHURRIED
+
+
+def _read_urgency(said: Headers) -> Urgency:
+    timeout: float | None = None
+    priority: int | None = None
+    for name, value in said:
+        text = value.decode("latin-1").strip()
+        if name == _PRIORITY:
+            priority = _priority(text)
+            continue
+        seconds = _milliseconds(text) / 1000
+        if not seconds > 0:
+            if name == _TIMEOUT:
+                _refuse(name, text, "milliseconds, a number above 0")
+            logger.debug("%s: %r is no number of milliseconds above 0: left out", name.decode(), text)
+        elif timeout is None or seconds < timeout:
+            timeout = seconds
+    return Urgency(timeout, priority)
+
+
+def _priority(text: str) -> int:
+    priority = PRIORITIES.get(text.lower())
+    if priority is None:
+        _refuse(_PRIORITY, text, "high, normal or low")
+    return priority
+
+
+def _milliseconds(text: str) -> float:
+    """The number in a text; 0 where there is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _refuse(name: bytes, text: str, expected: str) -> NoReturn:
+    shown = text if len(text) <= 40 else text[:40] + "…"
+    raise InvalidInput(f"header {name.decode()}: expected {expected}, got {shown!r}")

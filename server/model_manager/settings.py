@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="Largest body; a larger one gets 413.")
     max_rows_per_request: int = Field(default=10_000, ge=1, description="Most rows in one request; more get 400.")
-    timeout_ms: float = Field(default=5000, gt=0, description="Time allowed where the manifest sets none.")
+    timeout_ms: float = Field(
+        default=5000, gt=0, le=86_400_000, description="Time allowed where the manifest sets none."
+    )
     library_mismatch: Literal["refuse", "warn"] = Field(
         default="warn", description="What to do with an artifact written by another scikit-learn version."
     )

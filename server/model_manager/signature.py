@@ -291,3 +291,5 @@ class PredictRequest(msgspec.Struct, frozen=True, eq=False):
     outputs: tuple[str, ...]
     id: str | None = None
     columnar: bool = False  # V1: asked with columnar `inputs`, answered with `outputs`
+    timeout_s: float | None = None  # what the body says of its urgency; None: nothing
+    priority: int | None = None

@@ -151,7 +151,7 @@ def test_a_string_for_a_column_of_which_nothing_is_known_is_refused_with_the_way
         ),
         'input "town": expected datatype FP64, got BYTES': lambda: rows_from_tensors(
             [town, plan], signature, max_rows=9
-        ),
+        )[0],
     }
     for fault, read in reads.items():
         with pytest.raises(InvalidInput) as caught:

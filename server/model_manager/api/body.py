@@ -1,9 +1,14 @@
 """Read a request body, checked for its size before and while it arrives; one await when it is already there."""
 
+from typing import Final
+
 from starlette.types import Receive
 
 from model_manager.call import Headers
 from model_manager.errors import BodyTooLarge, ClientGone
+
+SMALL_BODY: Final = 64 * 1024
+"""The most bytes of a body that holds no rows."""
 
 
 async def read_body(headers: Headers, receive: Receive, *, limit: int) -> bytes:
@@ -40,7 +45,8 @@ async def read_body(headers: Headers, receive: Receive, *, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is larger than {limit} bytes (max_body_bytes); send fewer rows per request")
+    hint = "" if limit == SMALL_BODY else " (max_body_bytes); send fewer rows per request"
+    return BodyTooLarge(f"the body is larger than {limit} bytes{hint}")
 
 
 def _gone() -> ClientGone:

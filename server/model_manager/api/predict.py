@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from model_manager.api.body import read_body
 from model_manager.api.dispatch import KnownPaths
 from model_manager.api.problems import response_of
-from model_manager.call import Call
+from model_manager.call import Call, urgency_of
 from model_manager.serving.answering import CLIENT_GONE, Answering
 from model_manager.serving.registry import Registry
 
@@ -45,6 +45,7 @@ class Predict:
         route = self._route if version is None else self._version_route
         call = Call(self._protocol, route, scope["method"], scope["path"], headers, model, version, perf_counter())
         try:
+            call.urgency = urgency_of(headers)
             body = await read_body(headers, receive, limit=self._limit)
         except asyncio.CancelledError as error:
             self._answering.refuse(call, error).ended()

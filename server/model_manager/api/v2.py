@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from model_manager.api.body import read_body
+from model_manager.api.body import SMALL_BODY, read_body
 from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.errors import InvalidInput
 from model_manager.repository.wanted import version_order
@@ -59,19 +59,20 @@ class V2:
 class Index:
     """The repository index: every known version with its state and the reason for it. `rows` gives them all.
 
-    `limit`: the most bytes of a body."""
+    `limit`: the most bytes of a body, of which no more are read than such a small one needs."""
 
     def __init__(self, rows: Callable[[], Awaitable[list[IndexRow]]], *, limit: int) -> None:
         self._rows = rows
-        self._limit = limit
+        self._limit = min(limit, SMALL_BODY)
 
     async def index(self, request: Request) -> Response:
         """List every version; `{"ready": true}` lists those that are ready."""
         body = await read_body(request.scope["headers"], request.receive, limit=self._limit)
         try:
             wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidInput(f'repository index takes {{"ready": true|false}}: {error}') from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            what = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise InvalidInput(f'repository index takes {{"ready": true|false}}: {what}') from None
         rows = await self._rows()
         shown = [row for row in rows if row.state == "READY" or not wanted.ready]
         return Response(msgspec.json.encode(shown), media_type="application/json")

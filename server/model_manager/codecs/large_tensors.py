@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import simdjson
 
+from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.cells import FLOAT_LIMITS
 from model_manager.codecs.typed_decoding import Blocks, Doubt
 from model_manager.signature import Array, Layout, Signature
@@ -47,8 +48,10 @@ class LargeTensors:
 
     def read(self, body: bytes) -> LargeRequest:
         """Read a whole body. Raises Doubt."""
+        # A parser keeps what its largest document took, and is one thread's: a large body is read on another.
+        parser = self._parser if len(body) < LARGE_BODY else simdjson.Parser()
         try:
-            return self._read(self._parser.parse(body), body)
+            return self._read(parser.parse(body), body)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Doubt from error
         except RuntimeError as error:  # something still holds on to the last document

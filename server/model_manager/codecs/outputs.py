@@ -57,6 +57,11 @@ class OutputChoice:
                 raise InvalidInput(f"outputs: {what}: at most {most} rows at once, got {rows}; ask for fewer at a time")
 
 
+def infinities(array: Array) -> int:
+    """How many values of an answer are infinite, which JSON cannot say: null stands for them, as for NaN."""
+    return int(np.isinf(array).sum()) if array.dtype.kind == "f" else 0
+
+
 def encode_values(array: Array) -> bytes:
     """Encode an array as nested JSON lists, rows first."""
     return encode_json(array.tolist())

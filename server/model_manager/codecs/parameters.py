@@ -8,6 +8,7 @@ from typing import Final, NoReturn, TypeAlias
 
 import msgspec
 
+from model_manager.call import HIGH, LOW, NORMAL, PRIORITIES
 from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
 from model_manager.errors import InvalidInput
 from model_manager.signature import DTYPES, Datatype
@@ -22,6 +23,7 @@ CONTENT_TYPES: Final[Mapping[str, frozenset[Datatype]]] = {
 }
 """The encodings that are served, and the datatypes of the tensors they may describe. Each is what is done anyway."""
 
+_LONGEST_TIMEOUT_US: Final = 10**15  # more than any float of seconds needs to tell apart
 _TABLE_CONTENT_TYPE: Final = "pd"
 """Of a whole request: its inputs are the columns of one table. So they are read where columns have names."""
 
@@ -30,12 +32,17 @@ HARMLESS: Final = frozenset(
         "sequence_id",  # where a request stands in a sequence: these models have no memory, so no answer depends on it
         "sequence_start",
         "sequence_end",
-        "priority",  # when an answer comes, not which; every request here is as urgent as the next
-        "timeout",  # the same: what the manifest allows holds, and no answer changes for it
         "headers",  # what a gateway says of the request it passed on: speaks of the sender, not of the data
     }
 )
 """Parameters of a request that are read over, because no answer would be another one for them."""
+
+URGENCY: Final = ("priority", "timeout")
+"""Parameters of a request that say when an answer is wanted, not which."""
+
+_NUMBERED: Final[Mapping[str | int, int | None]] = {0: None, 1: HIGH, 2: NORMAL, 3: LOW}
+_PRIORITIES: Final = {**_NUMBERED, **PRIORITIES}
+"""By name, and as Triton numbers them: 0 is the default, 1 the most urgent."""
 
 _NOT_SERVED: Final[Mapping[str, str]] = {
     "classification": "ask for the output predict_proba and sort it",
@@ -50,20 +57,49 @@ _WHEN_FALSE: Final = frozenset({"binary_data", "binary_data_output"})
 """False asks for JSON, which is what is answered."""
 
 
-def check_request_parameters(parameters: object, datatypes: Mapping[str, Datatype] | None) -> None:
+def check_request_parameters(
+    parameters: object, datatypes: Mapping[str, Datatype] | None
+) -> tuple[float | None, int | None]:
     """Check the parameters of a whole request; `datatypes` are those of its inputs by name, None where it has none.
 
-    Raises InvalidInput naming the parameter.
+    Returns the seconds it allows and its priority, None where it says nothing. Raises InvalidInput naming
+    the parameter.
     """
+    timeout_s: float | None = None
+    priority: int | None = None
     for name, value in _given(parameters, "parameters"):
+        if name == "timeout":
+            timeout_s = _timeout(value)
+            continue
+        if name == "priority":
+            priority = _priority(value)
+            continue
         if name in HARMLESS or (value is False and name in _WHEN_FALSE and datatypes is not None):
             continue
         if name != "content_type" or datatypes is None:
-            _refuse("parameters", name, ("content_type", *HARMLESS) if datatypes is not None else HARMLESS)
+            known = (*HARMLESS, *URGENCY)
+            _refuse("parameters", name, ("content_type", *known) if datatypes is not None else known)
         if value != _TABLE_CONTENT_TYPE:
             for tensor, datatype in datatypes.items():
                 place = f"parameters: content_type: input {excerpt(tensor)}"
                 _check_content_type(value, datatype, place, (*CONTENT_TYPES, _TABLE_CONTENT_TYPE))
+    return timeout_s, priority
+
+
+def _timeout(value: object) -> float | None:
+    """Microseconds, as Triton has them; 0 leaves it to the model."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidInput(f"parameters: timeout: expected microseconds, a whole number from 0, got {excerpt(value)}")
+    return min(value, _LONGEST_TIMEOUT_US) / 1e6 or None
+
+
+def _priority(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | str) or value not in _PRIORITIES:
+        raise InvalidInput(
+            'parameters: priority: expected "high", "normal" or "low", or 1, 2 or 3 for the same (0: the default), '
+            f"got {excerpt(value)}"
+        )
+    return _PRIORITIES[value]
 
 
 def check_input_parameters(parameters: object, name: str, datatype: Datatype) -> None:

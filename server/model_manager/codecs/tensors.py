@@ -27,6 +27,7 @@ from model_manager.errors import InvalidInput
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Rows, Signature
 
 _LONGEST_DIMENSION = 2**31
+_MOST_TOO_MANY = 16  # tensors that are read although the model cannot take them, so that what is wrong is named
 _NO_HALF = "16-bit floats cannot be written in JSON; send FP32 or FP64"
 
 
@@ -46,8 +47,10 @@ class Tensor:
         return f"input {excerpt(self.name)}"
 
 
-def rows_from_tensors(inputs: object, signature: Signature, *, max_rows: int, parameters: object = None) -> Rows:
-    """Check the `inputs` of a V2 request, and its `parameters`, and store them as blocks.
+def rows_from_tensors(
+    inputs: object, signature: Signature, *, max_rows: int, parameters: object = None
+) -> tuple[Rows, tuple[float | None, int | None]]:
+    """Check the `inputs` of a V2 request, and its `parameters`; store the first as blocks, and read how urgent it is.
 
     One tensor of shape [rows, columns] for the whole (any name), or one of shape [rows] or [rows, 1] per named column,
     in any order. Raises InvalidInput naming input, row and column.
@@ -56,16 +59,19 @@ def rows_from_tensors(inputs: object, signature: Signature, *, max_rows: int, pa
         raise InvalidInput(f"inputs: expected a list of tensors, got {excerpt(inputs)}")
     if not inputs:
         raise InvalidInput("inputs: expected at least one tensor")
+    most = max(1, len(signature.columns or ()))
+    if len(inputs) > most + _MOST_TOO_MANY:
+        raise InvalidInput(f"inputs: expected {most} tensor{'s' if most > 1 else ''} at most, got {len(inputs)}")
     tensors = [_tensor(value, f"inputs[{position}]") for position, value in enumerate(inputs)]
-    check_request_parameters(parameters, {tensor.name: tensor.datatype for tensor in tensors})
+    urgency = check_request_parameters(parameters, {tensor.name: tensor.datatype for tensor in tensors})
     for tensor in tensors:
         refuse_empty(tensor.shape[0], tensor.place)
         refuse_too_many(tensor.shape[0], max_rows, tensor.place)
     if _is_by_column(tensors, signature):
-        return _rows_from_columns(tensors, signature)
+        return _rows_from_columns(tensors, signature), urgency
     if len(tensors) != 1:
         raise InvalidInput(f"inputs: expected one tensor, got {len(tensors)}: {listing([t.name for t in tensors])}")
-    return _rows_from_one(tensors[0], signature)
+    return _rows_from_one(tensors[0], signature), urgency
 
 
 def _is_by_column(tensors: Sequence[Tensor], signature: Signature) -> bool:

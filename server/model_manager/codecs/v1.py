@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from model_manager.call import Headers
+from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse_object, refuse_repeated_key
-from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values
+from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values, infinities
 from model_manager.codecs.parameters import check_request_parameters
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type
@@ -32,6 +33,7 @@ class V1Codec:
         self._max_rows = max_rows
         self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
+        self._bounds = Bounds(signature, max_rows=max_rows)
         self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
         self._by_name = signature.columns is not None and (signature.named or signature.layout is Layout.FRAME)
         self._fast = _compile(signature)
@@ -42,6 +44,8 @@ class V1Codec:
         Raises InvalidInput naming row and column, UnsupportedContent for headers that say it is not JSON.
         """
         require_json(headers)
+        if len(body) > SMALLEST_COUNTED:
+            self._bounds.check(body)
         if self._fast is not None:
             try:
                 return self._fast_request(body, *self._fast)
@@ -51,7 +55,12 @@ class V1Codec:
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as `predictions` per row or as columnar `outputs`."""
-        return self._headers, self._encode(request, results)
+        body = self._encode(request, results)
+        if b"null" in body:
+            count = sum(infinities(results[name]) for name in request.outputs)
+            if count:
+                return [*self._headers, (b"x-infinite-values", b"%d" % count)], body
+        return self._headers, body
 
     def _encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
         opening = b'{"outputs":' if request.columnar else b'{"predictions":'
@@ -96,12 +105,12 @@ class V1Codec:
         if len(given) != 1:
             has = "has both" if given else "has neither"
             raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
-        check_request_parameters(document.get("parameters"), None)
+        timeout_s, priority = check_request_parameters(document.get("parameters"), None)
         source = given[0]
         rows = self._reference_rows(document[source], source)
         chosen = self._chosen(document.get("signature_name"), document.get("outputs"))
         self._choice.refuse_too_large(chosen, len(rows))
-        return PredictRequest(rows, chosen, columnar=source == "inputs")
+        return PredictRequest(rows, chosen, None, source == "inputs", timeout_s, priority)
 
     def _reference_rows(self, value: object, source: str) -> Rows:
         if source == "inputs" and isinstance(value, dict):

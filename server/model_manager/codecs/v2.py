@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 
 from model_manager.call import Headers
+from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
 from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
-from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json
+from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json, infinities
 from model_manager.codecs.parameters import (
     Parameters,
     check_input_parameters,
@@ -57,6 +58,7 @@ class V2Codec:
         self._max_rows = max_rows
         self._headers = json_headers(model, version)
         self._choice = OutputChoice(signature)
+        self._bounds = Bounds(signature, max_rows=max_rows)
         self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
         self._version = version
         self._datatypes = {output.name: output.datatype for output in signature.offered}
@@ -72,6 +74,8 @@ class V2Codec:
         Raises InvalidInput naming input, row and column, UnsupportedContent for headers that say it is not JSON.
         """
         require_json(headers)
+        if len(body) > SMALLEST_COUNTED:
+            self._bounds.check(body)
         if len(body) >= SMALLEST_BODY and self._large.usable:
             try:
                 return self._large_request(body)
@@ -106,8 +110,11 @@ class V2Codec:
             raise Doubt
         if request.model_version and request.model_version != self._version:
             raise Doubt
+        timeout_s: float | None = None
+        priority: int | None = None
         if request.parameters:
-            check_request_parameters(request.parameters, {one.name: _known(one.datatype) for one in request.inputs})
+            datatypes = {one.name: _known(one.datatype) for one in request.inputs}
+            timeout_s, priority = check_request_parameters(request.parameters, datatypes)
         for tensor in request.inputs:
             if tensor.parameters:
                 check_input_parameters(tensor.parameters, tensor.name, _known(tensor.datatype))
@@ -117,7 +124,8 @@ class V2Codec:
             for output in request.outputs:
                 if output.parameters:
                     check_output_parameters(output.parameters, output.name, self._datatypes[output.name])
-        return PredictRequest(Rows(blocks), chosen, None if request.id is msgspec.UNSET else request.id)
+        id = None if request.id is msgspec.UNSET else request.id
+        return PredictRequest(Rows(blocks), chosen, id, False, timeout_s, priority)
 
     def _reference_request(self, body: bytes) -> PredictRequest:
         document = parse_object(body)
@@ -125,14 +133,16 @@ class V2Codec:
             hint = "; instances is V1's word, sent to /v1/models/…:predict" if "instances" in document else ""
             raise InvalidInput(f'the body has no "inputs", a list of tensors{hint}')
         parameters = document.get("parameters")
-        rows = rows_from_tensors(document["inputs"], self._signature, max_rows=self._max_rows, parameters=parameters)
+        rows, (timeout_s, priority) = rows_from_tensors(
+            document["inputs"], self._signature, max_rows=self._max_rows, parameters=parameters
+        )
         self._check_version(document.get("model_version"))
         given_id = document.get("id")
         if not isinstance(given_id, str | None):
             raise InvalidInput(f"id: expected a string, got {excerpt(given_id)}")
         chosen = self._reference_outputs(document.get("outputs"))
         self._choice.refuse_too_large(chosen, len(rows))
-        return PredictRequest(rows, chosen, given_id)
+        return PredictRequest(rows, chosen, given_id, False, timeout_s, priority)
 
     def _reference_outputs(self, outputs: object) -> tuple[str, ...]:
         if outputs is None or outputs == []:
@@ -188,4 +198,8 @@ def _tensor_text(array: Array) -> bytes:
     # JSON has no 16-bit floats; their values fit FP32.
     datatype = "FP32" if array.dtype == np.float16 else datatype_of(array.dtype)
     shape = encode_json(array.shape)
-    return b',"datatype":"%b","shape":%b,"data":%b}' % (datatype.encode(), shape, encode_flat(array))
+    data = encode_flat(array)
+    said = b""
+    if b"null" in data and (count := infinities(array)):
+        said = b',"parameters":{"infinite_values":%d}' % count
+    return b',"datatype":"%b","shape":%b%b,"data":%b}' % (datatype.encode(), shape, said, data)

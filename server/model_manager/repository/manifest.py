@@ -58,9 +58,9 @@ class VersionEntry(_Entry):
 class BatchingEntry(_Entry):
     """How one model's requests are gathered; what is not said keeps its default."""
 
-    max_rows: int | None = Field(default=None, ge=1)
-    max_queue_rows: int | None = Field(default=None, ge=1)
-    max_delay_ms: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    max_rows: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_queue_rows: int | None = Field(default=None, ge=1, le=10_000_000)
+    max_delay_ms: float | None = Field(default=None, ge=0, le=60_000, allow_inf_nan=False)
 
 
 class ModelEntry(_Entry):
@@ -69,7 +69,7 @@ class ModelEntry(_Entry):
     versions: dict[Name, VersionEntry] = Field(min_length=1)
     default: str | None = None
     batching: BatchingEntry | None = None
-    timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    timeout_ms: float | None = Field(default=None, gt=0, le=86_400_000, allow_inf_nan=False)
     compile: Literal["auto", "off"] | None = None
 
     @field_validator("compile", mode="before")

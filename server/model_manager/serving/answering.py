@@ -11,14 +11,18 @@ from typing import Any, Final
 
 import msgspec
 
-from model_manager.call import Call, Headers
-from model_manager.errors import ClientGone
+from model_manager.call import HIGH, NORMAL, Call, Headers
+from model_manager.codecs.bounds import LARGE_BODY
+from model_manager.codecs.protocols import Codec
+from model_manager.errors import ClientGone, DeadlineExceeded, InvalidInput, PredictionFailed
+from model_manager.inference.out_of_range import out_of_range
 from model_manager.metrics import Metrics
 from model_manager.serving.batch import Results
 from model_manager.serving.observation import Observation, Observer
 from model_manager.serving.outcomes import CODES, Problem, explain
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
+from model_manager.signature import PredictRequest
 
 OK: Final = 200
 CLIENT_GONE: Final = CODES[ClientGone]
@@ -30,8 +34,9 @@ Gone = Callable[[], Awaitable[object]]
 class Answer(msgspec.Struct):  # made for every request
     """What an adapter writes: `headers` and `body`, or what is told of a `problem`. It is over with `ended()`.
 
-    `servable` is the version that answered or failed, under a lease until then; None where no version was reached. A
-    `code` of CLIENT_GONE is written to nobody. `seconds`: those that decoding and encoding took.
+    `servable` is the version that answered or failed, under a lease until then; None where no version was reached.
+    `code` is what it is counted under: CLIENT_GONE without a problem is written to nobody; with one, its caller gave it
+    up by a deadline of its own. `seconds`: those that decoding and encoding took.
     """
 
     call: Call
@@ -71,6 +76,7 @@ class Answering:
         self._registry = registry
         self._metrics = metrics
         self.observer = observer
+        self._decoding = asyncio.Lock()
 
     async def answer(self, call: Call, body: bytes, gone: Gone) -> Answer:
         """Answer a call whose body is there; every error is an answer too. The caller says when it `ended()`.
@@ -80,16 +86,31 @@ class Answering:
         """
         observation = None if self.observer is None else self.observer.begin(call)
         servable: Servable | None = None
+        request: PredictRequest | None = None
+        timeout_s, priority = call.urgency
         try:
             servable = self._registry.lease(call.model, call.version)
             codec, batcher = servable.codecs[call.protocol], servable.batcher
+            if timeout_s is None or timeout_s > servable.timeout_s:
+                timeout_s = servable.timeout_s
             decoding = perf_counter()
-            request = codec.decode(call.headers, body)
+            if batcher.busy:
+                at_best = HIGH if priority is None else priority  # the body may still say
+                batcher.check_room(batcher.now() + timeout_s - (decoding - call.began), at_best)
+            if len(body) < LARGE_BODY:
+                request = codec.decode(call.headers, body)
+            else:
+                request = await self._decode_apart(codec, call.headers, body)
             decoded = perf_counter()
+            if request.timeout_s is not None and request.timeout_s < timeout_s:
+                timeout_s = request.timeout_s
+            if request.priority is not None and (priority is None or request.priority > priority):
+                priority = request.priority  # the less urgent, so that a gateway can hold its clients down
             if observation is not None:
                 observation.decoding, observation.decoded, observation.request = decoding, decoded, request
-            deadline = batcher.now() + servable.timeout_s
-            future = batcher.submit(request.rows, request.outputs, deadline, observation)
+            deadline = batcher.now() + timeout_s - (decoded - call.began)
+            level = NORMAL if priority is None else priority
+            future = batcher.submit(request.rows, request.outputs, deadline, observation, level)
             results = await (_unless_gone(future, gone) if batcher.busy else future)
             encoding = perf_counter()
             headers, encoded = codec.encode(request, results)
@@ -102,7 +123,19 @@ class Answering:
             self._failed(call, servable, observation, error).ended()
             raise
         except Exception as error:
-            return self._failed(call, servable, observation, error)
+            if isinstance(error, PredictionFailed) and servable is not None and request is not None:
+                place = out_of_range(error.__cause__, request.rows, servable.signature)
+                if place is not None:
+                    return self._failed(call, servable, observation, InvalidInput(place))
+            answer = self._failed(call, servable, observation, error)
+            if isinstance(error, DeadlineExceeded) and servable is not None and timeout_s != servable.timeout_s:
+                answer.code = CLIENT_GONE  # its caller gave it up, as one does that hangs up: no fault of the version
+            return answer
+
+    async def _decode_apart(self, codec: Codec, headers: Headers, body: bytes) -> PredictRequest:
+        """Decode a large body on a thread, one at a time: each takes turns of the interpreter from the event loop."""
+        async with self._decoding:
+            return await asyncio.to_thread(codec.decode, headers, body)
 
     def refuse(self, call: Call, error: BaseException) -> Answer:
         """Answer a call of which an adapter could not read the body. The caller says when it `ended()`."""

@@ -5,12 +5,20 @@ In the flow: servable.predict → **batcher** (waiting → batch) → predictor 
 The contract, which is also its tests:
 
 1. A request that finds the model idle leaves in the same turn of the loop, with whatever else arrived in that turn.
-2. Requests that arrive while a batch runs leave together, up to `max_rows` rows, the moment it ends. Rows are counted,
-   not requests; a single request larger than `max_rows` is a batch of its own.
+2. Requests that arrive while a batch runs leave together, up to `max_rows` rows, the moment it ends, the more urgent
+   first. Rows are counted, not requests. A single request larger than `max_rows` leaves in slices, each a batch of its
+   own, in turns with the batches of others as urgent; it is answered whole, or fails alone.
 3. Requests for different outputs, or of different widths or dtypes, never share a batch.
-4. A queue that is full refuses at once. Items that expired or were cancelled never reach the model, and keep no place.
+4. Refused at once is what finds the queue full, large requests and others each by themselves; what could not be
+   answered before its deadline, as far as batches were measured, unless the model is idle; and, newest first, what
+   waits at a lower priority, where a more urgent request needs its place or its time. Items that expired or were
+   cancelled never reach the model, and keep no place.
 5. A batch that raises, whatever it raises, or comes back with the wrong number of rows, is retried item by item, once.
-6. `close()` answers everything queued; what runs is still answered, or told that its time is over.
+6. `close()` answers everything queued; what runs is still answered, or told that its time is over. A large request of
+   which a slice runs is queued as long as it has rows that no batch took.
+
+Nothing is kept from starving but by its deadline: while more urgent requests take all there is, others are refused when
+they come, or when those come that take their time.
 """
 
 import asyncio
@@ -21,12 +29,16 @@ from concurrent.futures import Executor
 from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
+from model_manager.call import LOW, NORMAL
 from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotReady
 from model_manager.inference.cost import InlineLimits
 from model_manager.metrics import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
+from model_manager.serving.admission import Admission
 from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, run
-from model_manager.serving.waiting import EXPIRED, Waiting
+from model_manager.serving.large import EXPIRED, LargeRequests
+from model_manager.serving.pace import Paces
+from model_manager.serving.waiting import Waiting
 from model_manager.signature import Rows
 
 TellBatch: TypeAlias = Callable[[Sequence[Observed], int, int], None]
@@ -63,7 +75,11 @@ class Batcher:
         self._tell_batch = tell_batch
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self._waiting = Waiting(batching.max_queue_rows, metrics.dropped)
+        most = batching.max_queue_rows
+        self._paces = Paces(batching.max_rows)
+        large = LargeRequests(most, metrics.dropped, self._paces.rows_of_slice, self._next_slice)
+        self._waiting = Waiting(most, metrics.dropped, large)
+        self._admission = Admission(self._waiting, self._paces, batching.max_rows, metrics.dropped)
         self.arrivals = 0
         self._running: list[Item] = []
         self._started = 0.0
@@ -95,38 +111,82 @@ class Batcher:
     @property
     def busy(self) -> bool:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
-        return bool(self._running)
+        return bool(self._running) or bool(self._waiting.large)
 
     def use(self, predict: Predict, *, inline: InlineLimits) -> None:
         """Call another function from the next batch on; a batch that runs ends with the old one."""
         self._predict = predict
         self._inline = inline
+        self._paces.doubt()
 
     def submit(
-        self, rows: Rows, outputs: tuple[str, ...], deadline: float, observed: Observed | None = None
+        self,
+        rows: Rows,
+        outputs: tuple[str, ...],
+        deadline: float,
+        observed: Observed | None = None,
+        priority: int = NORMAL,
     ) -> asyncio.Future[Results]:
         """Queue rows and return the future of their results, one array per output with as many rows.
 
         `deadline` is in loop time. `observed` learns when the batch left and ended. Raises Overloaded when the queue is
-        full. The future raises DeadlineExceeded or PredictionFailed; cancelling it takes the rows out of the queue, or
-        drops the answer if they already run.
+        full, or too long for the deadline. The future raises DeadlineExceeded or PredictionFailed, and Overloaded where
+        a more urgent request took the place; cancelling it takes the rows out of the queue, or drops the answer if they
+        already run.
         """
         if self.closed:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
         waiting = self._waiting
         size = len(rows.blocks[0])
-        if waiting.held_rows and waiting.held_rows + size > waiting.most_rows:
-            waiting.make_room(size)
+        large = size > self._batching.max_rows
+        if large or waiting.held_rows or self._running:
+            self._make_room(size, outputs, deadline, priority, large=large)
         self.arrivals += 1
         future = self._loop.create_future()
         item = Item(rows, size, outputs, deadline, future, self.arrivals, observed, perf_counter())
-        waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item)
+        if large:
+            waiting.large.add(item, priority)
+        else:
+            waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item, priority)
         if not self._running:
             self._wake()
         if self._alarm is None or deadline < self._alarm.when():
             self._set_alarm(deadline)
         return future
+
+    def check_room(self, deadline: float, priority: int) -> None:
+        """Raise Overloaded if not even one row could be queued, or answered in time: then decoding is of no use."""
+        if self._running and not self.closed:
+            self._check(1, self._running[0].outputs, deadline, priority, large=False)
+            waiting = self._waiting
+            if waiting.held_rows >= waiting.most_rows:
+                waiting.make_room(1, priority)
+
+    def _make_room(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
+        """See that a request can be queued, and answered in time. Raises Overloaded."""
+        waiting = self._waiting
+        if self._running:
+            self._check(size, outputs, deadline, priority, large=large)
+        if large:
+            waiting.large.make_room(size, priority)
+        elif waiting.held_rows and waiting.held_rows + size > waiting.most_rows:
+            waiting.make_room(size, priority)
+        if priority < LOW and self._running:
+            self._admission.shed_late(size, priority, self._loop.time())
+
+    def _check(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
+        running, elapsed = self._running[0], perf_counter() - self._started
+        remaining = self._paces.remaining(running.outputs, self.running_rows, elapsed)
+        left = deadline - self._loop.time()
+        self._admission.check(size, outputs, priority, large=large, remaining=remaining, left=left)
+
+    def _next_slice(self, item: Item) -> None:
+        """See that the next slice of a large request leaves, and that it is told in time if none does."""
+        if not self._running:
+            self._wake()
+        if self._alarm is None or item.deadline < self._alarm.when():
+            self._set_alarm(item.deadline)
 
     def close(self) -> None:
         """Refuse new requests, and answer queued ones with VersionNotReady. What already runs is still answered."""
@@ -228,6 +288,8 @@ class Batcher:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+        if len(ran.calls) == 1:
+            self._paces.learn(batch[0].outputs, rows, ended - started)
         self.recent.append(
             Finished(time.time(), rows, len(batch), (ended - started) * 1e3, ran.seconds * 1e3, on, failed)
         )

@@ -1,103 +1,160 @@
-"""The requests that wait for a batch: in order of arrival, those that may share one together, counted in rows.
+"""The requests that wait for a batch: the more urgent first, then in order of arrival, counted in rows.
 
 In the flow: batcher.submit → **waiting** → the next batch. A request that is over (cancelled, expired) keeps no place:
 it is taken out when its place is asked for, when time runs out for another, or when its turn comes, whichever is first.
+Those of more rows than a batch takes wait in a line of their own (large.py), and leave in turns with the others.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
+from model_manager.call import NORMAL, PRIORITIES
 from model_manager.errors import DeadlineExceeded, Overloaded
 from model_manager.metrics import DropReason
 from model_manager.serving.batch import Item
+from model_manager.serving.large import EXPIRED, LargeRequests, displace
 
 Key: TypeAlias = tuple[object, ...]
 """What must be equal for requests to share a batch."""
 
-EXPIRED: Final = "the time allowed for this request passed before the model answered"
+_LEVELS: Final = range(len(PRIORITIES))
+
+
+class Queue(deque[Item]):
+    """Requests that may share a batch, and the rows of all of them, those that are over among them."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        super().__init__(items)
+        self.rows = sum(item.size for item in self)
 
 
 class Waiting:
-    """Queues of requests, at most `most_rows` rows of them; `dropped` counts those that leave without a prediction."""
+    """Queues of requests, at most `most_rows` rows of them; `dropped` counts those that leave without a prediction.
 
-    def __init__(self, most_rows: int, dropped: Callable[[DropReason], None]) -> None:
+    `large` are those of more rows than a batch takes, which count by themselves.
+    """
+
+    def __init__(self, most_rows: int, dropped: Callable[[DropReason], None], large: LargeRequests) -> None:
         self.most_rows = most_rows
+        self.large = large
         self._dropped = dropped
-        self._queues: dict[Key, deque[Item]] = {}
+        self._levels: tuple[dict[Key, Queue], ...] = tuple({} for _ in _LEVELS)
         self.held_rows = 0
         """The rows in the queues, those of requests that are over and still to be taken out among them."""
         self._newest = 0
         self._listening_to = 0  # requests up to this arrival tell when they are over
         self._some_are_over = False
+        self._was_large = False
 
     def __bool__(self) -> bool:
-        return bool(self._queues)
+        """Whether a batch could leave now."""
+        return self.held_rows > 0 or bool(self.large)
 
     def __iter__(self) -> Iterator[Item]:
-        """Every request in the queues, those that are over among them."""
-        return chain.from_iterable(self._queues.values())
+        """Every request that waits, those that are over among them."""
+        return chain(chain.from_iterable(self._queues()), self.large)
 
     @property
     def rows(self) -> int:
         """The rows that wait."""
-        return sum(item.size for item in self if not item.future.done())
+        return sum(item.size for queue in self._queues() for item in queue if not item.future.done()) + self.large.rows
 
     @property
     def requests(self) -> int:
         """The requests that wait."""
-        return sum(not item.future.done() for item in self)
+        waiting = sum(not item.future.done() for queue in self._queues() for item in queue)
+        return waiting + self.large.requests
 
-    def make_room(self, size: int) -> None:
-        """Take out what is over, for more rows than fit. Raises Overloaded when they still do not, and others wait.
+    def ahead(self, priority: int) -> list[tuple[tuple[str, ...], int]]:
+        """Outputs and rows of what goes before a request of this priority, the large ones left out."""
+        return [(queue[0].outputs, queue.rows) for level in self._levels[: priority + 1] for queue in level.values()]
 
-        A queue that stays full is not looked through for every request that it refuses, only when one of its own said
-        that it is over, or when others were let in.
+    def make_room(self, size: int, priority: int = NORMAL) -> None:
+        """Take out what is over, for more rows than fit, then the newest of lower priority.
+
+        Raises Overloaded when they still do not fit, and others wait. A queue that stays full is not looked through for
+        every request that it refuses, only when one of its own said that it is over, or when others were let in.
         """
         if self._some_are_over or self._newest > self._listening_to:
             self.purge()
-        if self.held_rows and self.held_rows + size > self.most_rows:
+        if not self.held_rows or self.held_rows + size <= self.most_rows:
+            return
+        lower = sum(queue.rows for level in self._levels[priority + 1 :] for queue in level.values())
+        kept = self.held_rows - lower
+        if kept and kept + size > self.most_rows:
             self._dropped("queue_full")
             raise Overloaded(
                 f"the queue is full: {self.held_rows} rows are waiting (max_queue_rows is {self.most_rows}); "
                 "try again later"
             )
+        while self.held_rows and self.held_rows + size > self.most_rows:
+            self.displace_newest(priority)
 
-    def add(self, key: Key, item: Item) -> None:
+    def newest_below(self, priority: int) -> tuple[int, Item] | None:
+        """The request that would be shed first for one of this priority: the newest of the lowest, and its level."""
+        for level in reversed(_LEVELS[priority + 1 :]):
+            if self._levels[level]:
+                return level, max((queue[-1] for queue in self._levels[level].values()), key=lambda item: item.order)
+        return None
+
+    def displace_newest(self, priority: int) -> None:
+        """Refuse the newest request below this priority, of which there is one."""
+        found = self.newest_below(priority)
+        assert found is not None
+        level, item = found
+        key, queue = next(pair for pair in self._levels[level].items() if pair[1][-1] is item)
+        queue.pop()
+        queue.rows -= item.size
+        self.held_rows -= item.size
+        if not queue:
+            del self._levels[level][key]
+        if not item.future.done():
+            displace(item, self._dropped)
+        elif item.future.cancelled():
+            self._dropped("cancelled_in_queue")
+
+    def add(self, key: Key, item: Item, priority: int = NORMAL) -> None:
         """Let a request wait behind those that came before."""
-        queue = self._queues.get(key)
+        queues = self._levels[priority]
+        queue = queues.get(key)
         if queue is None:
-            queue = self._queues[key] = deque()
+            queue = queues[key] = Queue()
         queue.append(item)
+        queue.rows += item.size
         self.held_rows += item.size
         self._newest = item.order
 
     def take(self, now: float, most_rows: int) -> list[Item]:
-        """Take the oldest request still wanted, and others that may share its batch, up to `most_rows` rows."""
-        batch: list[Item] = []
-        rows = 0
-        while self._queues and not batch:
-            key, queue = next(iter(self._queues.items())) if len(self._queues) == 1 else self._oldest()
-            while queue:
-                item = queue[0]
-                if item.future.done():
-                    self._leave(queue.popleft())
-                elif item.deadline <= now:
-                    item.future.set_exception(DeadlineExceeded(EXPIRED))
-                    self._dropped("expired_in_queue")
-                elif batch and rows + item.size > most_rows:
-                    break
-                else:
-                    batch.append(queue.popleft())
-                    rows += item.size
-            if not queue:
-                del self._queues[key]
-        self.held_rows -= rows
-        return batch
+        """Take the most urgent and oldest request still wanted, and others that may share its batch, up to `most_rows`.
 
-    def _oldest(self) -> tuple[Key, deque[Item]]:
-        return min(self._queues.items(), key=lambda queue: queue[1][0].order)
+        Or a slice of a large one, which is then the whole batch: in turns with the others where both are as urgent.
+        """
+        batch: list[Item] = []
+        if self.large and self._is_turn_of_large():
+            part = self.large.take(now)
+            if part is not None:
+                self._was_large = True
+                return [part]
+        rows = 0
+        key: Key = ()
+        for queues in self._levels:
+            if not queues:
+                continue
+            while queues and not batch:
+                key, queue = next(iter(queues.items())) if len(queues) == 1 else _oldest(queues)
+                rows = self._fill(batch, queue, now, rows, most_rows)
+                if not queue:
+                    del queues[key]
+            if rows < most_rows and key in queues:  # what is less urgent may come along
+                rows = self._fill(batch, queues[key], now, rows, most_rows)
+                if not queues[key]:
+                    del queues[key]
+        self._was_large = False
+        return batch
 
     def purge(self) -> None:
         """Take out what is over, and listen to what stays.
@@ -106,28 +163,61 @@ class Waiting:
         by all of them.
         """
         self._some_are_over = False
-        for key, queue in list(self._queues.items()):
-            live: deque[Item] = deque()
-            for item in queue:
-                if item.future.done():
-                    self._leave(item)
+        for queues in self._levels:
+            for key, queue in list(queues.items()):
+                live = []
+                for item in queue:
+                    if item.future.done():
+                        self._leave(item)
+                    else:
+                        live.append(item)
+                        if item.order > self._listening_to:
+                            item.future.add_done_callback(self._one_is_over)
+                if live:
+                    queues[key] = Queue(live)
                 else:
-                    live.append(item)
-                    if item.order > self._listening_to:
-                        item.future.add_done_callback(self._one_is_over)
-            if live:
-                self._queues[key] = live
-            else:
-                del self._queues[key]
+                    del queues[key]
         self._listening_to = self._newest
+        self.large.purge()
 
     def clear(self) -> list[Item]:
         """Take everything out, and return what is still wanted."""
         self.purge()
-        wanted = list(self)
-        self._queues.clear()
+        wanted = [item for queue in self._queues() for item in queue]
+        for queues in self._levels:
+            queues.clear()
         self.held_rows = 0
-        return wanted
+        return wanted + self.large.clear()
+
+    def _queues(self) -> Iterator[Queue]:
+        return chain.from_iterable([level.values() for level in self._levels])
+
+    def _is_turn_of_large(self) -> bool:
+        most_urgent = next((level for level in _LEVELS if self._levels[level]), None)
+        if most_urgent is None or self.large.priority < most_urgent:
+            return True
+        return self.large.priority == most_urgent and not self._was_large
+
+    def _fill(self, batch: list[Item], queue: Queue, now: float, rows: int, most_rows: int) -> int:
+        """Move what is still wanted from a queue to a batch that holds so many rows; return how many it holds then."""
+        taken = 0
+        while queue:
+            item = queue[0]
+            if item.future.done():
+                taken += item.size
+                self._leave(queue.popleft())
+            elif item.deadline <= now:
+                item.future.set_exception(DeadlineExceeded(EXPIRED))
+                self._dropped("expired_in_queue")
+            elif batch and rows + item.size > most_rows:
+                break
+            else:
+                batch.append(queue.popleft())
+                taken += item.size
+                rows += item.size
+                self.held_rows -= item.size
+        queue.rows -= taken
+        return rows
 
     def _leave(self, item: Item) -> None:
         self.held_rows -= item.size
@@ -136,3 +226,7 @@ class Waiting:
 
     def _one_is_over(self, future: Any) -> None:
         self._some_are_over = True
+
+
+def _oldest(queues: dict[Key, Queue]) -> tuple[Key, Queue]:
+    return min(queues.items(), key=lambda pair: pair[1][0].order)

@@ -44,11 +44,12 @@ async def test_requests_without_a_prediction_are_counted_by_reason(
     assert dropped(metrics) == {"expired_in_batch": 1, "expired_in_queue": 1}
     running[0].cancel()
     queued[0].cancel()
-    last = b.submit(rows(5), OUTPUT, FOREVER)
+    last = b.submit(rows(5, 6, 7, 8), OUTPUT, FOREVER)
+    also = b.submit(rows(9), OUTPUT, FOREVER)
     with pytest.raises(Overloaded):
-        b.submit(rows(*range(8)), OUTPUT, FOREVER)
+        b.submit(rows(*range(4)), OUTPUT, FOREVER)
     model.gate.set()
-    await last
+    await asyncio.gather(last, also)
     b.close()
     with pytest.raises(VersionNotReady):
         b.submit(rows(6), OUTPUT, FOREVER)

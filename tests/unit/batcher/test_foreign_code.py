@@ -59,7 +59,7 @@ async def test_an_answer_that_cannot_be_counted_is_an_answer_and_the_next_batch_
 
     b = Batcher(
         labels,
-        batching=Batching(max_rows=1),
+        batching=Batching(max_rows=2000),
         inline=inline_up_to(inline_rows),
         executor=executor,
         metrics=metrics.servable("m", "1", signature),

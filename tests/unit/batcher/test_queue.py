@@ -1,13 +1,15 @@
 """What the batcher counts as waiting is what waits: rows that were cancelled or have expired give their place away."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_manager.call import HIGH, LOW, NORMAL
 from model_manager.errors import DeadlineExceeded, Overloaded, VersionNotReady
 from model_manager.metrics.recording import Metrics
 from model_manager.repository.wanted import Batching
@@ -119,25 +121,30 @@ class Clockwork(asyncio.SelectorEventLoop):
 
 
 class ByHand(Executor):
-    """Runs a batch when it is told, so that anything can happen before."""
+    """Runs a batch when it is told, so that anything can happen before. Counts the rows it was given, by request."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
-        self.taken: set[asyncio.Future[Results]] = set()
+        self.waiting: list[tuple[Future[Any], Callable[[], Any], list[Item]]] = []
+        self.taken: Counter[int] = Counter()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        self.waiting.append((future, lambda: fn(*args, **kwargs)))
         batch: list[Item] = args[1]
-        self.taken.update(item.future for item in batch)
+        self.waiting.append((future, lambda: fn(*args, **kwargs), batch))
+        for item in batch:
+            self.taken[item.order] += item.size
         return future
 
     def run(self) -> None:
         """Run what waits longest, if anything does."""
         if self.waiting:
-            future, call = self.waiting.pop(0)
+            future, call, _ = self.waiting.pop(0)
             future.set_running_or_notify_cancel()
             future.set_result(call())
+
+    def works_on(self, order: int) -> bool:
+        """Whether a batch with rows of this request, which somebody still waits for, has to be run."""
+        return any(item.order == order and not item.future.done() for *_, batch in self.waiting for item in batch)
 
 
 async def turns() -> None:
@@ -149,9 +156,10 @@ async def turns() -> None:
 STEPS = st.one_of(
     st.tuples(
         st.just("submit"),
-        st.integers(1, 6),
+        st.sampled_from([1, 2, 3, 4, 5, 6, 600]),
         st.sampled_from([("predict",), ("transform",)]),
         st.sampled_from([1.0, 2.0, FOREVER]),
+        st.sampled_from([HIGH, NORMAL, LOW]),
     ),
     st.tuples(st.just("cancel"), st.integers(0, 40)),
     st.tuples(st.just("pass"), st.sampled_from([0.5, 1.0])),
@@ -160,40 +168,64 @@ STEPS = st.one_of(
 )
 
 
+class Sent(NamedTuple):
+    """A request that was accepted."""
+
+    future: asyncio.Future[Results]
+    size: int
+    priority: int
+    order: int
+
+    @property
+    def large(self) -> bool:
+        return self.size > MOST
+
+
+MOST = 4
+
+
 @given(steps=st.lists(STEPS, max_size=40), inline_rows=st.sampled_from([0, 2]))
 def test_whatever_happens_the_queue_holds_the_rows_that_wait_and_all_are_answered(
     steps: list[tuple[Any, ...]], inline_rows: int
 ) -> None:
     async def happen(loop: Clockwork) -> None:
-        hand, metrics = ByHand(), Metrics()
-        b = batcher(
-            Model(),
-            hand,
-            metrics,
-            inline_rows=inline_rows,
-            batching=Batching(max_rows=4, max_queue_rows=LIMIT),
-        )
-        sent: list[tuple[asyncio.Future[Results], int]] = []
+        hand, metrics, model = ByHand(), Metrics(), Model()
+        batching = Batching(max_rows=MOST, max_queue_rows=LIMIT)
+        b = batcher(model, hand, metrics, inline_rows=inline_rows, batching=batching)
+        sent: list[Sent] = []
         refused = 0
 
         def live() -> list[int]:
-            return [size for future, size in sent if not future.done() and future not in hand.taken]
+            left = [one.size - hand.taken[one.order] for one in sent if not one.future.done()]
+            return [rows for rows in left if rows]
+
+        def full(size: int, priority: int) -> bool:
+            of_its_kind = [one for one in sent if one.large == (size > MOST) and not one.future.done()]
+            waiting = [one for one in of_its_kind if hand.taken[one.order] < one.size]
+            if size > MOST:
+                waiting.sort(key=lambda one: (one.priority, one.order))
+                worked_on = [one for one in of_its_kind if hand.works_on(one.order)]
+                waiting = [one for one in waiting if one not in worked_on] if worked_on else waiting[1:]
+            kept = [one.size - hand.taken[one.order] for one in waiting if one.priority <= priority]
+            return bool(kept) and sum(kept) + size > LIMIT
 
         for step, *details in steps:
             if step == "submit":
-                size, outputs, patience = details
-                full = bool(live()) and sum(live()) + size > LIMIT
+                size, outputs, patience, priority = details
+                no_room = full(size, priority)
                 try:
-                    future = b.submit(rows(*range(size)), outputs, loop.clock + patience)
-                except (Overloaded, VersionNotReady):
+                    future = b.submit(rows(*range(size)), outputs, loop.clock + patience, priority=priority)
+                except (Overloaded, VersionNotReady) as error:
                     refused += 1
-                    assert b.closed or full
+                    reasonable = b.closed or no_room or "in time" in str(error)
+                    if not reasonable:
+                        raise
                 else:
-                    assert not full
+                    assert not no_room
                     future.add_done_callback(lambda future: future.cancelled() or future.exception())
-                    sent.append((future, size))
+                    sent.append(Sent(future, size, priority, b.arrivals))
             elif step == "cancel" and sent:
-                sent[details[0] % len(sent)][0].cancel()
+                sent[details[0] % len(sent)].future.cancel()
             elif step == "pass":
                 loop.clock += details[0]
             elif step == "run":
@@ -206,9 +238,13 @@ def test_whatever_happens_the_queue_holds_the_rows_that_wait_and_all_are_answere
         while hand.waiting:
             hand.run()
             await turns()
-        assert all(future.done() for future, _ in sent)
+        assert all(one.future.done() for one in sent)
         assert (b.queued_rows, b.queued_requests, b.running_rows, b.busy) == (0, 0, 0, False)
-        unanswered = sum(future.cancelled() or future.exception() is not None for future, _ in sent)
+        for one in sent:
+            if not one.future.cancelled() and one.future.exception() is None:
+                (answer,) = one.future.result().values()
+                assert answer.tolist() == [2 * value for value in range(one.size)]
+        unanswered = sum(one.future.cancelled() or one.future.exception() is not None for one in sent)
         answered_late = sum(dropped(metrics).values()) - refused
         assert unanswered == answered_late
 

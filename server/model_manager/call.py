@@ -4,14 +4,18 @@ In the flow: connection, ASGI or gRPC → adapter → **call** → serving.answe
 traces read a call's headers without knowing where they came from.
 """
 
+import re
 import uuid
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names, in lower case, and values; HTTP's headers, or another protocol's metadata."""
+
+
+_is_request_id: Final = re.compile(rb"[!-~]{1,128}").fullmatch
 
 
 class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
@@ -33,10 +37,10 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
 
 
 def sent_request_id(headers: Headers) -> str | None:
-    """The caller's x-request-id, which a mesh sets."""
+    """The caller's x-request-id, which a mesh sets; what no log or header should be made to carry is none."""
     for name, value in headers:
         if name == b"x-request-id":
-            return value.decode("latin-1")
+            return value.decode() if _is_request_id(value) else None
     return None
 
 

@@ -1,8 +1,4 @@
-"""One request and its answer on a connection, as ASGI sees it: uvicorn's cycle, told what is wrong with a body.
-
-What is relied on of uvicorn's internals is here and in connection.py; tests/unit/test_uvicorn_internals.py says what
-has moved.
-"""
+"""One request and its answer on a connection, as ASGI sees it: uvicorn's cycle, told what is wrong with a body."""
 
 from collections import deque
 from collections.abc import Callable

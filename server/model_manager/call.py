@@ -6,6 +6,7 @@ traces read a call's headers without knowing where they came from.
 
 import logging
 import math
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, NoReturn, TypeAlias
@@ -20,6 +21,7 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names, in lower case, and values; HTTP's headers, or another protocol's metadata."""
 
 
+_is_request_id: Final = re.compile(rb"[!-~]{1,128}").fullmatch
 HIGH, NORMAL, LOW = 0, 1, 2
 PRIORITIES: Final[Mapping[str, int]] = {"high": HIGH, "normal": NORMAL, "low": LOW}
 """Which of the requests that wait leaves first, and, from the other end, which is shed first."""
@@ -55,10 +57,10 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
 
 
 def sent_request_id(headers: Headers) -> str | None:
-    """The caller's x-request-id, which a mesh sets."""
+    """The caller's x-request-id, which a mesh sets; what no log or header should be made to carry is none."""
     for name, value in headers:
         if name == b"x-request-id":
-            return value.decode("latin-1")
+            return value.decode() if _is_request_id(value) else None
     return None
 
 

@@ -4,13 +4,15 @@ ModelManagerError
 ├── RequestRefused              the caller's fault; never counts against a version
 │   ├── InvalidInput            malformed body, wrong columns, types, shapes, missing values
 │   ├── BodyTooLarge            more bytes than the server accepts
+│   ├── BodyTimedOut            a body that does not arrive in time
 │   ├── UnsupportedContent      a content type or encoding that is not served
 │   ├── ModelNotFound           no such model
 │   └── VersionNotFound         the model exists, that version does not
 ├── ClientGone                  the caller left before its answer was there; nobody is told
 ├── Unavailable                 right request, wrong moment; carries when to retry
 │   ├── VersionNotReady         known, but fetching, loading, proving, failed or draining
-│   └── Overloaded              the version's queue is full
+│   ├── Overloaded              the version's queue is full
+│   └── ReceivingTooMuch        more bytes of unfinished bodies than the server holds at once
 ├── DeadlineExceeded            the time allowed for the request has passed
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
@@ -69,6 +71,10 @@ class BodyTooLarge(RequestRefused):
     """The body has more bytes than the server accepts."""
 
 
+class BodyTimedOut(RequestRefused):
+    """The client did not send its body in time."""
+
+
 class UnsupportedContent(RequestRefused):
     """The content type or content encoding is not one this route reads."""
 
@@ -99,6 +105,10 @@ class VersionNotReady(Unavailable):
 
 class Overloaded(Unavailable):
     """The version's queue is full."""
+
+
+class ReceivingTooMuch(Unavailable):
+    """All bodies under way together are more than the server holds, and this is the largest of them."""
 
 
 class DeadlineExceeded(ModelManagerError):

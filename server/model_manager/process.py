@@ -1,7 +1,8 @@
 """One server process, read top to bottom: bind both ports, serve, and on a signal stop without dropping a request.
 
-Order of a graceful stop: not ready → the API stops accepting and finishes what it accepted → (lifespan) leases drain,
-batchers close → the admin port goes last, so that the stop can be watched → what model code still computes is left.
+Order of a graceful stop: not ready → the API serves on for a moment, each answer the last of its connection → it lets
+nobody in and finishes what it accepted → (lifespan) leases drain, batchers close → the admin port goes last, so that
+the stop can be watched → what model code still computes is left.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from typing import Final, TypeAlias
 import uvicorn
 from starlette.types import ASGIApp
 
+from model_manager.api.door import Door, Limits
+from model_manager.api.port import Port, connections_of
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
@@ -35,14 +38,6 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 2048
 _LEAVE_S: Final = 1.0
 _SLACK_S: Final = 5.0
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to this module, which stops two servers in order."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 Beside: TypeAlias = Callable[[System], Coroutine[None, None, None]]
@@ -120,39 +115,48 @@ async def serve(
     admin_socket: socket.socket | None,
     *,
     beside: Beside | None = None,
+    last: Callable[[], bool] = lambda: True,
 ) -> int:
     """Run both servers on bound sockets until a signal; returns the exit code.
 
-    Without an admin socket only the API is served: a supervisor answers the admin port for several processes.
+    Without an admin socket only the API is served: a supervisor answers the admin port for several processes. `last`:
+    whether a stop of this process is one of all that share the API's socket.
     """
+    settings = system.settings
     crash: list[BaseException] = []
     interrupted = asyncio.Event()
 
-    def stop() -> None:
+    def stop(lame_duck_s: float) -> None:
         if system.registry.stopping:
             return
-        logger.info("stopping: what was accepted is finished, for at most %g s", system.settings.drain_timeout_s)
+        logger.info("stopping: what was accepted is finished, for at most %g s", settings.drain_timeout_s)
         system.registry.stopping = True
-        api.should_exit = True
+        api.leave(lame_duck_s)
 
     def interrupt() -> None:
         api.force_exit = interrupted.is_set()  # a person who presses Ctrl-C twice waits for nobody
         interrupted.set()
-        stop()
+        stop(0)
+        api.leave(0)
 
     def crashed(error: BaseException) -> None:
         crash.append(error)
-        stop()
+        stop(0)
 
-    api = _Server(_config(create_app(system, crashed=crashed), system.settings))
+    def refused(code: int) -> None:
+        system.metrics.unrouted_requests.labels(str(code)).inc()
+
+    door = Door(Limits.of(settings), refused)
+    config = _config(create_app(system, crashed=crashed), settings, door)
+    api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a supervisor's worker starts without
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
-        admin = admin_server(create_admin_app(system, max_body_bytes=system.settings.max_body_bytes), system.settings)
-        announce(system.settings, api_socket, admin_socket)
+        admin = admin_server(create_admin_app(system, max_body_bytes=settings.max_body_bytes), settings)
+        announce(settings, api_socket, admin_socket)
     async with asyncio.TaskGroup() as tasks:
         if admin is not None and admin_socket is not None:
             tasks.create_task(admin.serve(sockets=[admin_socket]))
@@ -193,8 +197,8 @@ def leave(code: int, unfinished: Sequence[str]) -> None:
 
 
 def longest_stop_s(settings: Settings) -> float:
-    """The longest that a graceful stop takes: for requests, for leases, to flush, and to leave; with some slack."""
-    return 2 * math.ceil(settings.drain_timeout_s) + FLUSH_S + _LEAVE_S + _SLACK_S
+    """The longest that a graceful stop takes: serving on, requests, leases, flushing, leaving; with some slack."""
+    return settings.lame_duck_s + 2 * math.ceil(settings.drain_timeout_s) + FLUSH_S + _LEAVE_S + _SLACK_S
 
 
 def _place(thread: threading.Thread) -> str:
@@ -206,7 +210,8 @@ def _place(thread: threading.Thread) -> str:
 
 def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """The server of the admin port; its lifecycle is the caller's."""
-    return _Server(_config(app, settings))
+    door = Door(Limits.of(settings, any_host=True), lambda code: None)
+    return Port(_config(app, settings, door), door, drain_s=settings.drain_timeout_s)
 
 
 def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
@@ -214,19 +219,17 @@ def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> No
     logger.info("serving %s", settings.models, extra={"api": _address(api), "admin": _address(admin)})
 
 
-def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings, door: Door) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
-        http="httptools",
+        http=connections_of(door),
         ws="none",
         lifespan="auto",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),
     )
 
 

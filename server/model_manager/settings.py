@@ -18,6 +18,7 @@ DEFAULTS_SHOWN = {
     "load_memory_mb": "what is left",
     "records": "none",
     "records_redact": "none",
+    "allowed_hosts": "any",
 }
 """Defaults that are found out at start or are empty, as help and documentation word them."""
 
@@ -73,6 +74,31 @@ class Settings(BaseSettings):
     )
     drain_timeout_s: float = Field(
         default=20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
+    )
+    lame_duck_s: float = Field(
+        default=5, ge=0, description="After SIGTERM, serve on this long, or until no request comes; each answer closes."
+    )
+    allowed_hosts: str = Field(
+        default="", description="Host names answered on the API port, separated by commas; *.x: all below x."
+    )
+    max_connections: int = Field(
+        default=10_000, ge=1, description="Most connections of a port at once, in each process; more get 503."
+    )
+    max_receiving_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Most bytes of unfinished bodies; beyond, the largest get 503.",
+    )
+    max_header_bytes: int = Field(
+        default=32 * 1024, ge=1024, description="Longest request line and headers together; longer ones get 431."
+    )
+    max_headers: int = Field(default=100, ge=1, description="Most headers of a request; more get 431.")
+    header_timeout_s: int = Field(default=10, ge=1, description="Longest wait for the rest of headers; then 408.")
+    body_timeout_s: int = Field(
+        default=30, ge=1, description="Longest wait for a body, and a second more per 64 KiB of it; then 408."
+    )
+    write_timeout_s: int = Field(
+        default=30, ge=1, description="Longest wait for an answer to be taken, and a second more per 64 KiB taken."
     )
 
     records: str = Field(default="", description="URL (http, https) or file that prediction records go to.")

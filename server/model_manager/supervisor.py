@@ -49,6 +49,7 @@ T = TypeVar("T")
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
 _ANSWER_TIMEOUT_S = 5.0
 _RESTART_DELAY_S = 1.0
+_STOPPING = "stopping"  # a file that says so to the workers
 
 
 class Question(msgspec.Struct):
@@ -93,6 +94,7 @@ class Supervisor:
         self._settings = settings
         self._api = api
         self._sockets = [folder / f"worker-{number}.sock" for number in range(settings.workers)]
+        self._stopping_sign = folder / _STOPPING
         self._workers: dict[int, SpawnProcess] = {}
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -118,6 +120,7 @@ class Supervisor:
         if not self._stopping.is_set():
             asyncio.get_running_loop().call_later(longest_stop_s(self._settings), self._kill)
         self._stopping.set()
+        self._stopping_sign.touch()
         for worker in self._workers.values():
             worker.terminate()
 
@@ -253,4 +256,4 @@ async def _serve_and_report(system: System, api: socket.socket, report_path: Pat
 
     loop.add_reader(orphaned, stop)  # a worker without its supervisor would serve on a port that nobody watches
     async with await start_answering(system, report_path):
-        return await serve(system, api, None)
+        return await serve(system, api, None, last=report_path.with_name(_STOPPING).exists)

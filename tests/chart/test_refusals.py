@@ -31,10 +31,10 @@ PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
             {**SPLIT, "route.pin.tracks[0]": "canary", "route.pin.header": "", "route.pin.cookie": ""},
             "route.pin.tracks has no effect",
         ),
-        ({"shutdown.gracePeriodS": "25"}, "shutdown.gracePeriodS: 25 s is not longer than preStopSleepS and"),
+        ({"shutdown.gracePeriodS": "25"}, "shutdown.gracePeriodS: 25 s is not longer than preStopSleepS, "),
         (
             {"tracks.stable.settings.drainTimeoutS": "60"},
-            "shutdown.gracePeriodS: 35 s is not longer than preStopSleepS and drainTimeoutS together (65 s for track",
+            "shutdown.gracePeriodS: 35 s is not longer than preStopSleepS, lameDuckS and drainTimeoutS together (70 s",
         ),
         ({"settings.drainTimeoutS": "3"}, "settings.drainTimeoutS: 3 s is shorter than timeoutMs (5000 ms"),
         ({**SPLIT, "route.timeout": "5s"}, "route.timeout: 5s is not longer than settings.timeoutMs (5000 ms"),

@@ -170,6 +170,10 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     settings = Settings()  # type: ignore[call-arg]
     assert (settings.max_body_bytes, settings.max_rows_per_request) == (134217728, 1000000)
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
+    assert (settings.lame_duck_s, settings.allowed_hosts) == (2.5, "iris.example.com,*.models.example.com")
+    assert (settings.max_connections, settings.max_receiving_bytes) == (1000, 536870912)
+    assert (settings.max_header_bytes, settings.max_headers) == (16384, 50)
+    assert (settings.header_timeout_s, settings.body_timeout_s, settings.write_timeout_s) == (5, 60, 60)
     assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
     assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
     assert (settings.server_timing, settings.records_sample) == (True, 0.5)

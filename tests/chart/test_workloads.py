@@ -129,7 +129,8 @@ def test_a_pod_has_no_more_rights_than_it_needs(helm4: Helm, file: Path) -> None
 def test_a_pod_has_time_to_stop_and_its_proxy_stays_as_long(helm4: Helm, file: Path) -> None:
     for deployment in helm4.template(file=file).all("Deployment"):
         pause = server(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
-        drain = float(environment(deployment)["MODEL_MANAGER_DRAIN_TIMEOUT_S"])
+        variables = environment(deployment)
+        drain = float(variables["MODEL_MANAGER_LAME_DUCK_S"]) + float(variables["MODEL_MANAGER_DRAIN_TIMEOUT_S"])
         grace = pod(deployment)["terminationGracePeriodSeconds"]
         assert pause + drain < grace
         proxy = deployment["spec"]["template"]["metadata"]["annotations"].get("proxy.istio.io/config")

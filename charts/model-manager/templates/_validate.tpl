@@ -66,9 +66,9 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- $track := index . 1 }}
 {{- $settings := include "model-manager.settings" (list $root (index . 2)) | fromJson }}
 {{- $shutdown := $root.Values.shutdown }}
-{{- $needed := addf $shutdown.preStopSleepS $settings.drainTimeoutS }}
+{{- $needed := addf $shutdown.preStopSleepS $settings.lameDuckS $settings.drainTimeoutS }}
 {{- if le (float64 $shutdown.gracePeriodS) (float64 $needed) }}
-{{- fail (printf "shutdown.gracePeriodS: %v s is not longer than preStopSleepS and drainTimeoutS together (%v s for track %s): requests would be cut off" $shutdown.gracePeriodS $needed $track) }}
+{{- fail (printf "shutdown.gracePeriodS: %v s is not longer than preStopSleepS, lameDuckS and drainTimeoutS together (%v s for track %s): requests would be cut off" $shutdown.gracePeriodS $needed $track) }}
 {{- end }}
 {{- if lt (mulf $settings.drainTimeoutS 1000) (float64 $settings.timeoutMs) }}
 {{- fail (printf "settings.drainTimeoutS: %v s is shorter than timeoutMs (%v ms for track %s): a request that may still be answered would be cut off" $settings.drainTimeoutS $settings.timeoutMs $track) }}

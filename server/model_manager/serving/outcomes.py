@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from model_manager.call import Headers, request_id
 from model_manager.errors import (
+    BodyTimedOut,
     BodyTooLarge,
     ClientGone,
     ConfigurationError,
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 CODES: Final[dict[type[ModelManagerError], int]] = {
     InvalidInput: 400,
+    BodyTimedOut: 408,
     BodyTooLarge: 413,
     UnsupportedContent: 415,
     ModelNotFound: 404,

@@ -1,0 +1,236 @@
+"""One HTTP/1.1 connection: bytes → requests, within limits; what is no request is answered here and not passed on.
+
+In the flow: socket → door → **connection** → exchange → the app's middleware and routes. Its times and its end are in
+lifetime.py. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed over, and the request served as HTTP/1.1.
+"""
+
+import asyncio
+from typing import Final
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+
+from model_manager.api.exchange import Exchange
+from model_manager.api.head import check_older_version, read_target
+from model_manager.api.lifetime import BETWEEN, BODY, DEAF, HEAD, OVER, Lifetime
+from model_manager.api.offers import AfterHead, framing
+from model_manager.api.refusal import (
+    Refusal,
+    chunks_too_small,
+    too_long,
+    too_many_headers,
+    too_much_beside,
+)
+from model_manager.errors import InvalidInput
+
+_MOST_PIPELINED: Final = 128
+_CHUNKED_AT_WORST: Final = 8  # bytes received for a byte of a body, of a client that sends each in a chunk of its own
+_WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding"))
+
+
+class Connection(Lifetime):
+    """Reads requests of one client and has the app answer them, one after the other."""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; whatever is not whole after it counts against the limits."""
+        stage, cycle = self._stage, self.cycle
+        if stage >= DEAF:
+            return
+        if stage <= HEAD and len(data) > self._room:
+            self._receive_in_parts(data)
+            return
+        self._parse(data)
+        if self._stage:
+            self._count_unfinished(len(data), whole=stage <= HEAD and cycle is self.cycle)
+
+    def _receive_in_parts(self, data: bytes) -> None:
+        """Parse no more at once than a head may have."""
+        rest = memoryview(data)
+        while rest and self._stage < DEAF:
+            stage, cycle = self._stage, self.cycle
+            part = rest[: self._room if stage == HEAD else self._limits.header_bytes]
+            rest = rest[len(part) :]
+            self._parse(part)
+            if self._stage:
+                self._count_unfinished(len(part), whole=stage <= HEAD and cycle is self.cycle)
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._pass_over_offer(data, upgrade.args[0])
+        except httptools.HttpParserError as error:
+            self._malformed(error)
+
+    def _pass_over_offer(self, data: bytes | memoryview, at: int) -> None:
+        """Go on with the body, which the parser took for another protocol: a new one is told how long it is."""
+        self._offered = False
+        self.parser = httptools.HttpRequestParser(AfterHead(self))
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(framing(self.headers, keep_alive=self.cycle.keep_alive))
+        rest = memoryview(data)[at:]
+        if rest:
+            self._parse(rest)
+
+    def _malformed(self, error: httptools.HttpParserError) -> None:
+        """Say what is wrong: by the app where it reads the body, else by ourselves."""
+        cause = error.__context__
+        if isinstance(cause, Refusal):
+            self._refuse(cause)
+        elif isinstance(error, httptools.HttpParserCallbackError):
+            raise error
+        elif self._stage == BODY:
+            said = f"the body is malformed: {error}"
+            self._fail_body(lambda: InvalidInput(said))
+        elif self.parser.get_method() == b"PRI":
+            self._refuse(Refusal(505, "HTTP/2 is not spoken here; use HTTP/1.1"))
+        else:
+            self._refuse(Refusal(400, f"malformed request: {error}"))
+
+    def _count_unfinished(self, size: int, *, whole: bool) -> None:
+        """Hold what arrived against the limits of a head or a body. `whole`: all of it belongs to this request."""
+        limits = self._limits
+        if self._stage == HEAD:
+            if len(self.headers) > limits.headers:
+                self._refuse(too_many_headers(limits.headers))
+                return
+            if whole:
+                self._room -= size
+            if self._room <= 0:
+                self._refuse(too_long(self.url if not self.headers else b"", limits.header_bytes))
+        elif self._stage == BODY:
+            self.held += size
+            self._door.receiving += size
+            self._quiet = 0 if self._quiet < 0 else self._quiet + size
+            if self._quiet > limits.header_bytes:
+                self._fail_body(too_much_beside)
+            elif self.held > limits.header_bytes + _CHUNKED_AT_WORST * limits.body_bytes:
+                self._fail_body(chunks_too_small)
+            else:
+                self._door.relieve()
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._stage = HEAD
+        self._since = self._door.sweeps
+        self._room = self._limits.header_bytes
+        self._host = None
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what comes after a body is none."""
+        name = name.lower()
+        if name in _WATCHED:
+            self._check_header(name, value)
+        if self._stage == HEAD:
+            self.headers.append((name, value))
+
+    def _check_header(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            if self._host is not None:
+                raise Refusal(400, "the header host is there twice")
+            self._host = value.strip()
+        elif name == b"expect":
+            if value.lower() != b"100-continue":
+                raise Refusal(417, "no expectation but 100-continue is met here")
+            self.expect_100_continue = True
+        elif value.lower() != b"chunked":
+            raise Refusal(501, "no transfer-encoding but chunked is read here")
+
+    def on_headers_complete(self) -> None:
+        """Have the request answered, after those before it."""
+        parser, scope, door = self.parser, self.scope, self._door
+        last: Exchange | None = self.cycle
+        if len(self.headers) > self._limits.headers:
+            raise too_many_headers(self._limits.headers)
+        scope["method"] = method = parser.get_method().decode("ascii")
+        version = parser.get_http_version()
+        if version == "1.1":
+            if self._host is None:
+                raise Refusal(400, "the header host is missing")
+            keep_alive = not door.closing and parser.should_keep_alive()
+        else:
+            check_older_version(version, self.headers)
+            self.expect_100_continue = False  # which came with HTTP/1.1
+            scope["http_version"] = version
+            keep_alive = False
+        if self._host is not None and self._host not in door.known_hosts:
+            door.check_host(self._host)
+        if parser.should_upgrade():
+            if method == "CONNECT":
+                raise Refusal(501, "CONNECT is not served: this is no proxy")
+            self._offered = True
+        raw_path, query = read_target(self.url, door.check_host)
+        path = raw_path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise Refusal(503, f"over {_MOST_PIPELINED} requests wait on this connection; read answers first")
+        self._stage = BODY
+        self._quiet = -1
+        self.cycle = exchange = Exchange(
+            scope=scope,
+            transport=self._outlet,  # type: ignore[arg-type]  # all of a transport that it uses
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if last is None or last.response_complete:
+            self._running = exchange
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self._wait(exchange, behind=last)
+
+    def _wait(self, exchange: Exchange, *, behind: Exchange) -> None:
+        """Let a request wait for the one before it, and read no more meanwhile."""
+        if self._door.closing and not behind.response_started and behind.scope["http_version"] == "1.1":
+            behind.keep_alive = True  # this is the last one now
+        self.pipeline.appendleft((exchange, self.app))
+        self.flow.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._quiet = -1
+        exchange = self.cycle
+        if exchange.response_complete:
+            return
+        exchange.body += body
+        if len(exchange.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        exchange.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The end of the request."""
+        if self._offered:
+            return  # what the parser takes for the end: the body is to come
+        self._stage = BETWEEN
+        if self.held:
+            self._forget_body()
+        exchange = self.cycle
+        if not exchange.response_complete:
+            exchange.more_body = False
+            exchange.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """The last byte of an answer was written."""
+        self.server_state.total_requests += 1
+        self._since = self._door.sweeps
+        if self._stage == OVER or self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._running, app = self.pipeline.pop()
+            self._start_asgi_task(self._running, app)
+        elif self._last_words is not None:
+            self._say(self._last_words)
+        else:
+            self.flow.resume_reading()

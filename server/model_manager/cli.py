@@ -77,7 +77,7 @@ def settings_from(flags: Mapping[str, object]) -> Settings:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         fail(_wrong_setting(error))
-    configure_logging(format=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
     return settings
 
 

@@ -103,7 +103,15 @@ class DeadlineExceeded(ModelManagerError):
 
 
 class PredictionFailed(ModelManagerError):
-    """The estimator raised on input that fits its declared inputs, or broke its row count."""
+    """The estimator raised on input that fits its declared inputs, or broke its row count.
+
+    `shown` is what a caller, the log and traces may be told: words that quote no data. The message itself, which may
+    hold what the estimator said of a row, is for the author of the model.
+    """
+
+    def __init__(self, message: str, *, shown: str | None = None) -> None:
+        super().__init__(message)
+        self.shown = message if shown is None else shown
 
 
 class LoadFailed(ModelManagerError):

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     log_requests: float = Field(
         default=0, ge=0, le=1, description="Share of the prediction requests that get a line in the log; 1: all."
     )
+    log_model_errors: Literal["redacted", "full"] = Field(
+        default="redacted", description="Log errors by type and place; full: also their texts, which may quote rows."
+    )
     server_timing: bool = Field(
         default=False, description="Say in the response header server-timing where the time of a prediction went."
     )

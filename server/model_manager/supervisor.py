@@ -210,7 +210,7 @@ async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
 
 def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
     """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
-    configure_logging(format=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
     report_path.unlink(missing_ok=True)  # left by a worker that died
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         system = System(settings)

@@ -67,14 +67,17 @@ def code_of(error: BaseException) -> int:
 def explain(error: BaseException, headers: Headers, path: str, trace: "RequestTrace | None" = None) -> Problem:
     """Say what a caller is told of an error; `headers` and `path` are the request's.
 
-    What is our fault or the estimator's is logged with the request's id, and shown in words that quote no data.
+    What is our fault or the estimator's is logged with the request's id. Both are told in words that quote no data:
+    what an exception itself says goes to the log alone, and only where `log_model_errors` asks for it.
     """
     code = code_of(error)
     id = request_id(headers)
     message = str(error)
     if code == 500:
         fields = {"request_id": id, **trace_fields(headers, trace), "path": path}
-        logger.error("%s", message or type(error).__name__, exc_info=error.__cause__ or error, extra=fields)
-        shown = message if isinstance(error, PredictionFailed) else "internal error"
+        said, shown = type(error).__name__, "internal error"
+        if isinstance(error, PredictionFailed):
+            said = shown = error.shown
+        logger.error("%s", said, exc_info=error.__cause__ or error, extra=fields)
         message = f"{shown} (request id {id})"
     return Problem(code, message, id, error.retry_after_s if isinstance(error, Unavailable) else None)

@@ -19,7 +19,8 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
 
     `protocol` names the codec. `route` is the path with the names of its parts in it, which is what traces and logs
     group by; `method` and `path` are as they came. `version` is None where the caller leaves the choice to the model.
-    `began` is when it arrived, in perf_counter seconds.
+    `began` is when it arrived, in perf_counter seconds. `client` is the id of its API key, never the key; empty where
+    none was asked for.
     """
 
     protocol: str
@@ -30,6 +31,7 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
     model: str
     version: str | None
     began: float
+    client: str = ""
 
 
 def sent_request_id(headers: Headers) -> str | None:

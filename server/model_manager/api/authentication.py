@@ -39,7 +39,9 @@ class KeyCheck:
         path = scope["path"]
         if path in _OPEN:
             return self._app(scope, receive, send)
-        model = path[_LENGTH:].partition("/")[0].partition(":")[0] if path[:_LENGTH] in _OF_MODELS else None
+        model = None
+        if path[:_LENGTH] in _OF_MODELS:
+            model = path[_LENGTH:].split("/", 1)[0].split(":", 1)[0]
         try:
             scope[CLIENT] = self._keyring.admit(scope["headers"], model)
         except ModelManagerError as error:

@@ -24,7 +24,6 @@ from model_manager.repository.wanted import NAME_PATTERN
 from model_manager.repository.yaml_lines import Document, read_yaml
 from model_manager.serving.mounted_files import read_folder
 
-_BEARER: Final = b"bearer "
 _PREFIX: Final = 8  # bytes of a digest by which a key is found
 _OF_NOTHING: Final = hashlib.sha256().hexdigest()
 _OUTCOMES: Final = ("admitted", "forbidden", "rate_limited")
@@ -56,41 +55,48 @@ class KeyEntry(BaseModel):
 class Client:
     """Whoever holds a key. Its rate is a token bucket: `rate` a second, `burst` at once; none where it is None."""
 
-    __slots__ = ("_allowed", "_at", "_burst", "_counts", "_every", "_rate", "_tokens", "digest", "id")
+    __slots__ = (
+        "_admitted", "_at", "_burst", "_forbidden", "_limited", "_named", "_patterns", "_rate", "_tokens", "digest", "id",
+    )  # fmt: skip
 
     def __init__(self, id: str, entry: KeyEntry, *, workers: int, metrics: Metrics, before: "Client | None") -> None:
         self.id = id
         self.digest = bytes.fromhex(entry.sha256)
-        self._every = entry.models is None
-        patterns = (re.escape(model).replace(r"\*", ".*") for model in entry.models or ())
-        self._allowed = re.compile("|".join(patterns), re.DOTALL).fullmatch
+        models = ["*"] if entry.models is None else entry.models
+        self._named = frozenset(model for model in models if "*" not in model)
+        patterns = [re.escape(model).replace(r"\*", ".*") for model in models if "*" in model]
+        self._patterns = re.compile("|".join(patterns), re.DOTALL).fullmatch if patterns else None
         rate = entry.requests_per_second
         self._rate = None if rate is None else rate / workers
         self._burst = max(1.0, (entry.burst or math.ceil(rate or 0)) / workers)
         self._tokens: float = self._burst if before is None else min(self._burst, before._tokens)
         self._at: float = monotonic() if before is None else before._at
-        self._counts = {outcome: metrics.client_requests.labels(id, outcome) for outcome in _OUTCOMES}
+        self._admitted, self._forbidden, self._limited = (
+            metrics.client_requests.labels(id, outcome) for outcome in _OUTCOMES
+        )
 
     def may_use(self, model: str) -> bool:
         """Whether it may see a model and ask it."""
-        return self._every or self._allowed(model) is not None
+        return model in self._named or (self._patterns is not None and self._patterns(model) is not None)
 
     def admit(self, model: str | None) -> None:
         """Take one request of it, for a model if it names one. Raises ModelForbidden or RateLimited."""
-        if not self._every and model is not None and self._allowed(model) is None:
-            self._counts["forbidden"].inc()
+        if model is not None and model not in self._named and not self.may_use(model):
+            self._forbidden.inc()
             raise ModelForbidden(f"this key may not use model '{model}'")
         if self._rate is not None:
             self._take(self._rate)
-        self._counts["admitted"].inc()
+        self._admitted.value += 1
 
     def _take(self, rate: float) -> None:
         now = monotonic()
-        tokens = min(self._burst, self._tokens + (now - self._at) * rate)
+        tokens = self._tokens + (now - self._at) * rate
+        if tokens > self._burst:
+            tokens = self._burst
         self._at = now
         if tokens < 1:
             self._tokens = tokens
-            self._counts["rate_limited"].inc()
+            self._limited.inc()
             wait = math.ceil((1 - tokens) / rate)
             raise RateLimited("this key has used up its rate of requests", retry_after_s=wait)
         self._tokens = tokens - 1
@@ -152,8 +158,9 @@ def sent_key(headers: Headers) -> bytes | None:
     for name, value in headers:
         if name == b"x-api-key":
             return value
-        if name == b"authorization" and value[:7].lower() == _BEARER:
-            bearer = value[7:].strip()
+        if name == b"authorization":
+            if value[:7] == b"Bearer " or value[:7].lower() == b"bearer ":
+                bearer = value[7:].strip()
     return bearer
 
 
@@ -201,7 +208,7 @@ def _entry(document: Document, id: str, said: object) -> KeyEntry:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         loc = first["loc"]
         path = ("keys", id, *(part for part in loc[:1] if isinstance(said, dict) and part in said))
-        problem = "is " + first["msg"].lower() if first["type"] == "missing" else first["msg"]
+        problem = "is " + first["msg"].lower() if first["type"] == "missing" else first["msg"].replace("Input should be", "must be")
         if loc[:1] == ("sha256",) and first["type"] != "missing":
             problem = "must be 64 lower-case hex digits, as `model-manager api-key` prints them; never the key itself"
         where = ".".join(("keys", id, *(str(part) for part in loc[:1])))

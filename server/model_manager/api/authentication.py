@@ -23,6 +23,8 @@ CLIENT: Final = "model_manager.client"
 _OPEN: Final = frozenset({"/v2/health/live", "/v2/health/ready"})
 _OF_MODELS: Final = frozenset({"/v1/models/", "/v2/models/"})
 _LENGTH: Final = 11  # of either
+_MOST_KNOWN: Final = 10_000
+_LONGEST_KNOWN: Final = 300
 
 
 class KeyCheck:
@@ -31,6 +33,7 @@ class KeyCheck:
     def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
         self._app = app
         self._keyring = keyring
+        self._known: dict[str, str] = {}  # the models of paths that somebody with a key asked for
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the awaitable that answers, instead of awaiting it: one coroutine less for every request."""
@@ -39,14 +42,24 @@ class KeyCheck:
         path = scope["path"]
         if path in _OPEN:
             return self._app(scope, receive, send)
-        model = None
-        if path[:_LENGTH] in _OF_MODELS:
-            model = path[_LENGTH:].split("/", 1)[0].split(":", 1)[0]
+        known = self._known.get(path)
+        model = _model_in(path) if known is None else known
         try:
             scope[CLIENT] = self._keyring.admit(scope["headers"], model)
         except ModelManagerError as error:
             return response_of(explain(error, scope["headers"], path))(scope, receive, send)
+        if known is None and model is not None and len(path) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[path] = model
         return self._app(scope, receive, send)
+
+
+def _model_in(path: str) -> str | None:
+    """The model that a path names, as the routes read it; None where it names none."""
+    if path[:_LENGTH] not in _OF_MODELS:
+        return None
+    return path[_LENGTH:].partition("/")[0].partition(":")[0]
 
 
 class TokenCheck:

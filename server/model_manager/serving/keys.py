@@ -56,7 +56,8 @@ class Client:
     """Whoever holds a key. Its rate is a token bucket: `rate` a second, `burst` at once; none where it is None."""
 
     __slots__ = (
-        "_admitted", "_at", "_burst", "_forbidden", "_limited", "_named", "_patterns", "_rate", "_tokens", "digest", "id",
+        "_admitted", "_at", "_burst", "_forbidden", "_limited", "_named", "_patterns", "_rate", "_tokens", "digest",
+        "id",
     )  # fmt: skip
 
     def __init__(self, id: str, entry: KeyEntry, *, workers: int, metrics: Metrics, before: "Client | None") -> None:
@@ -158,9 +159,8 @@ def sent_key(headers: Headers) -> bytes | None:
     for name, value in headers:
         if name == b"x-api-key":
             return value
-        if name == b"authorization":
-            if value[:7] == b"Bearer " or value[:7].lower() == b"bearer ":
-                bearer = value[7:].strip()
+        if name == b"authorization" and (value[:7] == b"Bearer " or value[:7].lower() == b"bearer "):
+            bearer = value[7:].strip()
     return bearer
 
 
@@ -208,8 +208,9 @@ def _entry(document: Document, id: str, said: object) -> KeyEntry:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         loc = first["loc"]
         path = ("keys", id, *(part for part in loc[:1] if isinstance(said, dict) and part in said))
-        problem = "is " + first["msg"].lower() if first["type"] == "missing" else first["msg"].replace("Input should be", "must be")
-        if loc[:1] == ("sha256",) and first["type"] != "missing":
+        missing = first["type"] == "missing"
+        problem = "is required" if missing else first["msg"].replace("Input should be", "must be")
+        if loc[:1] == ("sha256",) and not missing:
             problem = "must be 64 lower-case hex digits, as `model-manager api-key` prints them; never the key itself"
         where = ".".join(("keys", id, *(str(part) for part in loc[:1])))
         raise KeysInvalid(f"{document.name} line {document.line_of(path)}: {where}: {problem}") from None

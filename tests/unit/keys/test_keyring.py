@@ -130,7 +130,7 @@ REFUSED = {
     f"keys: {{a: {{sha256: {sha256('')}}}}}": "keys.a: is the digest of no key at all",
     "keys:\n  a: {sha256: 12}": "keys.a.sha256: must be 64",
     "keys:\n  a: hunter2": "line 2: keys.a: ",
-    "keys:\n  a: {}": "keys.a.sha256: is field required",
+    "keys:\n  a: {}": "keys.a.sha256: is required",
     f"keys:\n  a: {{sha256: {A}, model: [x]}}": "keys.a.model: ",
     f"keys:\n  a: {{sha256: {A}, models: []}}": "keys.a.models: ",
     f"keys:\n  a: {{sha256: {A}, models: ['x/y']}}": "keys.a.models: ",

@@ -1,6 +1,7 @@
 """The real server as a process of its own, on free ports: its two ports as clients, its log as records."""
 
 import signal
+import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,10 +23,16 @@ class LiveServer:
     """A server process with its two ports as clients. As a context manager it is killed after the body."""
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, object], command: Sequence[str] = COMMAND, limit_s: float = LIMIT_S
+        self,
+        folder: Path,
+        settings: Mapping[str, object],
+        command: Sequence[str] = COMMAND,
+        limit_s: float = LIMIT_S,
+        verify: ssl.SSLContext | bool = True,
     ) -> None:
         timeout = stretched(LIMIT_S)
-        flags = {"models": folder, "host": "127.0.0.1", "port": 0, "admin-port": 0, "log-format": "json", **settings}
+        flags = {"models": folder, "host": "127.0.0.1", "port": 0, "admin-port": 0, "log-format": "json"}
+        flags |= {"debug-routes": True, **settings}
         arguments = [
             part
             for name, value in flags.items()
@@ -33,8 +40,8 @@ class LiveServer:
         ]
         self.server = Server("the server", [*command, *arguments], limit_s=limit_s)
         self.process = self.server.popen
-        self.api = httpx.Client(base_url=self.server.api, timeout=timeout)
-        self.admin = httpx.Client(base_url=self.server.addresses["admin"], timeout=timeout)
+        self.api = httpx.Client(base_url=self.server.api, timeout=timeout, verify=verify)
+        self.admin = httpx.Client(base_url=self.server.addresses["admin"], timeout=timeout, verify=verify)
 
     def __enter__(self) -> Self:
         return self
@@ -100,9 +107,13 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(folder: Path, *, wait: bool = True, **settings: object) -> Iterator[LiveServer]:
+def live_server(
+    folder: Path, *, wait: bool = True, verify: ssl.SSLContext | bool = True, **settings: object
+) -> Iterator[LiveServer]:
     """Serve a folder while the body runs; `wait` for readiness first. The stop must be graceful: exit code 0."""
-    with LiveServer(folder, {name.replace("_", "-"): value for name, value in settings.items()}) as server:
+    with LiveServer(
+        folder, {name.replace("_", "-"): value for name, value in settings.items()}, verify=verify
+    ) as server:
         try:
             if wait:
                 wait_until(server.ready, "the server to be ready")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.api import problems
+from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.health import Health
@@ -25,6 +26,7 @@ from model_manager.api.v2 import V2, Index
 from model_manager.errors import ModelManagerError
 from model_manager.metrics import Family
 from model_manager.repository.wanted import NAME_PATTERN
+from model_manager.serving.admin_token import AdminToken
 from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.system import System
@@ -74,7 +76,12 @@ def create_app(
             yield
 
     limit = system.settings.max_body_bytes
-    v1, v2, health, index = V1(system), V2(system), Health(system.waiting_for), Index(system.index, limit=limit)
+    v1, v2, health, index = (
+        V1(system),
+        V2(system),
+        Health(system.waiting_for, told=system.keyring is None),
+        Index(system.index, limit=limit),
+    )
     known = KnownPaths()
     endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
@@ -103,6 +110,8 @@ def create_app(
         lifespan=lifespan,
     )
     app: ASGIApp = Dispatch(starlette, known)
+    if system.keyring is not None:
+        app = KeyCheck(app, system.keyring)
     for wrap, arguments, options in reversed(middleware):
         app = wrap(app, *arguments, **options)
     return app
@@ -128,12 +137,18 @@ class Pod(Protocol):
         ...
 
 
-def create_admin_app(pod: Pod, *, max_body_bytes: int) -> Starlette:
-    """What operators and Prometheus need, on a port of its own that a mesh does not expose."""
-    health, index, debug = Health(pod.waiting_for), Index(pod.index, limit=max_body_bytes), Debug(pod.inspect)
+def create_admin_app(
+    pod: Pod, *, max_body_bytes: int, debug_routes: bool = False, token: AdminToken | None = None
+) -> Starlette:
+    """What operators and Prometheus need, on a port of its own that a mesh does not expose.
+
+    `debug_routes`: whether it shows what the server is doing now. `token`: what it asks for, but for health.
+    """
+    health, index = Health(pod.waiting_for), Index(pod.index, limit=max_body_bytes)
+    debug = Debug(pod.inspect, on=debug_routes)
     return Starlette(
         routes=[
-            Route("/", _describe_admin),
+            Route("/", partial(_describe_admin, debug_routes)),
             Route("/metrics", Scrape(pod.current_metrics).metrics),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
@@ -143,7 +158,7 @@ def create_admin_app(pod: Pod, *, max_body_bytes: int) -> Starlette:
             Route("/debug/batches", debug.batches),
             Route("/debug/profile", debug.profile),
         ],
-        middleware=MIDDLEWARE,
+        middleware=MIDDLEWARE if token is None else (*MIDDLEWARE, Middleware(TokenCheck, token)),
         exception_handlers=_ERROR_HANDLERS,
     )
 
@@ -156,7 +171,7 @@ class Root:
 
     async def describe(self, request: Request) -> Response:
         """Name the server, its models and its routes. `status` is what V1 clients read as liveness."""
-        models = sorted(self._registry.models)
+        models = sorted(name for name in self._registry.models if may_see(request, name))
         return JSONResponse(
             {
                 "name": "model-manager",
@@ -176,9 +191,10 @@ class Root:
         )
 
 
-async def _describe_admin(request: Request) -> Response:
+async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
-    routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
+    if debug_routes:
+        routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
     return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
 
 

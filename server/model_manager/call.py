@@ -42,7 +42,8 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
 
     `protocol` names the codec. `route` is the path with the names of its parts in it, which is what traces and logs
     group by; `method` and `path` are as they came. `version` is None where the caller leaves the choice to the model.
-    `began` is when it began to arrive, in perf_counter seconds; what `urgency` allows is counted from there.
+    `began` is when it began to arrive, in perf_counter seconds; what `urgency` allows is counted from there. `client`
+    is the id of its API key, never the key; empty where none was asked for.
     """
 
     protocol: str
@@ -54,6 +55,7 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
     version: str | None
     began: float
     urgency: Urgency = UNHURRIED
+    client: str = ""
 
 
 def sent_request_id(headers: Headers) -> str | None:

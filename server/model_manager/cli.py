@@ -1,7 +1,8 @@
 """The command `model-manager`: read settings, run one thing, and fail in one clear line with a non-zero exit code."""
 
+import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -13,6 +14,7 @@ from model_manager import process, supervisor
 from model_manager.errors import ConfigurationError
 from model_manager.logs import configure_logging
 from model_manager.rollout.command import canary
+from model_manager.serving.keys import digest_of, new_key, parse_keys
 from model_manager.settings import Settings, shown_default
 from model_manager.version import __version__
 
@@ -25,7 +27,8 @@ def cli() -> None:
 
 cli.add_command(canary)
 
-_METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
+_METAVARS: dict[object, str] = {Path: "FOLDER", Path | None: "FILE"}
+_METAVARS |= {"host": "ADDRESS", "admin_host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
 """What an option's value is called in the help, by type or by name; otherwise it is a number."""
 
 
@@ -71,13 +74,34 @@ def serve(**flags: object) -> None:
     sys.exit(code)
 
 
+@cli.command("api-key", epilog="Example: model-manager api-key shop --models iris --models 'churn-*' >> api-keys.yaml")
+@click.argument("id")
+@click.option("--models", multiple=True, metavar="NAME", help="A model, or a pattern with *; default: every model.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with the key in it.")
+def api_key(id: str, models: Sequence[str], as_json: bool) -> None:
+    """Make an API key for ID: the key goes to standard error, once, and what the server is given to standard output."""
+    key = new_key()
+    entry: dict[str, object] = {"sha256": digest_of(key.encode()).hex(), **({"models": list(models)} if models else {})}
+    stored = json.dumps({"keys": {id: entry}})  # which is YAML too
+    try:
+        parse_keys({"the entry": stored.encode()})
+    except ConfigurationError as error:
+        fail(str(error))
+    if as_json:
+        click.echo(json.dumps({"id": id, "key": key, "file": {"keys": {id: entry}}}))
+        return
+    click.echo(f"the key of {id}, which is shown this once: {key}", err=True)
+    said = "".join(f", {name}: {json.dumps(value)}" for name, value in entry.items())
+    click.echo(f"keys:\n  {id}: {{{said[2:]}}}")
+
+
 def settings_from(flags: Mapping[str, object]) -> Settings:
     """Read the settings, flags first, and begin to log as they say; a wrong one ends the command."""
     try:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         fail(_wrong_setting(error))
-    configure_logging(format=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
     return settings
 
 

@@ -6,19 +6,24 @@ ModelManagerError
 │   ├── BodyTooLarge            more bytes than the server accepts
 │   ├── BodyTimedOut            a body that does not arrive in time
 │   ├── UnsupportedContent      a content type or encoding that is not served
+│   ├── Unauthenticated         no API key, or one that is not known
+│   ├── ModelForbidden          the API key is not for this model
 │   ├── ModelNotFound           no such model
 │   └── VersionNotFound         the model exists, that version does not
 ├── ClientGone                  the caller left before its answer was there; nobody is told
 ├── Unavailable                 right request, wrong moment; carries when to retry
 │   ├── VersionNotReady         known, but fetching, loading, proving, failed or draining
 │   ├── Overloaded              the version's queue is full
-│   └── ReceivingTooMuch        more bytes of unfinished bodies than the server holds at once
+│   ├── ReceivingTooMuch        more bytes of unfinished bodies than the server holds at once
+│   └── RateLimited             the API key has used up its rate
 ├── DeadlineExceeded            the time allowed for the request has passed
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
 ├── QueryFailed                 Prometheus cannot be asked, or refuses a query
 └── ConfigurationError          what the operator declared cannot be used
     ├── SourceUnreadable        the models folder is missing or cannot be read
+    ├── MountUnusable           a mounted file of keys or certificates cannot be read
+    ├── KeysInvalid             a file of API keys is refused as a whole
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
     ├── PackageRefused          a package that cannot be written, or would not serve
     ├── TableRefused            a file of training data that cannot be read for what it says
@@ -79,6 +84,14 @@ class UnsupportedContent(RequestRefused):
     """The content type or content encoding is not one this route reads."""
 
 
+class Unauthenticated(RequestRefused):
+    """The request carries no API key, or one that is not known here."""
+
+
+class ModelForbidden(RequestRefused):
+    """The API key is known, and is not for this model."""
+
+
 class ModelNotFound(RequestRefused):
     """No model of that name is wanted or served."""
 
@@ -111,12 +124,24 @@ class ReceivingTooMuch(Unavailable):
     """All bodies under way together are more than the server holds, and this is the largest of them."""
 
 
+class RateLimited(Unavailable):
+    """The API key has used up its rate of requests."""
+
+
 class DeadlineExceeded(ModelManagerError):
     """The time allowed for the request passed before an answer was there."""
 
 
 class PredictionFailed(ModelManagerError):
-    """The estimator raised on input that fits its declared inputs, or broke its row count."""
+    """The estimator raised on input that fits its declared inputs, or broke its row count.
+
+    `shown` is what a caller, the log and traces may be told: words that quote no data. The message itself, which may
+    hold what the estimator said of a row, is for the author of the model.
+    """
+
+    def __init__(self, message: str, *, shown: str | None = None) -> None:
+        super().__init__(message)
+        self.shown = message if shown is None else shown
 
 
 class LoadFailed(ModelManagerError):
@@ -137,6 +162,14 @@ class ConfigurationError(ModelManagerError):
 
 class SourceUnreadable(ConfigurationError):
     """The models folder is missing, empty of meaning, or cannot be read; what serves stays."""
+
+
+class MountUnusable(ConfigurationError):
+    """A file that the operator mounted, such as a key or a certificate, cannot be read or used."""
+
+
+class KeysInvalid(ConfigurationError):
+    """A file of API keys is refused as a whole; the message says where, and quotes no value."""
 
 
 class ManifestInvalid(ConfigurationError):

@@ -1,15 +1,41 @@
-"""Structured logs, one line an event, for people (console) or machines (JSON); uvicorn's lines among them."""
+"""Structured logs, one line an event, for people (console) or machines (JSON); uvicorn's lines among them.
+
+What an exception or a warning says may quote the row of a client, the body, a path: by default the log tells of it by
+type and place, and leaves out the words.
+"""
 
 import logging
 import sys
-from typing import Literal
+import traceback
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, TextIO, TypeAlias
 
 from pythonjsonlogger.json import JsonFormatter
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
-class ConsoleFormatter(logging.Formatter):
+_ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+_MOST_ERRORS: Final = 10  # of one chain of causes, and of one group
+
+_warnings_logger: Final = logging.getLogger("py.warnings")
+
+
+class _Wordless(logging.Formatter):
+    """Writes an exception as what raised, and where, unless its words are asked for."""
+
+    words = False
+
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802  # logging calls it so
+        """Tell of one exception and of what it came from."""
+        if self.words or ei[1] is None:
+            return super().formatException(ei)
+        return places(ei[1])
+
+
+class ConsoleFormatter(_Wordless):
     """Time, level, message, and the event's fields as key=value."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -18,11 +44,58 @@ class ConsoleFormatter(logging.Formatter):
         return f"{line}  {fields}" if fields else line
 
 
-def configure_logging(*, format: Literal["console", "json"], level: str) -> None:
-    """Send every logger of the process to standard error in one format; replaces what was configured before."""
-    formatter: logging.Formatter
+class _WordlessJson(_Wordless, JsonFormatter):
+    """The same, for machines."""
+
+
+def places(error: BaseException) -> str:
+    """Tell of an exception, and of what it came from, by types and places in the code, never by what they say.
+
+    A place is a module, a line and a function: the paths of a machine are left out too. The innermost comes last, as in
+    a traceback.
+    """
+    lines: list[str] = []
+    cause: BaseException | None = error
+    for _ in range(_MOST_ERRORS):
+        if cause is None:
+            break
+        lines.insert(0, _places_of(cause))
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\nwhich led to\n".join(lines)
+
+
+def _places_of(error: BaseException) -> str:
+    frames = (
+        f"  {frame.f_globals.get('__name__', '?')}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    )
+    within = error.exceptions[:_MOST_ERRORS] if isinstance(error, BaseExceptionGroup) else ()
+    return "\n".join([*frames, type(error).__qualname__[:200], *(f"of which {places(one)}" for one in within)])
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Tell of a warning by its kind and its place; in model code it may quote rows."""
+    extra = {"at": f"{Path(filename).name}:{lineno}"}
+    _warnings_logger.warning("%s (its text is not logged: --log-model-errors full)", category.__name__, extra=extra)
+
+
+def configure_logging(
+    *, format: Literal["console", "json"], level: str, model_errors: Literal["redacted", "full"] = "redacted"
+) -> None:
+    """Send every logger of the process to standard error in one format; replaces what was configured before.
+
+    `model_errors`: whether the log holds what exceptions and warnings say, or only what they are and where they arose.
+    """
+    formatter: _Wordless
     if format == "json":
-        formatter = JsonFormatter(
+        formatter = _WordlessJson(
             "{asctime}{levelname}{name}{message}",
             style="{",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
@@ -31,12 +104,15 @@ def configure_logging(*, format: Literal["console", "json"], level: str) -> None
         formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03d"
     else:
         formatter = ConsoleFormatter("{asctime} {levelname:<7} {message}", style="{")
+    formatter.words = model_errors == "full"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+    if not formatter.words:
+        warnings.showwarning = _log_warning
     for name in ("uvicorn", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -24,8 +24,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from model_manager.api.door import Door, Limits
+from model_manager.api.doors import Doors
 from model_manager.api.port import Port, connections_of
-from model_manager.app import create_admin_app, create_app
+from model_manager.api.tls import Tls
+from model_manager.app import Pod, create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
 from model_manager.serving.child import PREPARE
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _LEAVE_S: Final = 1.0
+_HEADERS: Final = [("x-content-type-options", "nosniff"), ("cache-control", "no-store")]
+"""What every answer of both ports says: nothing of it is to be guessed at, and nobody is to keep it."""
 _SLACK_S: Final = 5.0
 
 
@@ -54,7 +58,7 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
     with (
         nursery_for(settings) as nursery,  # first: what is forked has no threads and no sockets yet
         bind(settings.host, settings.port, "port") as api,
-        bind(settings.host, settings.admin_port, "admin_port") as admin,
+        bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
         system = System(settings, nursery)
@@ -146,8 +150,9 @@ async def serve(
     def refused(code: int) -> None:
         system.metrics.unrouted_requests.labels(str(code)).inc()
 
+    doors = Doors(settings)
     door = Door(Limits.of(settings), refused)
-    config = _config(create_app(system, crashed=crashed), settings, door)
+    config = _config(create_app(system, crashed=crashed), settings, door, doors.api_tls)
     api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)
@@ -155,9 +160,9 @@ async def serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a supervisor's worker starts without
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
-        admin = admin_server(create_admin_app(system, max_body_bytes=settings.max_body_bytes), settings)
+        admin = admin_server(admin_app(system, settings, doors), settings, doors.admin_tls)
         announce(settings, api_socket, admin_socket)
-    async with asyncio.TaskGroup() as tasks:
+    async with doors.followed(), asyncio.TaskGroup() as tasks:
         if admin is not None and admin_socket is not None:
             tasks.create_task(admin.serve(sockets=[admin_socket]))
         running_beside = tasks.create_task(beside(system)) if beside is not None else None
@@ -208,18 +213,27 @@ def _place(thread: threading.Thread) -> str:
     return " > ".join(f"{call.name} ({Path(call.filename).name}:{call.lineno})" for call in calls)
 
 
-def admin_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+def admin_app(pod: Pod, settings: Settings, doors: Doors) -> ASGIApp:
+    """What the admin port serves, for one process or for all of a pod."""
+    return create_admin_app(
+        pod, max_body_bytes=settings.max_body_bytes, debug_routes=settings.debug_routes, token=doors.token
+    )
+
+
+def admin_server(app: ASGIApp, settings: Settings, tls: Tls | None = None) -> uvicorn.Server:
     """The server of the admin port; its lifecycle is the caller's."""
     door = Door(Limits.of(settings, any_host=True), lambda code: None)
-    return Port(_config(app, settings, door), door, drain_s=settings.drain_timeout_s)
+    return Port(_config(app, settings, door, tls), door, drain_s=settings.drain_timeout_s)
 
 
 def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
     """Log where the ports are: the line a person looks for, and a program that asked for port 0."""
-    logger.info("serving %s", settings.models, extra={"api": _address(api), "admin": _address(admin)})
+    scheme = "http" if settings.tls_cert is None else "https"
+    addresses = {"api": _address(api, scheme), "admin": _address(admin, scheme)}
+    logger.info("serving %s", settings.models, extra=addresses)
 
 
-def _config(app: ASGIApp, settings: Settings, door: Door) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings, door: Door, tls: Tls | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
@@ -229,10 +243,12 @@ def _config(app: ASGIApp, settings: Settings, door: Door) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=_HEADERS,
+        ssl_context_factory=None if tls is None else lambda config, default: tls.context,
         proxy_headers=False,
     )
 
 
-def _address(bound: socket.socket) -> str:
+def _address(bound: socket.socket, scheme: str) -> str:
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

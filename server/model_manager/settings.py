@@ -19,6 +19,12 @@ DEFAULTS_SHOWN = {
     "records": "none",
     "records_redact": "none",
     "allowed_hosts": "any",
+    "admin_host": "as host",
+    "admin_token": "none",
+    "api_keys": "none",
+    "tls_cert": "none",
+    "tls_key": "none",
+    "tls_client_ca": "none",
 }
 """Defaults that are found out at start or are empty, as help and documentation word them."""
 
@@ -31,9 +37,22 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MODEL_MANAGER_", frozen=True, extra="forbid")
 
     models: Path = Field(description="Folder with models.yaml or <model>/<version>/model.joblib.")
-    host: str = Field(default="0.0.0.0", description="Address that both ports listen on.")
+    host: str = Field(default="0.0.0.0", description="Address of the prediction API.")
     port: Port = Field(default=8080, description="Port of the prediction API (0: any free one, named in the log).")
     admin_port: Port = Field(default=8081, description="Port of /metrics and health; keep it inside the cluster.")
+    admin_host: str = Field(default="", description="Address of the admin port.")
+    admin_token: Path | None = Field(
+        default=None, description="File with the token that the admin port asks for, but for health."
+    )
+    debug_routes: bool = Field(default=False, description="Serve /debug/… on the admin port.")
+    api_keys: Path | None = Field(
+        default=None, description="File, or folder of files, with the API keys that are let in."
+    )
+    tls_cert: Path | None = Field(default=None, description="PEM file with the certificate chain of both ports.")
+    tls_key: Path | None = Field(default=None, description="PEM file with its key.")
+    tls_client_ca: Path | None = Field(
+        default=None, description="PEM file with the CAs one of which must have signed an API client's certificate."
+    )
     workers: int = Field(default=1, ge=1, le=64, description="Server processes that share the API port.")
     threads: int = Field(
         default_factory=allowed_cpus,
@@ -45,6 +64,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     log_requests: float = Field(
         default=0, ge=0, le=1, description="Share of the prediction requests that get a line in the log; 1: all."
+    )
+    log_model_errors: Literal["redacted", "full"] = Field(
+        default="redacted", description="Log errors by type and place; full: also their texts, which may quote rows."
     )
     server_timing: bool = Field(
         default=False, description="Say in the response header server-timing where the time of a prediction went."

@@ -21,10 +21,11 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from model_manager.app import create_admin_app
+from model_manager.api.doors import Doors
 from model_manager.logs import configure_logging
-from model_manager.metrics import Family, merge_families
+from model_manager.metrics import Family, Metrics, merge_families
 from model_manager.process import (
+    admin_app,
     admin_server,
     announce,
     bind,
@@ -38,6 +39,7 @@ from model_manager.process import (
 from model_manager.records import RecordStream
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.keys import Keyring
 from model_manager.serving.system import System
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
@@ -69,18 +71,21 @@ def run(settings: Settings) -> int:
     Raises StartRefused like a single process does.
     """
     check_folder(settings)
-    _check_telemetry(settings)
+    _check_what_workers_need(settings)
+    doors = Doors(settings)
     with (
         bind(settings.host, settings.port, "port") as api,
-        bind(settings.host, settings.admin_port, "admin_port") as admin,
+        bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
         tempfile.TemporaryDirectory(prefix="model-manager-") as folder,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(Supervisor(settings, api, Path(folder)).run(admin))
+        return runner.run(Supervisor(settings, api, Path(folder)).run(admin, doors))
 
 
-def _check_telemetry(settings: Settings) -> None:
-    """Refuse once, before any worker starts, what each of them would refuse. Raises StartRefused."""
+def _check_what_workers_need(settings: Settings) -> None:
+    """Refuse once, before any worker starts, what each of them would refuse. Raises ConfigurationError."""
+    if settings.api_keys is not None:
+        Keyring(settings.api_keys, Metrics(), workers=settings.workers)
     RecordStream.from_settings(settings)
     tracing = start_tracing(opentelemetry_variables())
     if tracing is not None:
@@ -99,16 +104,16 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._exit_code = 0
 
-    async def run(self, admin_socket: socket.socket) -> int:
+    async def run(self, admin_socket: socket.socket, doors: Doors) -> int:
         """Start everything, wait for a signal, and stop in order: workers drain first, the admin port goes last."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        server = admin_server(create_admin_app(self, max_body_bytes=self._settings.max_body_bytes), self._settings)
+        server = admin_server(admin_app(self, self._settings, doors), self._settings, doors.admin_tls)
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:
-            async with asyncio.TaskGroup() as keepers:
+            async with doors.followed(), asyncio.TaskGroup() as keepers:
                 for number in range(self._settings.workers):
                     keepers.create_task(self._keep(number))
         finally:
@@ -214,7 +219,7 @@ async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
 
 def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
     """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
-    configure_logging(format=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
     report_path.unlink(missing_ok=True)  # left by a worker that died
     with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         system = System(settings, nursery)

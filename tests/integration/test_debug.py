@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.live import LiveServer, live_server, wait_until
@@ -79,6 +80,15 @@ def test_a_profile_of_no_or_too_long_a_time_is_refused(server: LiveServer, secon
 
 def test_the_api_port_shows_none_of_it(server: LiveServer) -> None:
     assert server.api.get("/debug/tasks").status_code == 404
+
+
+@pytest.mark.parametrize("topic", ["tasks", "queues", "batches", "profile"])
+async def test_nothing_is_shown_unless_it_was_asked_for(admin: httpx.AsyncClient, topic: str) -> None:
+    answer = await admin.get(f"/debug/{topic}")
+    assert answer.status_code == 403
+    told = "debug routes are off; start the server with --debug-routes (MODEL_MANAGER_DEBUG_ROUTES=true)"
+    assert answer.json() == {"error": told}
+    assert "debug" not in (await admin.get("/")).text
 
 
 def test_several_workers_are_shown_each(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
-"""`GET /debug/…` on the admin port: what the server is doing now. For people; never on the port that a mesh exposes."""
+"""`GET /debug/…` on the admin port: what the server is doing now. For people; never on the port that a mesh exposes.
+
+Off unless asked for: a profile and the lines of tasks tell of the code that runs.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -14,10 +18,11 @@ _SECONDS: Final = 5.0
 
 
 class Debug:
-    """Shows what `look` finds in each process: a topic, and the seconds that a profile takes."""
+    """Shows what `look` finds in each process: a topic, and the seconds that a profile takes. `on`: whether it does."""
 
-    def __init__(self, look: Callable[[Topic, float], Awaitable[list[Inspection]]]) -> None:
+    def __init__(self, look: Callable[[Topic, float], Awaitable[list[Inspection]]], *, on: bool) -> None:
         self._look = look
+        self._on = on
         self._profiling = False
 
     async def tasks(self, request: Request) -> Response:
@@ -34,6 +39,7 @@ class Debug:
 
     async def profile(self, request: Request) -> Response:
         """Sample all threads for `?seconds=5`, and answer collapsed stacks: what flame graph tools take."""
+        self._check_on()
         seconds = _seconds(request.query_params.get("seconds", ""))
         if self._profiling:
             raise InvalidInput("a profile is being taken; one at a time")
@@ -50,7 +56,13 @@ class Debug:
         ]
         return PlainTextResponse("".join(lines))
 
+    def _check_on(self) -> None:
+        if not self._on:
+            message = "debug routes are off; start the server with --debug-routes (MODEL_MANAGER_DEBUG_ROUTES=true)"
+            raise HTTPException(403, message)
+
     async def _show(self, topic: Topic) -> Response:
+        self._check_on()
         return JSONResponse({"processes": await self._look(topic, 0.0)})
 
 

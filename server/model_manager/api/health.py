@@ -7,10 +7,14 @@ from starlette.responses import JSONResponse, Response
 
 
 class Health:
-    """The probes. `waiting_for` says why there should be no traffic, and is empty when there should."""
+    """The probes. `waiting_for` says why there should be no traffic, and is empty when there should.
 
-    def __init__(self, waiting_for: Callable[[], Awaitable[str]]) -> None:
+    `told`: whether anybody may be told why: it names models.
+    """
+
+    def __init__(self, waiting_for: Callable[[], Awaitable[str]], *, told: bool = True) -> None:
         self._waiting_for = waiting_for
+        self._told = told
 
     async def live(self, request: Request) -> Response:
         """200 as long as the event loop turns."""
@@ -20,5 +24,7 @@ class Health:
         """200 once the first wanted state was reached, until the server stops; 503 says what it waits for."""
         waiting_for = await self._waiting_for()
         if waiting_for:
+            if not self._told:
+                waiting_for = "the admin port and the log say what this waits for"
             return JSONResponse({"ready": False, "error": waiting_for}, 503, {"retry-after": "1"})
         return JSONResponse({"ready": True})

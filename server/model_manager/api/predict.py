@@ -9,6 +9,7 @@ from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
+from model_manager.api.authentication import CLIENT
 from model_manager.api.body import read_body
 from model_manager.api.dispatch import KnownPaths
 from model_manager.api.problems import response_of
@@ -44,6 +45,8 @@ class Predict:
         headers = scope["headers"]
         route = self._route if version is None else self._version_route
         call = Call(self._protocol, route, scope["method"], scope["path"], headers, model, version, perf_counter())
+        if CLIENT in scope:
+            call.client = scope[CLIENT].id
         try:
             call.urgency = urgency_of(headers)
             body = await read_body(headers, receive, limit=self._limit)

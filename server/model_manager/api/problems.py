@@ -15,6 +15,8 @@ def response_of(problem: Problem, servable: Servable | None = None) -> Response:
     headers = {"x-request-id": problem.request_id}
     if problem.retry_after_s is not None:
         headers["retry-after"] = str(problem.retry_after_s)
+    if problem.code == 401:
+        headers["www-authenticate"] = 'Bearer realm="model-manager"'
     if problem.code == 413:
         headers["connection"] = "close"  # the rest of the body is not worth reading
     body = msgspec.json.encode({"error": problem.message})

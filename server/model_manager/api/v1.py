@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from model_manager.api.authentication import may_see
 from model_manager.errors import VersionNotFound
 from model_manager.repository.lifecycle import State
 from model_manager.repository.wanted import version_order
@@ -28,8 +29,8 @@ class V1:
         self._registry = system.registry
 
     async def models(self, request: Request) -> Response:
-        """List the names of all known models."""
-        return JSONResponse({"models": sorted(self._registry.models)})
+        """List the names of all known models that the caller may use."""
+        return JSONResponse({"models": sorted(name for name in self._registry.models if may_see(request, name))})
 
     async def model(self, request: Request) -> Response:
         """Say whether a model (or one version) can answer, and the state of its versions; 503 when it cannot."""

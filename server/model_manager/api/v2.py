@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from model_manager.api.authentication import may_see
 from model_manager.api.body import SMALL_BODY, read_body
 from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.errors import InvalidInput
@@ -30,8 +31,8 @@ class V2:
         return JSONResponse({"name": "model-manager", "version": __version__, "extensions": []})
 
     async def models(self, request: Request) -> Response:
-        """List the names of all known models."""
-        return JSONResponse({"models": sorted(self._registry.models)})
+        """List the names of all known models that the caller may use."""
+        return JSONResponse({"models": sorted(name for name in self._registry.models if may_see(request, name))})
 
     async def model(self, request: Request) -> Response:
         """Describe the inputs and outputs of a model's default or named version, and where it comes from."""
@@ -66,7 +67,7 @@ class Index:
         self._limit = min(limit, SMALL_BODY)
 
     async def index(self, request: Request) -> Response:
-        """List every version; `{"ready": true}` lists those that are ready."""
+        """List every version of what the caller may use; `{"ready": true}` lists those that are ready."""
         body = await read_body(request.scope["headers"], request.receive, limit=self._limit)
         try:
             wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
@@ -74,5 +75,5 @@ class Index:
             what = "nested too deeply" if isinstance(error, RecursionError) else error
             raise InvalidInput(f'repository index takes {{"ready": true|false}}: {what}') from None
         rows = await self._rows()
-        shown = [row for row in rows if row.state == "READY" or not wanted.ready]
+        shown = [row for row in rows if (row.state == "READY" or not wanted.ready) and may_see(request, row.name)]
         return Response(msgspec.json.encode(shown), media_type="application/json")

@@ -68,5 +68,6 @@ class SklearnPredictor:
         except (PredictionFailed, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise PredictionFailed(f"{step} raised {one_line(error)}") from error
+            shown = f"{step} raised {type(error).__name__[:100]}"
+            raise PredictionFailed(f"{step} raised {one_line(error)}", shown=shown) from error
         return answers

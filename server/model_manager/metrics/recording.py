@@ -32,6 +32,7 @@ class Metrics:
         self.requests = Instrument(requests.REQUESTS)
         self.unrouted_requests = Instrument(requests.UNROUTED_REQUESTS)
         self.dropped_requests = Instrument(requests.DROPPED_REQUESTS)
+        self.client_requests = Instrument(requests.CLIENT_REQUESTS)
         self.request_seconds = Instrument(requests.REQUEST_SECONDS)
         self.decode_seconds = Instrument(requests.DECODE_SECONDS)
         self.queue_seconds = Instrument(requests.QUEUE_SECONDS)
@@ -78,7 +79,7 @@ class Metrics:
         """What was counted and timed so far."""
         for view in self._views:
             view.fold()
-        of_process = (self.unrouted_requests, self.source_failures, self.event_loop_lag)
+        of_process = (self.unrouted_requests, self.client_requests, self.source_failures, self.event_loop_lag)
         return [instrument.family() for instrument in (*self._of_versions, *of_process)]
 
 

@@ -39,7 +39,7 @@ async def changes(folder: Path, *, poll_interval_s: float) -> AsyncIterator[None
                         break  # the watch holds the deleted folder and would never see its successor
         except (OSError, RuntimeError) as error:
             if not warned:
-                logger.warning("cannot watch the models folder, polling it instead: %s", error)
+                logger.warning("cannot watch %s, polling it instead: %s", folder, error)
             warned = True
         await asyncio.sleep(poll_interval_s)
         yield

@@ -16,7 +16,7 @@ def tell_failure(servable: Servable, failure: FormFailure) -> None:
     """Log a failure and its cause. Called from whichever thread predicts."""
     id, form = servable.id, failure.form
     fields = {"model_name": id.model, "model_version": id.version}
-    cause = f"{type(failure.error).__name__}: {' '.join(str(failure.error).split())[:300]}"
+    cause = type(failure.error).__name__  # what it says may quote the row
     if not failure.given_up:
         logger.warning("%s: its form %s failed, another answered: %s", id, form, cause, extra=fields)
         return

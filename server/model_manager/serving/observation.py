@@ -133,6 +133,8 @@ class Observation(Observed):
             "route": call.route,
             "status": code,
         }
+        if call.client:
+            fields["client"] = call.client
         if servable is not None:
             fields |= {"model_name": servable.id.model, "model_version": servable.id.version}
         if self.request is not None:

@@ -16,10 +16,13 @@ from model_manager.errors import (
     DeadlineExceeded,
     InvalidInput,
     LoadFailed,
+    ModelForbidden,
     ModelManagerError,
     ModelNotFound,
     PredictionFailed,
+    RateLimited,
     RequestRefused,
+    Unauthenticated,
     Unavailable,
     UnsupportedContent,
     VersionNotFound,
@@ -36,10 +39,13 @@ CODES: Final[dict[type[ModelManagerError], int]] = {
     BodyTimedOut: 408,
     BodyTooLarge: 413,
     UnsupportedContent: 415,
+    Unauthenticated: 401,
+    ModelForbidden: 403,
     ModelNotFound: 404,
     VersionNotFound: 404,
     RequestRefused: 400,
     ClientGone: 499,  # never sent: what a request is counted under when its client left (nginx's convention)
+    RateLimited: 429,
     Unavailable: 503,
     DeadlineExceeded: 504,
     PredictionFailed: 500,
@@ -69,14 +75,17 @@ def code_of(error: BaseException) -> int:
 def explain(error: BaseException, headers: Headers, path: str, trace: "RequestTrace | None" = None) -> Problem:
     """Say what a caller is told of an error; `headers` and `path` are the request's.
 
-    What is our fault or the estimator's is logged with the request's id, and shown in words that quote no data.
+    What is our fault or the estimator's is logged with the request's id. Both are told in words that quote no data:
+    what an exception itself says goes to the log alone, and only where `log_model_errors` asks for it.
     """
     code = code_of(error)
     id = request_id(headers)
     message = str(error)
     if code == 500:
         fields = {"request_id": id, **trace_fields(headers, trace), "path": path}
-        logger.error("%s", message or type(error).__name__, exc_info=error.__cause__ or error, extra=fields)
-        shown = message if isinstance(error, PredictionFailed) else "internal error"
+        said, shown = type(error).__name__, "internal error"
+        if isinstance(error, PredictionFailed):
+            said = shown = error.shown
+        logger.error("%s", said, exc_info=error.__cause__ or error, extra=fields)
         message = f"{shown} (request id {id})"
     return Problem(code, message, id, error.retry_after_s if isinstance(error, Unavailable) else None)

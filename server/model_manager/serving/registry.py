@@ -19,13 +19,15 @@ _TOLD: Final = 50  # names in one message
 class Registry:
     """Hands out leases from what is shown now, with no await and no lock.
 
-    `reached` is set once the first wanted state was reached, and stays. `problem` says why the models folder cannot be
-    used at the moment, if it cannot.
+    `names_told`: whether a refusal may name what exists to whoever asked for something else. `reached` is set once the
+    first wanted state was reached, and stays. `problem` says why the models folder cannot be used at the moment, if it
+    cannot.
     """
 
     def __init__(self) -> None:
         self._models: dict[str, ModelView] = {}
         self.models: Mapping[str, ModelView] = self._models
+        self.names_told = True
         self.reached = False
         self.problem = ""
         self.stopping = False
@@ -74,7 +76,8 @@ class Registry:
         """The view of one model. Raises ModelNotFound, listing what exists."""
         view = self.models.get(name)
         if view is None:
-            raise ModelNotFound(f"no model '{name}'; {_list('models', self.models)}")
+            known = _list("models", self.models) if self.names_told else "GET /v2/models lists those of this key"
+            raise ModelNotFound(f"no model '{name}'; {known}")
         return view
 
     def servable(self, model: str, version: str | None) -> Servable:

@@ -25,8 +25,10 @@ from model_manager.serving.answering import Answering
 from model_manager.serving.following import Follower
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
+from model_manager.serving.keys import Keyring
 from model_manager.serving.loading import Loader
 from model_manager.serving.manager import Manager
+from model_manager.serving.mounted_files import follow
 from model_manager.serving.nursery import Nursery
 from model_manager.serving.observation import Observer
 from model_manager.serving.registry import Registry
@@ -63,6 +65,9 @@ class System:
         self.records = RecordStream.from_settings(settings)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
+        keys = settings.api_keys
+        self.keyring = None if keys is None else Keyring(keys, self.metrics, workers=settings.workers)
+        self.registry.names_told = keys is None
         self._observer = self._choose_observer()
         self.answering = Answering(self.registry, self.metrics, self._observer)
         self.unfinished: list[str] = []
@@ -129,7 +134,9 @@ class System:
         if self.records is not None:
             self.records.start()
         lag = self.metrics.event_loop_lag.labels()
-        measuring = asyncio.create_task(measure_loop_lag(lag), name="loop lag")
+        beside = [asyncio.create_task(measure_loop_lag(lag), name="loop lag")]
+        if self.keyring is not None:
+            beside.append(asyncio.create_task(self._follow_keys(self.keyring), name="API keys"))
 
         def ended(task: asyncio.Task[None]) -> None:
             error = None if task.cancelled() else task.exception()
@@ -143,15 +150,18 @@ class System:
             yield
         finally:
             self.registry.stopping = True
-            for task in (converging, measuring):
+            for task in (converging, *beside):
                 task.cancel()
-            await asyncio.wait([converging, measuring])
+            await asyncio.wait([converging, *beside])
             served = [servable for view in self.registry.models.values() for servable in view.ready.values()]
             await self.manager.drain()
             self.unfinished = [str(servable.id) for servable in served if servable.batcher.busy]
             for executor in (self._predicting, self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
+
+    async def _follow_keys(self, keyring: Keyring) -> None:
+        await follow(keyring.path, keyring.read, keyring.use, poll_interval_s=self.settings.poll_interval_s)
 
     async def _flush(self) -> None:
         """Hand over the records and spans that wait, for at most FLUSH_S seconds each; the rest is dropped."""

@@ -7,7 +7,6 @@ request in a hundred, code that makes spans is never in the processor's caches: 
 times what it costs on a heap of traces.
 """
 
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from random import getrandbits
 from typing import Final, TypeAlias
@@ -25,6 +24,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from model_manager.logs import places
 from model_manager.traces.span_making import UNSET, Clock, SpanMaker, type_name
 
 Stage: TypeAlias = tuple[str, float, float]
@@ -91,7 +91,7 @@ class RequestTrace:
         if status >= 500:
             self._error = str(status) if error is None else type_name(error)
             if status == 500 and error is not None:
-                self._events = {"exception.type": self._error, "exception.stacktrace": _places(error)}
+                self._events = {"exception.type": self._error, "exception.stacktrace": places(error)}
         self._maker.export.add(self)
 
     def lead_batch(
@@ -225,13 +225,3 @@ class BatchTrace:
             )
             for place, (span, request) in enumerate(zip(own, requests, strict=True))
         ]
-
-
-def _places(error: BaseException) -> str:
-    """The traceback of an error and of what caused it, without the messages."""
-    lines: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        lines += [*traceback.format_tb(cause.__traceback__), type_name(cause) + "\n"]
-        cause = cause.__cause__
-    return "".join(lines)

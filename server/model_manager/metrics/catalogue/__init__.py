@@ -14,6 +14,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         requests.REQUESTS,
         requests.UNROUTED_REQUESTS,
         requests.DROPPED_REQUESTS,
+        requests.CLIENT_REQUESTS,
         requests.REQUESTS_IN_FLIGHT,
         requests.REQUEST_SECONDS,
         requests.DECODE_SECONDS,

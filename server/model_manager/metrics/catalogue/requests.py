@@ -26,6 +26,13 @@ DROPPED_REQUESTS: Final = counter(
     (*VERSION, "reason"),
     "sum by (model_name, reason) (rate(model_manager_dropped_requests_total[5m]))",
 )
+CLIENT_REQUESTS: Final = counter(
+    "client_requests",
+    "Requests by the id of their API key and what it let them do: admitted, forbidden (not for that model), "
+    "rate_limited; unauthenticated, with no id, where no known key was sent. Only where keys are configured.",
+    ("client", "outcome"),
+    "sum by (client, outcome) (rate(model_manager_client_requests_total[5m]))",
+)
 REQUESTS_IN_FLIGHT: Final = Description(
     "model_manager_requests_in_flight",
     "gauge",

@@ -37,6 +37,9 @@ from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.form_failures import tell_failure
+from model_manager.serving.giving_up import overdue_after_s
+from model_manager.serving.loop_watch import LoopWatch
+from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.signature import Rows, Signature
 from model_manager.traces import batch_span
@@ -64,15 +67,16 @@ class Loader:
     """Loads versions.
 
     `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
-    `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where
-    loads and batches are recorded, if anywhere.
+    `predicting` is the shared limit on batches computed off the loop, `watch` looks after those on it. `max_rows`
+    bounds one request; `timeout_s` and `compile` hold where the manifest says nothing. `stopped` ends the search for
+    faster forms. `tracing`: where loads and batches are recorded, if anywhere.
     """
 
     metrics: Metrics
     loading: Executor
     compiling: Executor
-    predicting: Executor
+    predicting: PredictionThreads
+    watch: LoopWatch
     library_mismatch: Literal["refuse", "warn"]
     max_rows: int
     timeout_s: float
@@ -186,14 +190,16 @@ class Loader:
         signature, baseline = predictor.signature, metadata.baseline
         predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
         metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
+        timeout_s = wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s
         batcher = Batcher(
             predictor.predict,
             batching=wanted.batching,
             inline=inline,
-            executor=self.predicting,
+            executor=self.predicting.lane(str(wanted.id), overdue_after_s(timeout_s)),
             metrics=metrics,
             shapes_vary=signature.columns is None,
             tell_batch=partial(_record_batch, wanted.id) if self.tracing is not None else None,
+            watch=self.watch,
         )
         return Servable(
             wanted.id,
@@ -202,7 +208,7 @@ class Loader:
             batcher=batcher,
             provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, loaded.library_warning),
             metrics=metrics,
-            timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
+            timeout_s=timeout_s,
             max_rows=self.max_rows,
         )
 

@@ -25,8 +25,10 @@ from model_manager.serving.following import Follower
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
+from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.manager import Manager
 from model_manager.serving.observation import Observer
+from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
 from model_manager.serving.views import ModelView, VersionStatus
@@ -59,17 +61,19 @@ class System:
         self._observer = self._choose_observer()
         self.answering = Answering(self.registry, self.metrics, self._observer)
         self.unfinished: list[str] = []
-        """The versions that still computed a batch when all had been drained: model code that does not come back."""
+        """The versions whose code had not come back from a thread when all had been drained."""
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._reading = ThreadPoolExecutor(1, "models folder")
-        self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
+        self._predicting = PredictionThreads(settings.threads)
+        self.watch = LoopWatch()
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
             compiling=self._compiling,
             predicting=self._predicting,
+            watch=self.watch,
             library_mismatch=settings.library_mismatch,
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
@@ -121,6 +125,7 @@ class System:
             self.records.start()
         lag = self.metrics.event_loop_lag.labels()
         measuring = asyncio.create_task(measure_loop_lag(lag), name="loop lag")
+        keeping = asyncio.create_task(self._predicting.keep(), name="prediction threads")
 
         def ended(task: asyncio.Task[None]) -> None:
             error = None if task.cancelled() else task.exception()
@@ -137,10 +142,11 @@ class System:
             for task in (converging, measuring):
                 task.cancel()
             await asyncio.wait([converging, measuring])
-            served = [servable for view in self.registry.models.values() for servable in view.ready.values()]
             await self.manager.drain()
-            self.unfinished = [str(servable.id) for servable in served if servable.batcher.busy]
-            for executor in (self._predicting, self._compiling, self._loading, self._reading):
+            keeping.cancel()
+            self.unfinished = self._predicting.unfinished()
+            self._predicting.shutdown()
+            for executor in (self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
 
@@ -155,7 +161,7 @@ class System:
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""
-        return self.registry.waiting_for()
+        return self.registry.waiting_for() or self._predicting.lost()
 
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now. Read in steps, so that many versions hold no request up."""
@@ -175,7 +181,8 @@ class System:
             if number % _VERSIONS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         live.add_convergence(self.manager.convergence)
-        live.add_process(ready=not self.registry.waiting_for(), version=__version__)
+        ready = not await self.waiting_for()
+        live.add_process(ready=ready, version=__version__, threads_given_up=self._predicting.given_up)
         if self.tracing is not None:
             live.add_spans(self.tracing.spans_exported, self.tracing.spans_dropped)
         if self.records is not None:

@@ -64,7 +64,8 @@ class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def predict(self, X: Any) -> Any:
         check_is_fitted(self)
         X = np.asarray(validate_data(self, X, reset=False))
-        time.sleep(self.seconds)
+        if self.seconds:
+            time.sleep(self.seconds)
         if 666 in X:
             self.announcement.touch()
             if self.within == "a lock":

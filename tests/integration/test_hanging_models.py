@@ -1,5 +1,6 @@
 """Predictions that do not return, in a real server: they cost their version, and neither others nor the server."""
 
+import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,15 +25,22 @@ def put_stuck(folder: Path, model: str, version: str, within: str, seconds: floa
 
 @pytest.fixture(scope="module")
 def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """Two threads, and models that hang on threads and on the loop."""
+    """Two threads, as many models that hang and are given 200 ms, and a third."""
     folder = tmp_path_factory.mktemp("hanging") / "models"
-    for model, within in (("lock", "a lock"), ("loop", "a loop")):
+    hang_on_threads = {"lock": "a lock", "loop": "a loop"}
+    for model, within in hang_on_threads.items():
         put(folder, model, "1", dump(constant(1.0)))
         put_stuck(folder, model, "2", within)
-    for within in ("a sleep", "a loop", "a lock", "an expression"):
-        put_stuck(folder, f"inline-{within.split()[1]}", "1", within, seconds=0.0)
     put(folder, "third", "1", dump(ExitingRegressor(0.002).fit([[0.0, 0.0]], [0.0])))
-    with live_server(folder, threads=2, timeout_ms=300) as server:
+    models = {
+        path.name: {
+            "versions": {one.name: {"artifact": f"{path.name}/{one.name}/model.joblib"} for one in path.iterdir()},
+            "timeout_ms": 200 if path.name in hang_on_threads else 20_000,
+        }
+        for path in folder.iterdir()
+    }
+    (folder / "models.yaml").write_text(json.dumps({"models": models}))
+    with live_server(folder, threads=2, compile="off") as server:
         yield server
 
 
@@ -66,48 +74,32 @@ def test_models_that_hang_on_all_threads_starve_no_other_and_their_versions_fail
     wait_until(lambda: hanging.metric("model_manager_threads_given_up") == 3, "the loops to end")
 
 
-def test_a_version_that_hung_is_tried_again_with_other_bytes(hanging: LiveServer, tmp_path: Path) -> None:
-    with live_server(tmp_path / "models", wait=False, timeout_ms=100, poll_interval_s=0.2) as server:
-        put_stuck(tmp_path / "models", "m", "1", "a loop")
-        wait_until(server.ready, "the server to be ready")
+def test_a_version_that_hung_is_tried_again_with_other_bytes(tmp_path: Path) -> None:
+    put_stuck(tmp_path / "models", "m", "1", "a loop")
+    with live_server(tmp_path / "models", timeout_ms=100, compile="off") as server:
         while server.status("m", "1")[0] == "READY":
             server.predict("m", HANG)
-        assert "has no version ready" in server.predict("m", QUICK).json()["error"]
+        assert "has no version ready: version '1' is failed: predict does not" in server.predict("m", QUICK).text
+        assert server.ready()
         (tmp_path / "models" / "m" / "1" / "model.joblib").write_bytes(dump(constant(5.0)))
+        (tmp_path / "models" / "m" / "1" / "new").touch()  # which is seen at once
         wait_until(lambda: server.predict("m", QUICK).status_code == 200, "other bytes to be loaded")
         assert server.predict("m", QUICK).json() == {"predictions": [5.0]}
 
 
-@pytest.mark.parametrize("within", ["sleep", "loop", "lock", "expression"])
-def test_a_prediction_that_holds_the_loop_is_ended_and_moves_to_threads(hanging: LiveServer, within: str) -> None:
-    model = f"inline-{within}"
-    assert hanging.predict(model, QUICK).json() == {"predictions": [8.0]}
-    if within != "sleep":  # time.sleep(0) may take longer than what runs on the loop
-        assert _last_on(hanging, model) == "loop"
-    failed = hanging.predict(model, HANG)
-    assert failed.status_code == 500
-    assert "far too long" in failed.json()["error"]
-    assert hanging.predict(model, QUICK).json() == {"predictions": [8.0]}
-    assert _last_on(hanging, model) == "thread"
-    (told,) = hanging.logged(f"{model}/1: predict does not return")
-    assert "on the event loop, at " in told["message"]
-    assert "predict (foreign_models.py:" in told["message"]
-
-
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_signal_to_stop_is_heard_while_a_prediction_holds_the_loop(tmp_path: Path, workers: int) -> None:
+def test_a_prediction_that_holds_the_loop_is_ended_and_a_signal_to_stop_is_heard_meanwhile(
+    tmp_path: Path, workers: int
+) -> None:
     announcement = put_stuck(tmp_path / "models", "stuck", "1", "a loop", seconds=0.0)
-    with live_server(tmp_path / "models", workers=workers, drain_timeout_s=5) as server, ThreadPoolExecutor(1) as one:
-        asking = one.submit(server.predict, "stuck", HANG)
+    with (
+        live_server(tmp_path / "models", workers=workers, compile="off", drain_timeout_s=5) as server,
+        ThreadPoolExecutor(1) as client,
+    ):
+        asking = client.submit(server.predict, "stuck", HANG)
         wait_until(announcement.exists, "the loop to be held")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(stretched(30)) == 0
-        assert asking.result().status_code == 500
+        # a busy machine may have found this model too dear for the loop: then its request was given up on a thread
+        assert asking.result().status_code in {500, 504}
     assert len(server.logged("stopped")) == workers
-
-
-def _last_on(server: LiveServer, model: str) -> str:
-    """Where the last batch of a model was computed."""
-    processes = server.admin.get("/debug/batches").json()["processes"]
-    batches = [batch for process in processes for batch in process["batches"] if batch["model_name"] == model]
-    return str(batches[0]["on"])

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
 
+from model_manager.cpus import allowed_cpus
 from model_manager.inference.threads import limit_native_threads
 from model_manager.metrics import (
     Family,
@@ -66,7 +67,7 @@ class System:
         self._loading = ThreadPoolExecutor(_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._reading = ThreadPoolExecutor(1, "models folder")
         self._predicting = PredictionThreads(settings.threads)
-        self.watch = LoopWatch()
+        self.watch = LoopWatch(allowed_cpus())
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         loader = Loader(
             metrics=self.metrics,

@@ -137,7 +137,7 @@ async def serve(
     if admin_socket is not None:
         admin = admin_server(create_admin_app(system, max_body_bytes=system.settings.max_body_bytes), system.settings)
         announce(system.settings, api_socket, admin_socket)
-    async with system.watch.watching(), asyncio.TaskGroup() as tasks:
+    async with system.watch.watching(), system.process_state.keeping(), asyncio.TaskGroup() as tasks:
         if admin is not None and admin_socket is not None:
             tasks.create_task(admin.serve(sockets=[admin_socket]))
         running_beside = tasks.create_task(beside(system)) if beside is not None else None

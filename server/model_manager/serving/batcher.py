@@ -102,6 +102,11 @@ class Batcher:
         return self._waiting.requests
 
     @property
+    def last_started(self) -> float:
+        """When the last batch left, in perf_counter seconds; 0 before the first."""
+        return self._started
+
+    @property
     def busy(self) -> bool:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
         return bool(self._running)

@@ -69,7 +69,7 @@ class Loader:
     `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
     `predicting` is the shared limit on batches computed off the loop, `watch` looks after those on it. `max_rows`
     bounds one request; `timeout_s` and `compile` hold where the manifest says nothing. `stopped` ends the search for
-    faster forms. `tracing`: where loads and batches are recorded, if anywhere.
+    faster forms. `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose code ran.
     """
 
     metrics: Metrics
@@ -83,6 +83,7 @@ class Loader:
     compile: bool
     stopped: Callable[[], bool]
     tracing: "Tracing | None" = None
+    check_process: Callable[[str], None] = lambda suspect: None
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
@@ -97,6 +98,8 @@ class Loader:
             if trace is not None:
                 trace.finish(error=error, ended=perf_counter())
             raise
+        finally:
+            self.check_process(f"{wanted.id}, while it was loaded")
         for phase, (started, ended) in zip(("fetch", "load", "prove"), pairwise(times), strict=True):
             loaded.servable.load_seconds[phase] = ended - started
             if trace is not None:
@@ -144,6 +147,7 @@ class Loader:
             started = perf_counter()
             compilation, inline = await loop.run_in_executor(self.compiling, self._compile, loaded, attempt)
             ended = perf_counter()
+            self.check_process(f"{loaded.servable.id}, while faster forms of it were looked for")
             loaded.servable.load_seconds["compile"] = ended - started
             if loaded.trace is not None:
                 loaded.trace.stage("compile", started, ended)

@@ -20,6 +20,7 @@ from model_manager.metrics import (
     measure_loop_lag,
 )
 from model_manager.records import RecordStream
+from model_manager.repository.lifecycle import State
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.following import Follower
@@ -30,6 +31,7 @@ from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.manager import Manager
 from model_manager.serving.observation import Observer
 from model_manager.serving.prediction_threads import PredictionThreads
+from model_manager.serving.process_state import ProcessState
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
 from model_manager.serving.views import ModelView, VersionStatus
@@ -43,6 +45,8 @@ _LOADER_THREADS = 2  # loading holds the interpreter for long stretches: more th
 
 FLUSH_S: Final = 2.0
 """The longest that handing over what waits of records, or of spans, may take when the system stops."""
+_SUSPECTS: Final = 20
+_RUN_CODE: Final = (State.LOADING, State.PROVING)
 _VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
 
 
@@ -69,6 +73,7 @@ class System:
         self._predicting = PredictionThreads(settings.threads)
         self.watch = LoopWatch(allowed_cpus())
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
+        self.process_state = ProcessState(self.metrics, self._suspects)
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
@@ -81,6 +86,7 @@ class System:
             compile=settings.compile == "auto",
             stopped=lambda: self.registry.stopping,
             tracing=self.tracing,
+            check_process=self.process_state.check,
         )
         follower = Follower(
             Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
@@ -199,6 +205,19 @@ class System:
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
         return [await inspect(self.registry, topic, seconds)]
+
+    def _suspects(self, since: float) -> str:
+        """The versions whose code ran since then (perf_counter seconds), for people."""
+        ran = []
+        for model, status, view in self._known_versions():
+            servable = view.ready.get(status.version)
+            if status.state in _RUN_CODE or (servable is not None and servable.batcher.last_started >= since):
+                ran.append(f"{model}/{status.version}")
+        if not ran:
+            return "none that ran just now"
+        return (
+            ran[0] if len(ran) == 1 else f"one of {', '.join(ran[:_SUSPECTS])}{', …' if len(ran) > _SUSPECTS else ''}"
+        )
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
         models = self.registry.models

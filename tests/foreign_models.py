@@ -17,6 +17,8 @@ RAISED: dict[float, type[BaseException]] = {
     3.0: GeneratorExit,
     4.0: asyncio.CancelledError,
     5.0: StopIteration,
+    6.0: MemoryError,
+    7.0: RecursionError,
 }
 """What is raised for a first column of so much."""
 
@@ -45,12 +47,14 @@ class ExitingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
 class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
     """Answers its first column, but does not come back from 666; writes `announcement` when that is asked.
 
-    `within`: "a lock" and "a loop" let other threads run meanwhile, "an expression" never does.
+    `within`: "a lock", "a sleep" and "a loop" let other threads run meanwhile, "an expression" never does. It takes
+    `seconds` over every call; the default is dearer than what may run on the event loop.
     """
 
-    def __init__(self, announcement: Path, within: str) -> None:
+    def __init__(self, announcement: Path, within: str, seconds: float = 0.002) -> None:
         self.announcement = announcement
         self.within = within
+        self.seconds = seconds
 
     def fit(self, X: Any, y: Any) -> "StuckRegressor":
         X, y = validate_data(self, X, y)
@@ -60,11 +64,14 @@ class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def predict(self, X: Any) -> Any:
         check_is_fitted(self)
         X = np.asarray(validate_data(self, X, reset=False))
-        time.sleep(0.002)  # dearer than what may run on the event loop
+        if self.seconds:
+            time.sleep(self.seconds)
         if 666 in X:
             self.announcement.touch()
             if self.within == "a lock":
                 threading.Event().wait()
+            elif self.within == "a sleep":
+                time.sleep(10_000)
             elif self.within == "an expression":
                 re.match(r"(a+)+$", "a" * 64 + "b")
             while True:

@@ -15,9 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from time import monotonic
-from traceback import extract_stack
 from typing import Final, TypeAlias
 
 import uvicorn
@@ -31,7 +29,9 @@ from model_manager.app import Pod, create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
 from model_manager.serving.child import PREPARE
+from model_manager.serving.giving_up import place_of
 from model_manager.serving.nursery import Nursery
+from model_manager.serving.prediction_threads import NAME as THREADS_OF_PREDICTIONS
 from model_manager.serving.system import FLUSH_S, System
 from model_manager.settings import Settings
 
@@ -162,7 +162,12 @@ async def serve(
     if admin_socket is not None:
         admin = admin_server(admin_app(system, settings, doors), settings, doors.admin_tls)
         announce(settings, api_socket, admin_socket)
-    async with doors.followed(), asyncio.TaskGroup() as tasks:
+    async with (
+        doors.followed(),
+        system.watch.watching(),
+        system.process_state.keeping(),
+        asyncio.TaskGroup() as tasks,
+    ):
         if admin is not None and admin_socket is not None:
             tasks.create_task(admin.serve(sockets=[admin_socket]))
         running_beside = tasks.create_task(beside(system)) if beside is not None else None
@@ -185,14 +190,18 @@ def leave(code: int, unfinished: Sequence[str]) -> None:
     """
     deadline = monotonic() + _LEAVE_S
     main = threading.main_thread()
-    threads = [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    threads = [
+        thread
+        for thread in threading.enumerate()
+        if thread is not main and (not thread.daemon or thread.name.startswith(THREADS_OF_PREDICTIONS))
+    ]
     for thread in threads:
         thread.join(max(0.0, deadline - monotonic()))
     stuck = [thread for thread in threads if thread.is_alive()]
     if not stuck:
         return
     for thread in stuck:
-        extra = {"at": _place(thread), "versions": ", ".join(unfinished) or "none that still served"}
+        extra = {"at": place_of(thread), "versions": ", ".join(unfinished) or "none that still served"}
         logger.error("left without waiting for a thread that does not come back: %s", thread.name, extra=extra)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
@@ -204,13 +213,6 @@ def leave(code: int, unfinished: Sequence[str]) -> None:
 def longest_stop_s(settings: Settings) -> float:
     """The longest that a graceful stop takes: serving on, requests, leases, flushing, leaving; with some slack."""
     return settings.lame_duck_s + 2 * math.ceil(settings.drain_timeout_s) + FLUSH_S + _LEAVE_S + _SLACK_S
-
-
-def _place(thread: threading.Thread) -> str:
-    """The innermost calls of a thread."""
-    frame = sys._current_frames().get(thread.ident or 0)
-    calls = extract_stack(frame)[-4:] if frame is not None else ()
-    return " > ".join(f"{call.name} ({Path(call.filename).name}:{call.lineno})" for call in calls)
 
 
 def admin_app(pod: Pod, settings: Settings, doors: Doors) -> ASGIApp:

@@ -150,3 +150,13 @@ def shown_default(name: str) -> str:
 def opentelemetry_variables() -> dict[str, str]:
     """What the environment says to OpenTelemetry, for the traces room, which alone knows what each variable means."""
     return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+
+
+def environment() -> dict[str, str]:
+    """All variables as they are now, to tell what model code makes of them."""
+    return dict(os.environ)
+
+
+def set_environment(variables: dict[str, str]) -> None:
+    """Give variables these values again; others stay."""
+    os.environ.update(variables)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from model_manager.repository.lifecycle import (
     ALLOWED,
     INDEX_STATE,
+    NEVER,
     Incarnation,
     Load,
     State,
@@ -68,6 +69,10 @@ READY, FAILED, DRAINING, GONE, LOADING = State.READY, State.FAILED, State.DRAINI
             model({"1": "a"}), [there("1", FAILED, retry_at=NOW)], load("1"), id="a failed one is loaded again in time"
         ),
         pytest.param(model({"1": "a"}), [there("1", FAILED, retry_at=NOW + 0.1)], None, id="and not before"),
+        pytest.param(model({"1": "a"}), [there("1", FAILED, retry_at=NEVER)], None, id="or never"),
+        pytest.param(
+            model({"1": "b"}), [there("1", FAILED, retry_at=NEVER)], unload("1"), id="unless it is wanted otherwise"
+        ),
         pytest.param(
             model({"1": "a", "2": "a"}),
             [there("2", FAILED, retry_at=NOW + 9)],
@@ -258,13 +263,18 @@ def test_a_version_walks_from_wanted_to_gone() -> None:
 
 
 @pytest.mark.parametrize("state", IN_PROGRESS)
-def test_only_what_is_not_ready_yet_can_fail_or_be_cancelled(state: State) -> None:
+def test_what_is_not_ready_yet_can_fail_or_be_cancelled(state: State) -> None:
     check_move(state, FAILED)
     check_move(state, GONE)
 
 
+def test_what_is_ready_can_fail_but_not_be_cancelled() -> None:
+    check_move(READY, FAILED)
+    assert GONE not in ALLOWED[READY]
+
+
 @pytest.mark.parametrize(
-    ("before", "after"), [(READY, FAILED), (READY, GONE), (DRAINING, READY), (GONE, State.WANTED), (FAILED, READY)]
+    ("before", "after"), [(DRAINING, FAILED), (READY, GONE), (DRAINING, READY), (GONE, State.WANTED), (FAILED, READY)]
 )
 def test_any_other_move_is_a_bug(before: State, after: State) -> None:
     with pytest.raises(AssertionError, match=f"from {before} to {after}"):

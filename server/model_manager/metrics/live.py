@@ -88,8 +88,9 @@ class LiveFamilies:
         self._add(versions.CONVERGENCE_LAG, (), now.lag_s)
         self._add(versions.LAST_CONVERGENCE, (), now.last_timestamp)
 
-    def add_process(self, *, ready: bool, version: str) -> None:
-        """Read what the process says of itself: whether it should get traffic, and the server's own version."""
+    def add_process(self, *, ready: bool, version: str, threads_given_up: int) -> None:
+        """Read what the process says of itself: whether it should get traffic, its version, lost threads."""
+        self._add(process.THREADS_GIVEN_UP, (), threads_given_up)
         self._add(process.READY, (), float(ready))
         self._add(process.BUILD_INFO, (version,))
 

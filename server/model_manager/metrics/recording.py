@@ -44,6 +44,8 @@ class Metrics:
         self.predictions = Instrument(predictions.PREDICTIONS)
         self.prediction_value = Instrument(predictions.PREDICTION_VALUE)
         self.load_failures = Instrument(versions.LOAD_FAILURES)
+        self.given_up = Instrument(versions.GIVEN_UP)
+        self.process_changes = Instrument(process.PROCESS_CHANGES)
         self.source_failures = Instrument(versions.SOURCE_FAILURES)
         self.event_loop_lag = Instrument(process.EVENT_LOOP_LAG)
         self._views: WeakSet[ServableMetrics] = WeakSet()
@@ -51,7 +53,7 @@ class Metrics:
         self._of_versions = (
             self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
             self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
-            self.prediction_value, self.load_failures,
+            self.prediction_value, self.load_failures, self.given_up,
         )  # fmt: skip
 
     def servable(
@@ -79,7 +81,10 @@ class Metrics:
         """What was counted and timed so far."""
         for view in self._views:
             view.fold()
-        of_process = (self.unrouted_requests, self.client_requests, self.source_failures, self.event_loop_lag)
+        of_process = (
+            *(self.unrouted_requests, self.client_requests, self.source_failures),
+            *(self.process_changes, self.event_loop_lag),
+        )
         return [instrument.family() for instrument in (*self._of_versions, *of_process)]
 
 
@@ -148,6 +153,10 @@ class ServableMetrics:
         if not self._on:
             return
         self._metrics.dropped_requests.labels(*self._labels, reason).inc()
+
+    def gave_up(self) -> None:
+        """Count a prediction that did not return."""
+        self._metrics.given_up.labels(*self._labels).inc()
 
     def ran(
         self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]

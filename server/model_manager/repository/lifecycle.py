@@ -9,7 +9,8 @@ Rules of `next_action`, for one model. Models are converged apart from each othe
 2.  DRAINING and GONE are on their way out: they are neither acted upon nor counted.
 3.  A superseded incarnation that serves nobody (FAILED, or not yet READY) is unloaded first: forgotten or cancelled.
 4.  A wanted version without an incarnation is loaded: the default first, then newest first.
-5.  A wanted version that FAILED is loaded again, for ever, each time its `retry_at` has come.
+5.  A wanted version that FAILED is loaded again, for ever, each time its `retry_at` has come. One that failed after
+    it was READY, because predicting does not return, has NEVER: it waits for other bytes, options, or another process.
 6.  A wanted version in progress or READY is left alone.
 7.  A superseded READY incarnation is unloaded when
       a. its model is not wanted at all, or
@@ -18,10 +19,11 @@ Rules of `next_action`, for one model. Models are converged apart from each othe
     Until then it keeps serving: the last good one goes only when something serves in its place.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from model_manager.repository.wanted import ServableId, WantedModel, WantedVersion, version_order
 
@@ -30,8 +32,8 @@ class State(StrEnum):
     """Where one incarnation of a version is in its life."""
 
     # wanted ─▶ fetching ─▶ loading ─▶ proving ─▶ ready ─▶ draining ─▶ gone
-    #    │          │          │          │                              ▲
-    #    ├──────────┴──────────┴──────────┴──▶ failed ─── forgotten ─────┤
+    #    │          │          │          │         │                    ▲
+    #    ├──────────┴──────────┴──────────┴─────────┴──▶ failed ─ forgotten
     #    └──────────┴──────────┴──────────┴───────────── cancelled ──────┘
     # An incarnation only moves forward: a retry is a new one, and so is a version that is wanted again.
 
@@ -42,7 +44,7 @@ class State(StrEnum):
     READY = "ready"  # can be leased; published only after it can
     DRAINING = "draining"  # can no longer be leased; open leases finish
     GONE = "gone"  # closed and forgotten
-    FAILED = "failed"  # could not be made ready; retried with backoff while wanted
+    FAILED = "failed"  # could not be made ready: retried with backoff while wanted; or does not return: not retried
 
 
 ALLOWED: dict[State, frozenset[State]] = {
@@ -50,7 +52,7 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.FETCHING: frozenset({State.LOADING, State.FAILED, State.GONE}),
     State.LOADING: frozenset({State.PROVING, State.FAILED, State.GONE}),
     State.PROVING: frozenset({State.READY, State.FAILED, State.GONE}),
-    State.READY: frozenset({State.DRAINING}),
+    State.READY: frozenset({State.DRAINING, State.FAILED}),
     State.DRAINING: frozenset({State.GONE}),
     State.FAILED: frozenset({State.GONE}),
     State.GONE: frozenset(),
@@ -70,6 +72,9 @@ INDEX_STATE: dict[State, IndexState] = {
     State.FAILED: "UNAVAILABLE",
 }
 """Our states in the words of the repository index protocol."""
+
+NEVER: Final = math.inf
+"""The `retry_at` of what is not loaded again while the same is wanted."""
 
 _LEAVING = frozenset({State.DRAINING, State.GONE})
 _LONGEST_BACKOFF_S = 60.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from model_manager.errors import PredictionFailed
+from model_manager.serving.giving_up import was_given_up
 from model_manager.signature import Array, Rows
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Finished(NamedTuple):
 def run(predict: Predict, items: Sequence[Item]) -> Ran:
     """Predict items together; when that fails, each alone, once, so that only the guilty one gets the error.
 
+    What was given up is not tried again: it would hang as long, once for each.
+
     A wrong number of rows is a failure, never shifted answers. Raises nothing: a model is foreign code, and one that
     exits, or says that it was cancelled or interrupted, has failed like one that raises an error. (An interrupt of a
     person, and a cancellation of ours, come as a signal and a callback of the event loop, never out of `predict`.)
@@ -81,7 +84,10 @@ def run(predict: Predict, items: Sequence[Item]) -> Ran:
     try:
         ran.answers = _together(predict, items, ran)
     except BaseException as error:
-        ran.answers = [_failure(error)] if len(items) == 1 else [_alone(predict, item, ran) for item in items]
+        if was_given_up(error):
+            ran.answers = [given_up() for _ in items]
+        else:
+            ran.answers = [_failure(error)] if len(items) == 1 else [_alone(predict, item, ran) for item in items]
     ran.seconds = perf_counter() - started
     return ran
 
@@ -111,7 +117,12 @@ def _alone(predict: Predict, item: Item, ran: Ran) -> Results | PredictionFailed
     try:
         return _together(predict, [item], ran)[0]
     except BaseException as error:
-        return _failure(error)
+        return given_up() if was_given_up(error) else _failure(error)
+
+
+def given_up() -> PredictionFailed:
+    """What is told to a request whose prediction held the event loop until it was ended."""
+    return PredictionFailed("the model took far too long over this input and was ended")
 
 
 def _failure(error: BaseException) -> PredictionFailed:

@@ -22,6 +22,7 @@ they come, or when those come that take their time.
 """
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -31,12 +32,14 @@ from typing import Final, Literal, TypeAlias
 
 from model_manager.call import LOW, NORMAL
 from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotReady
-from model_manager.inference.cost import InlineLimits
+from model_manager.inference.cost import NOTHING_INLINE, InlineLimits
 from model_manager.metrics import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.admission import Admission
 from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, run
+from model_manager.serving.giving_up import DoesNotReturn, Hangs
 from model_manager.serving.large import EXPIRED, LargeRequests
+from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.pace import Paces
 from model_manager.serving.waiting import Waiting
 from model_manager.signature import Rows
@@ -52,7 +55,8 @@ class Batcher:
     `inline`: batches that it allows are computed on the event loop, because their like was measured to cost less than
     handing them to a thread; all others run on `executor`, one at a time. `shapes_vary`: rows come in different widths
     or dtypes, because the version's signature does not say which it takes. `tell_batch` is called for every batch that
-    holds observed requests, with these, and the rows and requests of the whole batch.
+    holds observed requests, with these, and the rows and requests of the whole batch. `watch` ends what holds the loop.
+    `hung`, to be set, is called when a prediction does not return: with where it was, and why they are too many, if so.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Batcher:
         metrics: ServableMetrics,
         shapes_vary: bool = True,
         tell_batch: TellBatch | None = None,
+        watch: LoopWatch | None = None,
     ) -> None:
         self._predict = predict
         self._batching = batching
@@ -73,6 +78,10 @@ class Batcher:
         self._metrics = metrics
         self._shapes_vary = shapes_vary
         self._tell_batch = tell_batch
+        self._watch = watch or LoopWatch()
+        self._hangs = Hangs()
+        self._off_the_loop = False
+        self.hung: Callable[[str, str], None] = lambda where, too_many: None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         most = batching.max_queue_rows
@@ -109,14 +118,22 @@ class Batcher:
         return self._waiting.requests
 
     @property
+    def last_started(self) -> float:
+        """When the last batch left, in perf_counter seconds; 0 before the first."""
+        return self._started
+
+    @property
     def busy(self) -> bool:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
         return bool(self._running) or bool(self._waiting.large)
 
     def use(self, predict: Predict, *, inline: InlineLimits) -> None:
-        """Call another function from the next batch on; a batch that runs ends with the old one."""
+        """Call another function from the next batch on; a batch that runs ends with the old one.
+
+        What once held the event loop stays on threads, whatever `inline` allows.
+        """
         self._predict = predict
-        self._inline = inline
+        self._inline = NOTHING_INLINE if self._off_the_loop else inline
         self._paces.doubt()
 
     def submit(
@@ -231,7 +248,9 @@ class Batcher:
         rows = sum([item.size for item in batch])
         if self._inline.allow(batch[0].outputs, rows, batch):
             try:
-                self._settle(batch, run(self._predict, batch), rows, "loop")
+                self._settle(batch, self._watch.run(self._predict, batch), rows, "loop")
+                if self._watch.ended is batch:
+                    self._has_hung(self._watch.where)
             finally:
                 self._go_on()
             return
@@ -256,6 +275,8 @@ class Batcher:
             error = asyncio.CancelledError("it was cancelled") if running.cancelled() else running.exception()
             if error is None:
                 self._settle(batch, running.result(), rows, "thread")
+            elif isinstance(error, DoesNotReturn):
+                self._give_up(batch, error)
             else:  # no thread took it, since `run` raises nothing
                 self._refuse(batch, error)
         finally:
@@ -263,6 +284,20 @@ class Batcher:
                 self._finish()
             elif self._waiting:
                 self._dispatch()
+
+    def _give_up(self, batch: list[Item], error: DoesNotReturn) -> None:
+        """Answer those of a batch that does not return whose time is not over yet, if there are any."""
+        for item in batch:
+            if not item.future.done():
+                self._metrics.dropped("expired_in_batch")
+                item.future.set_exception(DeadlineExceeded(EXPIRED))
+        self._has_hung(str(error), error.thread)
+
+    def _has_hung(self, where: str, thread: threading.Thread | None = None) -> None:
+        if thread is None:  # it was on the loop, where it is not computed again
+            self._inline, self._off_the_loop = NOTHING_INLINE, True
+        self._metrics.gave_up()
+        self.hung(where, self._hangs.add(self._loop.time(), thread))
 
     def _refuse(self, batch: list[Item], error: BaseException) -> None:
         """Answer a batch that no thread has computed."""

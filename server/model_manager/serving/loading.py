@@ -39,6 +39,9 @@ from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.child import Compiled, Proven, Task
 from model_manager.serving.form_failures import tell_failure
+from model_manager.serving.giving_up import overdue_after_s
+from model_manager.serving.loop_watch import LoopWatch
+from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.proving import contained, prove, read
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.serving.trying import Children
@@ -73,15 +76,16 @@ class Loader:
 
     `loading` runs what blocks while a version is loaded, so many as `turns` says at once, but any number of slow ones;
     `compiling` looks for faster forms of one that serves; `predicting` is the shared limit on batches computed off the
-    loop. `children`: None where versions are loaded here alone. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where loads
-    and batches are recorded, if anywhere.
+    loop, `watch` looks after those on it. `children`: None where versions are loaded here alone. `max_rows` bounds one
+    request; `timeout_s` and `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms.
+    `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose code ran.
     """
 
     metrics: Metrics
     loading: Executor
     compiling: Executor
-    predicting: Executor
+    predicting: PredictionThreads
+    watch: LoopWatch
     library_mismatch: Literal["refuse", "warn"]
     max_rows: int
     timeout_s: float
@@ -90,6 +94,7 @@ class Loader:
     tracing: "Tracing | None" = None
     children: Children | None = None
     turns: Turns = field(default_factory=lambda: Turns(2))
+    check_process: Callable[[str], None] = lambda suspect: None
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
@@ -106,6 +111,8 @@ class Loader:
             if trace is not None:
                 trace.finish(error=error, ended=perf_counter())
             raise
+        finally:
+            self.check_process(f"{wanted.id}, while it was loaded")
         for phase, (started, ended) in zip(("fetch", "load", "prove"), pairwise(times), strict=True):
             loaded.servable.load_seconds[phase] = ended - started
             if trace is not None:
@@ -173,6 +180,7 @@ class Loader:
             started = perf_counter()
             compilation, inline = await self._compile(loaded, attempt)
             ended = perf_counter()
+            self.check_process(f"{loaded.servable.id}, while faster forms of it were looked for")
             loaded.servable.load_seconds["compile"] = ended - started
             if loaded.trace is not None:
                 loaded.trace.stage("compile", started, ended)
@@ -236,14 +244,16 @@ class Loader:
         signature, baseline = predictor.signature, metadata.baseline
         predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
         metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
+        timeout_s = wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s
         batcher = Batcher(
             predictor.predict,
             batching=wanted.batching,
             inline=inline,
-            executor=self.predicting,
+            executor=self.predicting.lane(str(wanted.id), overdue_after_s(timeout_s)),
             metrics=metrics,
             shapes_vary=signature.columns is None,
             tell_batch=partial(_record_batch, wanted.id) if self.tracing is not None else None,
+            watch=self.watch,
         )
         return Servable(
             wanted.id,
@@ -252,7 +262,7 @@ class Loader:
             batcher=batcher,
             provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, loaded.library_warning),
             metrics=metrics,
-            timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
+            timeout_s=timeout_s,
             max_rows=self.max_rows,
         )
 

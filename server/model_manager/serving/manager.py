@@ -10,12 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import heappop, heappush
 from itertools import chain
 
 from model_manager.errors import LoadFailed, one_line
 from model_manager.metrics import Convergence, Metrics
-from model_manager.repository.lifecycle import Load, State, Unload, backoff_s, next_action
+from model_manager.repository.lifecycle import NEVER, Load, State, Unload, backoff_s, next_action
 from model_manager.repository.wanted import ServableId, WantedState
 from model_manager.serving.following import Follower
 from model_manager.serving.loading import Loaded, Loader
@@ -177,6 +178,7 @@ class Manager:
             self._failed(version, LoadFailed("internal", one_line(error)))
         else:
             version.servable = loaded.servable
+            version.servable.batcher.hung = partial(self._has_hung, version)
             self._publish(version.wanted.id.model)  # ready is said after it can be leased
             rows = loaded.servable.provenance.golden_rows
             version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
@@ -193,6 +195,24 @@ class Manager:
         heappush(self._retries, (version.retry_at, version.wanted.id.model))
         version.move(State.FAILED, f"{error.reason}: {error}")
         self._publish(version.wanted.id.model)
+
+    def _has_hung(self, version: ManagedVersion, where: str, too_many: str) -> None:
+        """Note a prediction that did not return; fail the version when they are too many, though it was ready.
+
+        Whatever else of its model is ready answers from then on.
+        """
+        id, servable = version.wanted.id, version.servable
+        fields = {"model_name": id.model, "model_version": id.version}
+        logger.error("%s: predict does not return and was given up %s", id, where, extra=fields)
+        if not too_many or version.state is not State.READY or servable is None:
+            return
+        if version.task is not None:
+            version.task.cancel()  # it may look for faster forms
+        version.retry_at, version.servable = NEVER, None
+        version.move(State.FAILED, f"predict does not return: {too_many}, the last {where}")
+        self._publish(id.model)
+        servable.batcher.close()
+        self._look_at(id.model)
 
     async def _retire(self, version: ManagedVersion) -> None:
         """Wait for the leases of a version that is no longer given out, close its batcher, and forget it."""

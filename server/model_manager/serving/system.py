@@ -20,6 +20,7 @@ from model_manager.metrics import (
     measure_loop_lag,
 )
 from model_manager.records import RecordStream
+from model_manager.repository.lifecycle import State
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.following import Follower
@@ -27,10 +28,13 @@ from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.keys import Keyring
 from model_manager.serving.loading import Loader
+from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.manager import Manager
 from model_manager.serving.mounted_files import follow
 from model_manager.serving.nursery import Nursery
 from model_manager.serving.observation import Observer
+from model_manager.serving.prediction_threads import PredictionThreads
+from model_manager.serving.process_state import ProcessState
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
 from model_manager.serving.trying import Children
@@ -48,6 +52,8 @@ _COMPILING_PATIENCE_S: Final = 30.0
 
 FLUSH_S: Final = 2.0
 """The longest that handing over what waits of records, or of spans, may take when the system stops."""
+_SUSPECTS: Final = 20
+_RUN_CODE: Final = (State.LOADING, State.PROVING)
 _VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
 
 
@@ -71,17 +77,20 @@ class System:
         self._observer = self._choose_observer()
         self.answering = Answering(self.registry, self.metrics, self._observer)
         self.unfinished: list[str] = []
-        """The versions that still computed a batch when all had been drained: model code that does not come back."""
+        """The versions whose code had not come back from a thread when all had been drained."""
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_MOST_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._reading = ThreadPoolExecutor(1, "models folder")
-        self._predicting = ThreadPoolExecutor(settings.threads, "predict", initializer=limit_native_threads)
+        self._predicting = PredictionThreads(settings.threads)
+        self.watch = LoopWatch(allowed_cpus())
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
+        self.process_state = ProcessState(self.metrics, self._suspects)
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
             compiling=self._compiling,
             predicting=self._predicting,
+            watch=self.watch,
             library_mismatch=settings.library_mismatch,
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
@@ -90,6 +99,7 @@ class System:
             tracing=self.tracing,
             children=None if nursery is None else _children(nursery, settings),
             turns=Turns(_LOADERS),
+            check_process=self.process_state.check,
         )
         follower = Follower(
             Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
@@ -134,6 +144,7 @@ class System:
         if self.records is not None:
             self.records.start()
         lag = self.metrics.event_loop_lag.labels()
+        keeping = asyncio.create_task(self._predicting.keep(), name="prediction threads")
         beside = [asyncio.create_task(measure_loop_lag(lag), name="loop lag")]
         if self.keyring is not None:
             beside.append(asyncio.create_task(self._follow_keys(self.keyring), name="API keys"))
@@ -153,10 +164,11 @@ class System:
             for task in (converging, *beside):
                 task.cancel()
             await asyncio.wait([converging, *beside])
-            served = [servable for view in self.registry.models.values() for servable in view.ready.values()]
             await self.manager.drain()
-            self.unfinished = [str(servable.id) for servable in served if servable.batcher.busy]
-            for executor in (self._predicting, self._compiling, self._loading, self._reading):
+            keeping.cancel()
+            self.unfinished = self._predicting.unfinished()
+            self._predicting.shutdown()
+            for executor in (self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
 
@@ -174,7 +186,7 @@ class System:
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""
-        return self.registry.waiting_for()
+        return self.registry.waiting_for() or self._predicting.lost()
 
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now. Read in steps, so that many versions hold no request up."""
@@ -194,7 +206,8 @@ class System:
             if number % _VERSIONS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         live.add_convergence(self.manager.convergence)
-        live.add_process(ready=not self.registry.waiting_for(), version=__version__)
+        ready = not await self.waiting_for()
+        live.add_process(ready=ready, version=__version__, threads_given_up=self._predicting.given_up)
         if self.tracing is not None:
             live.add_spans(self.tracing.spans_exported, self.tracing.spans_dropped)
         if self.records is not None:
@@ -210,6 +223,19 @@ class System:
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
         return [await inspect(self.registry, topic, seconds)]
+
+    def _suspects(self, since: float) -> str:
+        """The versions whose code ran since then (perf_counter seconds), for people."""
+        ran = []
+        for model, status, view in self._known_versions():
+            servable = view.ready.get(status.version)
+            if status.state in _RUN_CODE or (servable is not None and servable.batcher.last_started >= since):
+                ran.append(f"{model}/{status.version}")
+        if not ran:
+            return "none that ran just now"
+        return (
+            ran[0] if len(ran) == 1 else f"one of {', '.join(ran[:_SUSPECTS])}{', …' if len(ran) > _SUSPECTS else ''}"
+        )
 
     def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
         models = self.registry.models

@@ -15,7 +15,9 @@ from model_manager.repository.source import Source
 from model_manager.serving import manager as manager_module
 from model_manager.serving.following import Follower
 from model_manager.serving.loading import Loader
+from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.manager import Manager
+from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.registry import Registry
 
 from tests.held_model import gate
@@ -52,7 +54,8 @@ async def test_a_model_wanted_in_the_turn_in_which_another_ones_load_goes_on_is_
         metrics=metrics,
         loading=loading,
         compiling=loading,
-        predicting=loading,
+        predicting=PredictionThreads(1),
+        watch=LoopWatch(),
         library_mismatch="warn",
         max_rows=10,
         timeout_s=1.0,

@@ -37,6 +37,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.PREDICTOR_SPEEDUP,
         versions.PREDICTOR_DIFFERENCE,
         versions.FORM_FAILURES,
+        versions.GIVEN_UP,
     ),
     "Convergence": (
         versions.WANTED_GENERATION,
@@ -45,7 +46,13 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.LAST_CONVERGENCE,
         versions.SOURCE_FAILURES,
     ),
-    "The process": (process.READY, process.BUILD_INFO, process.EVENT_LOOP_LAG),
+    "The process": (
+        process.READY,
+        process.BUILD_INFO,
+        process.EVENT_LOOP_LAG,
+        process.THREADS_GIVEN_UP,
+        process.PROCESS_CHANGES,
+    ),
     "Telemetry itself": (process.SPANS_EXPORTED, process.SPANS_DROPPED, process.PREDICTION_RECORDS),
 }
 """The metrics in the order in which a reader meets them."""

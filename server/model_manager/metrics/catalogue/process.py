@@ -28,6 +28,18 @@ EVENT_LOOP_LAG: Final = Description(
     bounds=SECONDS,
     query="histogram_quantile(0.99, sum by (le) (rate(model_manager_event_loop_lag_seconds_bucket[5m])))",
 )
+THREADS_GIVEN_UP: Final = Description(
+    "model_manager_threads_given_up",
+    "gauge",
+    "Threads of predictions that were given up and have not come back.",
+    query="max(model_manager_threads_given_up) > 0",
+)
+PROCESS_CHANGES: Final = counter(
+    "process_changes",
+    "Changes to the server process that model code made and that were undone, by what was changed.",
+    ("what",),
+    "sum by (what) (increase(model_manager_process_changes_total[1h])) > 0",
+)
 
 SPANS_EXPORTED: Final = counter(
     "spans_exported", "Trace spans sent to the collector.", (), "sum(rate(model_manager_spans_exported_total[5m]))"

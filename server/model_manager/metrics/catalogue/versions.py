@@ -84,6 +84,13 @@ FORM_FAILURES: Final = counter(
     (*VERSION, "form"),
     "sum by (model_name, model_version, form) (increase(model_manager_form_failures_total[1h])) > 0",
 )
+GIVEN_UP: Final = counter(
+    "predictions_given_up",
+    "Predictions that did not return long after their requests had expired, or held the event loop, and were given up. "
+    "After three within ten minutes the version fails.",
+    VERSION,
+    "sum by (model_name, model_version) (increase(model_manager_predictions_given_up_total[1h])) > 0",
+)
 
 WANTED_GENERATION: Final = Description(
     "model_manager_wanted_generation",

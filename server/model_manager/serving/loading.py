@@ -33,6 +33,7 @@ from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
+from model_manager.repository.policy import Policy
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
@@ -64,15 +65,16 @@ class Loader:
     """Loads versions.
 
     `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
-    `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where
-    loads and batches are recorded, if anywhere.
+    `predicting` is the shared limit on batches computed off the loop. `policy`: what is demanded of artifacts.
+    `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest says nothing. `stopped` ends the
+    search for faster forms. `tracing`: where loads and batches are recorded, if anywhere.
     """
 
     metrics: Metrics
     loading: Executor
     compiling: Executor
     predicting: Executor
+    policy: Policy
     library_mismatch: Literal["refuse", "warn"]
     max_rows: int
     timeout_s: float
@@ -111,7 +113,7 @@ class Loader:
         """The phases of a load; `times` gets the moment at which each one ended."""
         loop = asyncio.get_running_loop()
         entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
-        artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
+        artifact = await loop.run_in_executor(self.loading, open_artifact, wanted, self.policy)
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         loaded, metadata = await loop.run_in_executor(

@@ -19,6 +19,7 @@ from model_manager.metrics import (
     measure_loop_lag,
 )
 from model_manager.records import RecordStream
+from model_manager.repository.policy import Policy
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.following import Follower
@@ -51,6 +52,7 @@ class System:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        policy = Policy.from_settings(settings)
         self.metrics = Metrics()
         self.tracing = start_tracing(opentelemetry_variables())
         self.records = RecordStream.from_settings(settings)
@@ -70,6 +72,7 @@ class System:
             loading=self._loading,
             compiling=self._compiling,
             predicting=self._predicting,
+            policy=policy,
             library_mismatch=settings.library_mismatch,
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
@@ -77,9 +80,8 @@ class System:
             stopped=lambda: self.registry.stopping,
             tracing=self.tracing,
         )
-        follower = Follower(
-            Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
-        )
+        source = Source(settings.models, policy.files, policy.artifact_limit)
+        follower = Follower(source, self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s)
         self.manager = Manager(
             follower,
             loader,

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from model_manager import process, supervisor
 from model_manager.errors import ConfigurationError
 from model_manager.logs import configure_logging
+from model_manager.packaging.signing_commands import sign, verify
 from model_manager.rollout.command import canary
 from model_manager.settings import Settings, shown_default
 from model_manager.version import __version__
@@ -23,9 +24,21 @@ def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
 
 
-cli.add_command(canary)
+for command in (canary, sign, verify):
+    cli.add_command(command)
 
-_METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
+_METAVARS: dict[object, str] = {
+    Path: "FOLDER",
+    "host": "ADDRESS",
+    "records": "URL|FILE",
+    "records_redact": "NAMES",
+    "artifact_roots": "FOLDERS",
+    "allowed_formats": "FORMATS",
+    "skops_trusted": "TYPES",
+    "signature_key": "FILE",
+    "signature_certificate": "FILE",
+    "artifact_owners": "IDS",
+}
 """What an option's value is called in the help, by type or by name; otherwise it is a number."""
 
 

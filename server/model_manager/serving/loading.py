@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
 
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.errors import InvalidInput, LoadFailed, one_line
+from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.compiled.compilation import (
     Compilation,
     compile_predictor,
@@ -23,7 +24,7 @@ from model_manager.inference.compiled.compilation import (
     seconds_before_retry,
 )
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
-from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
+from model_manager.inference.estimator_files import LoadedEstimator
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
@@ -33,6 +34,7 @@ from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
+from model_manager.repository.packages import format_of
 from model_manager.repository.policy import Policy
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
@@ -117,7 +119,7 @@ class Loader:
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         loaded, metadata = await loop.run_in_executor(
-            self.loading, _contained, "reading it", self._read, artifact, wanted.metadata
+            self.loading, _contained, "reading it", self._read, artifact, wanted
         )
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
@@ -127,7 +129,8 @@ class Loader:
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
-        return Loaded(servable, loaded.estimator if compilable else None, predictor, example, trace)
+        estimator = loaded.estimator if compilable and loaded.compilable else None
+        return Loaded(servable, estimator, predictor, example, trace)
 
     async def improve(self, loaded: Loaded, *, told: Callable[[], None]) -> None:
         """Look for faster forms of a version that serves already, and let it use those that proved equal.
@@ -154,11 +157,18 @@ class Loader:
                 return
             await asyncio.sleep(wait_s)
 
-    def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
+    def _read(self, artifact: BinaryIO, wanted: WantedVersion) -> tuple[LoadedEstimator, Metadata]:
         """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
         with artifact:
-            described = parse_metadata(metadata) if metadata is not None else Metadata()
-            return load_estimator(artifact, library_mismatch=self.library_mismatch), described
+            described = parse_metadata(wanted.metadata) if wanted.metadata is not None else Metadata()
+            loaded = load_artifact(
+                artifact,
+                format_of(wanted.location),
+                library_mismatch=self.library_mismatch,
+                skops_trusted=self.policy.skops_trusted,
+                most_bytes=self.policy.artifact_limit.bytes,
+            )
+            return loaded, described
 
     def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
         def stopped() -> bool:
@@ -239,9 +249,10 @@ def _prove(loaded: LoadedEstimator, metadata: Metadata) -> tuple[SklearnPredicto
         assert golden is not None
         return _golden_rows(golden, signature)
 
-    signature = infer_signature(
-        loaded.estimator, declared_from(metadata), golden_rows=decode if golden is not None else None
-    )
+    declared = declared_from(metadata)
+    if loaded.declared is not None and declared.columns is None and declared.tensor is None:
+        declared = replace(declared, columns=loaded.declared.columns, tensor=loaded.declared.tensor)
+    signature = infer_signature(loaded.estimator, declared, golden_rows=decode if golden is not None else None)
     predictor = SklearnPredictor(loaded.estimator, signature)
     example = example_row(signature)
     if golden is not None:

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from model_manager import process, supervisor
 from model_manager.errors import ConfigurationError
 from model_manager.logs import configure_logging
+from model_manager.packaging.signing_commands import sign, verify
 from model_manager.rollout.command import canary
 from model_manager.serving.keys import digest_of, new_key, parse_keys
 from model_manager.settings import Settings, shown_default
@@ -25,10 +26,23 @@ def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
 
 
-cli.add_command(canary)
+for command in (canary, sign, verify):
+    cli.add_command(command)
 
-_METAVARS: dict[object, str] = {Path: "FOLDER", Path | None: "FILE"}
-_METAVARS |= {"host": "ADDRESS", "admin_host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
+_METAVARS: dict[object, str] = {
+    Path: "FOLDER",
+    Path | None: "FILE",
+    "host": "ADDRESS",
+    "admin_host": "ADDRESS",
+    "records": "URL|FILE",
+    "records_redact": "NAMES",
+    "artifact_roots": "FOLDERS",
+    "allowed_formats": "FORMATS",
+    "skops_trusted": "TYPES",
+    "signature_key": "FILE",
+    "signature_certificate": "FILE",
+    "artifact_owners": "IDS",
+}
 """What an option's value is called in the help, by type or by name; otherwise it is a number."""
 
 

@@ -36,7 +36,14 @@ LoadFailureReason = Literal[
     "missing",  # no artifact where the wanted state says it is
     "unreadable",  # it exists, and the operating system refuses it
     "unsupported_scheme",  # a URI this server cannot fetch
+    "not_allowed",  # the operator's settings forbid where the file lies, whose it is, or its format
+    "too_large",  # it has more bytes than the operator lets be read
+    "digest_missing",  # the operator asks for a declared digest
     "digest_mismatch",  # the bytes are not the ones that were declared
+    "unsigned",  # the operator asks for a signature
+    "bad_signature",  # the signature is not by whom the operator trusts, or not of these files
+    "untrusted_types",  # a skops artifact holds types that the operator did not name
+    "unsupported_format",  # the library that reads this format is not installed
     "metadata_invalid",  # metadata.json does not say what it must
     "library_mismatch",  # written by another version of scikit-learn, and the policy is to refuse
     "corrupt",  # the bytes do not unpickle

@@ -28,6 +28,7 @@ from model_manager.api.tls import Tls
 from model_manager.app import Pod, create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
+from model_manager.repository.policy import Policy
 from model_manager.serving.child import PREPARE
 from model_manager.serving.giving_up import place_of
 from model_manager.serving.nursery import Nursery
@@ -79,12 +80,14 @@ def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 def check_folder(settings: Settings) -> None:
     """Raise StartRefused when the models folder cannot be listed: a mount that is wrong now will be wrong later.
 
-    A folder that lists and will never change (a subPath mount) is warned of.
+    What is demanded of artifacts is refused as well, where a key of it cannot be read. A folder that lists and will
+    never change (a subPath mount) is warned of.
     """
     try:
         os.listdir(settings.models)
     except OSError as error:
         raise StartRefused(f"--models {settings.models}: {error.strerror}") from None
+    Policy.from_settings(settings)
     warning = subpath_warning(settings.models)
     if warning is not None:
         logger.warning("%s", warning)

@@ -25,6 +25,10 @@ DEFAULTS_SHOWN = {
     "tls_cert": "none",
     "tls_key": "none",
     "tls_client_ca": "none",
+    "artifact_owners": "any",
+    "skops_trusted": "none",
+    "signature_key": "none",
+    "signature_certificate": "none",
 }
 """Defaults that are found out at start or are empty, as help and documentation word them."""
 
@@ -34,7 +38,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Settings(BaseSettings):
     """Validated settings; explicit arguments (flags) win over `MODEL_MANAGER_…` variables, which win over defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="MODEL_MANAGER_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="MODEL_MANAGER_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     models: Path = Field(description="Folder with models.yaml or <model>/<version>/model.joblib.")
     host: str = Field(default="0.0.0.0", description="Address of the prediction API.")
@@ -121,6 +125,35 @@ class Settings(BaseSettings):
     )
     write_timeout_s: int = Field(
         default=30, ge=1, description="Longest wait for an answer to be taken, and a second more per 64 KiB taken."
+    )
+
+    artifact_roots: str = Field(
+        default="/artifacts",
+        description="Folders outside of the models folder below which artifacts may lie, separated by commas.",
+    )
+    max_artifact_mb: int = Field(
+        default=4096, ge=1, le=1_048_576, description="Largest artifact in MiB; a larger one is not read."
+    )
+    allowed_formats: str = Field(
+        default="joblib,skops,onnx", description="Formats of artifacts that are loaded, separated by commas."
+    )
+    skops_trusted: str = Field(
+        default="", description="Types that skops artifacts may hold besides those skops knows, separated by commas."
+    )
+    require_digest: bool = Field(
+        default=False, description="Refuse artifacts whose sha256 neither models.yaml nor metadata.json declares."
+    )
+    signature_key: str = Field(
+        default="", description="Public key (PEM) by which every version must be signed; see docs/signing.md."
+    )
+    signature_certificate: str = Field(
+        default="", description="Certificates (PEM) that vouch for who signs; every version must be signed."
+    )
+    artifact_owners: str = Field(
+        default="", description="User ids that files of models may belong to, separated by commas."
+    )
+    refuse_writable: bool = Field(
+        default=False, description="Refuse files of models that their group or others may write to."
     )
 
     records: str = Field(default="", description="URL (http, https) or file that prediction records go to.")

@@ -9,11 +9,14 @@ from typing import BinaryIO
 import pytest
 from model_manager.errors import LoadFailed
 from model_manager.repository.artifact import open_artifact, open_local
+from model_manager.repository.policy import Policy
+from model_manager.repository.regular_files import Files
 from model_manager.repository.wanted import Batching, ServableId, WantedVersion
 
 CONTENT = b"a pickled estimator"
 SHA = hashlib.sha256(CONTENT).hexdigest()
 OTHER = "f" * 64
+ANYWHERE = Policy(Files("/"))
 
 
 def wanted(location: object, *, sha256: str | None = None, digest: str | None = SHA) -> WantedVersion:
@@ -29,13 +32,13 @@ def artifact(tmp_path: Path) -> Path:
 
 def refusal(version: WantedVersion) -> LoadFailed:
     with pytest.raises(LoadFailed) as caught:
-        open_artifact(version)
+        open_artifact(version, ANYWHERE)
     return caught.value
 
 
 @pytest.mark.parametrize("sha256", [None, SHA])
 def test_the_right_file_is_handed_out_from_its_first_byte(artifact: Path, sha256: str | None) -> None:
-    with open_artifact(wanted(artifact, sha256=sha256)) as file:
+    with open_artifact(wanted(artifact, sha256=sha256), ANYWHERE) as file:
         assert file.read() == CONTENT
 
 
@@ -56,17 +59,17 @@ def test_bytes_that_changed_since_the_folder_was_read_are_refused(artifact: Path
 def test_a_refused_file_is_closed(artifact: Path) -> None:
     opened: list[BinaryIO] = []
 
-    def remember(path: str) -> BinaryIO:
-        opened.append(open_local(path))
+    def remember(path: str, policy: Policy) -> BinaryIO:
+        opened.append(open_local(path, policy))
         return opened[0]
 
     with pytest.raises(LoadFailed):
-        open_artifact(wanted(artifact, sha256=OTHER), {"file": remember})
+        open_artifact(wanted(artifact, sha256=OTHER), ANYWHERE, {"file": remember})
     assert opened[0].closed
 
 
 def test_a_file_that_is_replaced_after_it_was_opened_is_read_as_it_was(artifact: Path) -> None:
-    with open_artifact(wanted(artifact)) as file:
+    with open_artifact(wanted(artifact), ANYWHERE) as file:
         (artifact.parent / "new").write_bytes(b"something else")
         (artifact.parent / "new").replace(artifact)
         assert file.read() == CONTENT
@@ -79,9 +82,9 @@ def test_no_file_is_missing(artifact: Path) -> None:
 
 def test_what_is_no_file_is_unreadable_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
+    for path, kind in ((tmp_path, "a folder"), (tmp_path / "pipe", "a named pipe")):
         error = refusal(wanted(path))
-        assert (error.reason, str(error)) == ("unreadable", f"{path} is not a file")
+        assert (error.reason, str(error)) == ("unreadable", f"{path} is {kind}, not a file")
 
 
 def test_what_the_operating_system_refuses_is_unreadable(tmp_path: Path) -> None:
@@ -98,19 +101,19 @@ def test_a_scheme_without_an_opener_is_named_with_those_there_are() -> None:
 
 
 def test_other_schemes_are_opened_by_what_is_passed_in_and_checked_alike() -> None:
-    openers = {"s3": lambda location: io.BytesIO(CONTENT)}
-    with open_artifact(wanted("s3://models/iris.joblib", sha256=SHA), openers) as file:
+    openers = {"s3": lambda location, policy: io.BytesIO(CONTENT)}
+    with open_artifact(wanted("s3://models/iris.joblib", sha256=SHA), ANYWHERE, openers) as file:
         assert file.read() == CONTENT
     with pytest.raises(LoadFailed, match="was declared"):
-        open_artifact(wanted("s3://models/iris.joblib", sha256=OTHER, digest=OTHER), openers)
+        open_artifact(wanted("s3://models/iris.joblib", sha256=OTHER, digest=OTHER), ANYWHERE, openers)
 
 
 def test_trouble_without_a_system_message_is_told_in_its_own_words() -> None:
-    def refuse(location: str) -> BinaryIO:
+    def refuse(location: str, policy: Policy) -> BinaryIO:
         raise OSError("the bucket is closed")
 
     with pytest.raises(LoadFailed, match="cannot be read: the bucket is closed") as caught:
-        open_artifact(wanted("s3://models/iris.joblib"), {"s3": refuse})
+        open_artifact(wanted("s3://models/iris.joblib"), ANYWHERE, {"s3": refuse})
     assert caught.value.reason == "unreadable"
 
 
@@ -124,7 +127,8 @@ def test_credentials_in_a_location_are_not_told() -> None:
     [
         (["metadata.json"], "there is no such file; check `artifact`, or copy it there"),
         (["a.joblib", "b.pkl"], "found a.joblib, b.pkl: check `artifact`, or name the right one model.joblib"),
-        (["model.skops"], "found model.skops: write the model with joblib.dump, as model.joblib"),
+        (["model.dill"], "found model.dill: write the model with joblib.dump, as model.joblib"),
+        (["model.skops"], "found model.skops: check `artifact`, or name the right one model.joblib"),
         ([f"{n}.pkl" for n in range(7)], "found 0.pkl, 1.pkl, 2.pkl, 3.pkl, 4.pkl and 2 more: check"),
     ],
 )

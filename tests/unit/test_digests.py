@@ -2,13 +2,20 @@
 
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from model_manager.repository import digests as digests_module
 from model_manager.repository.digests import Digests
+from model_manager.repository.regular_files import Files, Limit
 
 LATER = 2**62  # so far from now that every file has been quiet for long
+
+
+def digests_of(folder: Path, now_ns: Callable[[], int] = time.time_ns) -> Digests:
+    return Digests(Files(str(folder)), Limit(1000, "make it smaller"), now_ns)
 
 
 @pytest.fixture
@@ -27,12 +34,12 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"content")
-    assert Digests().of(str(tmp_path / "a")) == hashlib.sha256(b"content").hexdigest()
+    assert digests_of(tmp_path).of(str(tmp_path / "a")) == hashlib.sha256(b"content").hexdigest()
 
 
 def test_an_unchanged_file_is_read_once_however_often_it_is_polled(tmp_path: Path, hashed: list[str]) -> None:
     (tmp_path / "a").write_bytes(b"content")
-    digests = Digests(lambda: LATER)
+    digests = digests_of(tmp_path, lambda: LATER)
     assert len({digests.of(str(tmp_path / "a")) for _ in range(5)}) == 1
     digests.forget_unused()
     digests.of(str(tmp_path / "a"))
@@ -41,7 +48,7 @@ def test_an_unchanged_file_is_read_once_however_often_it_is_polled(tmp_path: Pat
 
 def test_a_file_written_a_moment_ago_is_not_trusted_yet(tmp_path: Path, hashed: list[str]) -> None:
     (tmp_path / "a").write_bytes(b"content")
-    digests = Digests(lambda: (tmp_path / "a").stat().st_ctime_ns)
+    digests = digests_of(tmp_path, lambda: (tmp_path / "a").stat().st_ctime_ns)
     digests.of(str(tmp_path / "a"))
     digests.of(str(tmp_path / "a"))
     assert hashed == ["a", "a"]
@@ -55,7 +62,7 @@ def test_a_file_whose_time_lies_in_the_future_is_trusted_once_it_has_been_seen_f
     path.write_bytes(b"content")
     written = moment[0] = path.stat().st_ctime_ns
     os.utime(path, ns=(written, written + ahead_s * 1_000_000_000))
-    digests = Digests(lambda: moment[0])
+    digests = digests_of(tmp_path, lambda: moment[0])
     for _ in range(10):
         assert digests.of(str(path)) == hashlib.sha256(b"content").hexdigest()
         digests.forget_unused()
@@ -75,7 +82,7 @@ def test_a_file_from_the_future_that_is_replaced_is_read_again_and_trusted_as_la
     moment[0] = path.stat().st_ctime_ns
     future = moment[0] + 10**12
     os.utime(path, ns=(future, future))
-    digests = Digests(lambda: moment[0])
+    digests = digests_of(tmp_path, lambda: moment[0])
     digests.of(str(path))
     moment[0] += 10**10
     digests.of(str(path))
@@ -90,7 +97,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(
     tmp_path: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(b"content")
-    digests = Digests(lambda: LATER)
+    digests = digests_of(tmp_path, lambda: LATER)
     really = digests_module.sha256_of
 
     def meanwhile_appended(file: object) -> str:
@@ -109,7 +116,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(
 def test_a_replaced_file_is_read_again_although_its_time_and_size_are_the_same(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    digests = Digests(lambda: LATER)
+    digests = digests_of(tmp_path, lambda: LATER)
     before, times = digests.of(str(path)), path.stat()
     (tmp_path / "b").write_bytes(b"new")
     os.utime(tmp_path / "b", ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -119,7 +126,7 @@ def test_a_replaced_file_is_read_again_although_its_time_and_size_are_the_same(t
 
 def test_what_is_no_longer_asked_for_is_forgotten(tmp_path: Path, hashed: list[str]) -> None:
     (tmp_path / "a").write_bytes(b"content")
-    digests = Digests(lambda: LATER)
+    digests = digests_of(tmp_path, lambda: LATER)
     digests.of(str(tmp_path / "a"))
     digests.forget_unused()
     digests.forget_unused()
@@ -130,5 +137,5 @@ def test_what_is_no_longer_asked_for_is_forgotten(tmp_path: Path, hashed: list[s
 def test_what_cannot_be_read_has_no_digest_and_delays_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
-    digests = Digests()
+    digests = digests_of(tmp_path)
     assert [digests.of(str(tmp_path / name)) for name in ("missing", "pipe", "loop", ".")] == [None] * 4

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from model_manager.errors import ManifestInvalid, SourceUnreadable
+from model_manager.repository.regular_files import Files
 from model_manager.repository.source import Source
 from model_manager.repository.wanted import Batching, WantedModel, WantedState, WantedVersion
 
@@ -80,8 +81,10 @@ class TestRepository:
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         (publish(tmp_path, "iris/1") / "metadata.json").mkdir()
-        assert only(Source(tmp_path).read()).metadata == b""
-        assert "cannot be read" in caplog.text
+        version = only(Source(tmp_path).read())
+        assert version.metadata == b""
+        assert version.metadata_problem == f"{tmp_path}/iris/1/metadata.json is a folder, not a file"
+        assert version.metadata_problem in caplog.text
 
     def test_what_is_still_being_copied_is_not_wanted(self, tmp_path: Path) -> None:
         publish(tmp_path, "iris/1")
@@ -93,15 +96,19 @@ class TestRepository:
         (tmp_path / "iris" / "notes").write_text("models")
         assert only(Source(tmp_path).read()).id == ("iris", "1")
 
-    @pytest.mark.parametrize("name", ["svm.joblib", "model.pkl", "model.PICKLE", "finalized_model.sav"])
-    def test_the_only_file_that_joblib_reads_is_the_artifact_whatever_its_name(self, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize(
+        "name", ["svm.joblib", "model.pkl", "model.PICKLE", "finalized_model.sav", "model.skops", "model.onnx"]
+    )
+    def test_the_only_file_that_is_called_as_artifacts_are_is_it_whatever_its_name(
+        self, tmp_path: Path, name: str
+    ) -> None:
         publish(tmp_path, "iris/1", metadata=b"{}").joinpath("model.joblib").rename(tmp_path / "iris" / "1" / name)
         (tmp_path / "iris" / "1" / "README.md").write_text("the second try")
         version = only(Source(tmp_path).read())
         assert version.location == str(tmp_path / "iris" / "1" / name)
         assert (version.digest, version.metadata) == (sha(b"model"), b"{}")
 
-    @pytest.mark.parametrize("names", [["a.joblib", "b.pkl"], ["model.skops"], ["model.onnx", "notes.txt"]])
+    @pytest.mark.parametrize("names", [["a.joblib", "b.pkl"], ["model.dill"], ["model.pt", "notes.txt"]])
     def test_several_or_foreign_artifacts_are_wanted_so_that_loading_tells_of_them(
         self, tmp_path: Path, names: list[str]
     ) -> None:
@@ -189,7 +196,8 @@ class TestManifest:
                 batching: {{max_rows: 8}}
                 timeout_ms: 100
             """)
-        model = Source(folder).read().models["iris"]
+        files = Files(str(folder), roots=(str(tmp_path / "pvc"),))
+        model = Source(folder, files).read().models["iris"]
         assert (model.name, model.default) == ("iris", "1")
         found = {
             name: (each.location, each.sha256, each.digest, each.metadata) for name, each in model.versions.items()
@@ -284,7 +292,7 @@ class TestTrouble:
 
     def test_a_manifest_that_cannot_be_read(self, tmp_path: Path) -> None:
         (tmp_path / "models.yaml").mkdir()
-        assert trouble(Source(tmp_path)) == f"{tmp_path}/models.yaml cannot be read: Is a directory"
+        assert trouble(Source(tmp_path)) == f"{tmp_path}/models.yaml is a folder, not a file"
 
     def test_a_model_folder_that_cannot_be_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         publish(tmp_path, "iris/1")

@@ -5,7 +5,7 @@ Runs in a loader thread. The only place that reads or writes joblib files.
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
@@ -26,6 +26,7 @@ from model_manager.inference.signature.other_libraries import (
     library_of,
 )
 from model_manager.inference.unsafe_parts import refuse_unsafe
+from model_manager.signature import Declared
 
 SKLEARN_VERSION: Final[str] = sklearn.__version__
 """The scikit-learn that reads artifacts here, and writes them."""
@@ -33,14 +34,25 @@ SKLEARN_VERSION: Final[str] = sklearn.__version__
 
 @dataclass(frozen=True, slots=True)
 class LoadedEstimator:
-    """An unpickled, fitted estimator. `library_warning` says which scikit-learn wrote it, if it was another."""
+    """An unpickled, fitted estimator. `library_warning` says which scikit-learn wrote it, if it was another.
+
+    `declared`: what the artifact itself says it takes, where metadata says nothing. `compilable`: whether faster forms
+    may be looked for.
+    """
 
     estimator: Any
     library_warning: str | None
+    declared: Declared | None = None
+    compilable: bool = True
 
 
-def load_estimator(file: BinaryIO, *, library_mismatch: Literal["refuse", "warn"]) -> LoadedEstimator:
-    """Unpickle the estimator of a file, held to one thread.
+def load_estimator(
+    file: BinaryIO,
+    *,
+    library_mismatch: Literal["refuse", "warn"],
+    unpickle: Callable[[BinaryIO], Any] = joblib.load,
+) -> LoadedEstimator:
+    """Unpickle the estimator of a file, held to one thread. `unpickle` reads another format, and raises LoadFailed.
 
     Raises LoadFailed: "library_mismatch" (policy "refuse"), "corrupt", "not_a_model" or "unsafe". A pickle is code:
     check the file's digest before.
@@ -49,7 +61,9 @@ def load_estimator(file: BinaryIO, *, library_mismatch: Literal["refuse", "warn"
     estimator, failure = None, None
     with mismatches_heard(refuse=refuse) as mismatches:
         try:
-            estimator = joblib.load(file)
+            estimator = unpickle(file)
+        except LoadFailed:
+            raise
         except BaseException as error:  # a pickle is code: it may raise what ends a task, a thread or a program
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # somebody pressed Ctrl-C

@@ -8,6 +8,7 @@ import numpy as np
 from model_manager.errors import PredictionFailed, one_line
 from model_manager.inference.features import feature_builder
 from model_manager.inference.methods import call, method_and_index
+from model_manager.inference.onnx_model import OnnxModel
 from model_manager.signature import DTYPES, Array, Rows, Signature
 
 
@@ -33,12 +34,14 @@ class Predictor(Protocol):
 
 
 class SklearnPredictor:
-    """Calls scikit-learn itself."""
+    """Calls the methods of what was loaded: scikit-learn itself, or an ONNX model that has the same."""
 
     form = "sklearn"
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self.signature = signature
+        if isinstance(estimator, OnnxModel):
+            self.form = "onnx"
         self._estimator = estimator
         self._build: Callable[[Rows], Any] = feature_builder(signature)
         self._dtypes = {output.name: DTYPES[output.datatype] for output in signature.offered}

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from model_manager.errors import LoadFailed
+from model_manager.repository.regular_files import Files, Limit
 
 _SETTLED_NS = 2_000_000_000
 
@@ -29,23 +31,23 @@ class _Look:
 class Digests:
     """Digests by file identity, so that polling an unchanged folder costs one stat a file."""
 
-    def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, files: Files, limit: Limit, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._files = files
+        self._limit = limit
         self._now_ns = now_ns
         self._known: dict[_FileKey, _Look] = {}
         self._used: dict[_FileKey, _Look] = {}
 
     def of(self, path: str) -> str | None:
-        """Give the digest of the file's bytes, or None when it is not there, not a file, or cannot be read."""
+        """Give the digest of the file's bytes, or None when it is not there, or may not or cannot be read."""
         try:
-            found = os.stat(path)
-            if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer for ever
-                return None
+            found = self._files.stat(path, self._limit)
             look = self._known.get(_key(found))
             if look is None or look.digest is None:
                 return self._read(path)
             self._used[_key(found)] = look
             return look.digest
-        except OSError:
+        except (OSError, LoadFailed):  # loading says why
             return None
 
     def forget_unused(self) -> None:
@@ -53,7 +55,7 @@ class Digests:
         self._known, self._used = self._used, {}
 
     def _read(self, path: str) -> str:
-        with open(path, "rb") as file:
+        with self._files.open(path, self._limit) as file:
             before = os.fstat(file.fileno())
             now = self._now_ns()
             digest = sha256_of(file)

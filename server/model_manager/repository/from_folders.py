@@ -13,6 +13,7 @@ from typing import Final
 from model_manager.repository.digests import Digests
 from model_manager.repository.generation import Generation
 from model_manager.repository.packages import METADATA, artifact_name, declared_sha256, read_metadata
+from model_manager.repository.regular_files import Files
 from model_manager.repository.wanted import (
     NAME_PATTERN,
     Batching,
@@ -30,7 +31,7 @@ ONLY_VERSION: Final = "1"
 logger = logging.getLogger(__name__)
 
 
-def read_repository_form(generation: Generation, digests: Digests, warned: set[str]) -> WantedState:
+def read_repository_form(generation: Generation, files: Files, digests: Digests, warned: set[str]) -> WantedState:
     """Read every model folder; `warned` remembers which odd names were logged already.
 
     Raises OSError when the folder, or that of one model, cannot be listed: an unknown part may not be taken for an
@@ -38,12 +39,12 @@ def read_repository_form(generation: Generation, digests: Digests, warned: set[s
     """
     models: dict[str, WantedModel] = {}
     for name in _named_folders(generation.real, warned):
-        versions = {
-            version.id.version: version
-            for each in _named_folders(os.path.join(generation.real, name), warned)
-            if (version := _version(generation, ServableId(name, each), os.path.join(name, each), digests)) is not None
-        }
-        alone = _version(generation, ServableId(name, ONLY_VERSION), name, digests)
+        folders = list(_named_folders(os.path.join(generation.real, name), warned))
+        found = [
+            _version(generation, ServableId(name, each), os.path.join(name, each), files, digests) for each in folders
+        ]
+        versions = {version.id.version: version for version in found if version is not None}
+        alone = _version(generation, ServableId(name, ONLY_VERSION), name, files, digests)
         if alone is not None and not versions:
             versions[ONLY_VERSION] = alone
         elif alone is not None and alone.location not in warned:
@@ -54,13 +55,15 @@ def read_repository_form(generation: Generation, digests: Digests, warned: set[s
     return WantedState(models)
 
 
-def _version(generation: Generation, id: ServableId, place: str, digests: Digests) -> WantedVersion | None:
+def _version(
+    generation: Generation, id: ServableId, place: str, files: Files, digests: Digests
+) -> WantedVersion | None:
     """The version whose artifact lies in the folder `place`, relative to the repository; None where none does."""
     folder = os.path.join(generation.real, place)
     artifact = artifact_name(folder)
     if artifact is None:
         return None
-    metadata = read_metadata(os.path.join(folder, METADATA))
+    metadata, problem = read_metadata(os.path.join(folder, METADATA), files)
     return WantedVersion(
         id=id,
         location=os.path.join(generation.stable, place, artifact),
@@ -69,6 +72,7 @@ def _version(generation: Generation, id: ServableId, place: str, digests: Digest
         metadata=metadata,
         batching=Batching(),
         timeout_ms=None,
+        metadata_problem=problem,
     )
 
 

@@ -7,7 +7,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -19,6 +19,10 @@ from model_manager.repository.wanted import NAME_PATTERN, version_order
 from model_manager.repository.yaml_lines import Document, KeyPath, read_yaml
 
 _UNKNOWN = "unknown key"
+MOST_ROWS: Final = 10_000_000
+LONGEST_DELAY_MS: Final = 60_000
+LONGEST_TIMEOUT_MS: Final = 24 * 3_600_000
+"""What is larger was meant in another unit, or to do harm."""
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
@@ -58,9 +62,9 @@ class VersionEntry(_Entry):
 class BatchingEntry(_Entry):
     """How one model's requests are gathered; what is not said keeps its default."""
 
-    max_rows: int | None = Field(default=None, ge=1, le=1_000_000)
-    max_queue_rows: int | None = Field(default=None, ge=1, le=10_000_000)
-    max_delay_ms: float | None = Field(default=None, ge=0, le=60_000, allow_inf_nan=False)
+    max_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    max_queue_rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    max_delay_ms: float | None = Field(default=None, ge=0, le=LONGEST_DELAY_MS, allow_inf_nan=False)
 
 
 class ModelEntry(_Entry):
@@ -69,7 +73,7 @@ class ModelEntry(_Entry):
     versions: dict[Name, VersionEntry] = Field(min_length=1)
     default: str | None = None
     batching: BatchingEntry | None = None
-    timeout_ms: float | None = Field(default=None, gt=0, le=86_400_000, allow_inf_nan=False)
+    timeout_ms: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT_MS, allow_inf_nan=False)
     compile: Literal["auto", "off"] | None = None
 
     @field_validator("compile", mode="before")

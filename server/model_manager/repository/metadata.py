@@ -20,6 +20,9 @@ from model_manager.signature import (
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Extent = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+"""One number of a shape; -1 stands for the rows, and for a width that is not known."""
 
 
 class _Part(BaseModel):
@@ -38,7 +41,7 @@ class ArtifactInfo(_Part):
 
     file: str
     sha256: Sha256
-    bytes: int = Field(ge=0)
+    bytes: Count
 
 
 class ColumnInput(_Part):
@@ -70,7 +73,7 @@ class TensorInput(_Part):
 
     name: str = "input"
     datatype: Datatype
-    shape: list[int]
+    shape: list[Extent]
     columns: list[str] | None = None
     nullable: bool | None = None
     missing: Missing | None = None
@@ -86,7 +89,7 @@ class OutputInfo(_Part):
 
     name: str
     datatype: Datatype
-    shape: list[int]
+    shape: list[Extent]
     classes: list[Scalar] | None = None
     columns: list[str | None] | None = None
     on_request: bool | None = None
@@ -97,8 +100,8 @@ class DataInfo(_Part):
 
     uri: str
     sha256: Sha256
-    rows: int
-    columns: int
+    rows: Count
+    columns: Count
     git_commit: str | None = None
     dvc_md5: str | None = None
 
@@ -107,7 +110,7 @@ class Evaluation(_Part):
     """Metrics on a named hold-out."""
 
     dataset: str
-    rows: int
+    rows: Count
     metrics: dict[str, float]
 
 
@@ -123,8 +126,8 @@ class Histogram(_Part):
 
     edges: list[float] | None = None
     values: list[Scalar] | None = None
-    counts: list[int]
-    missing: int = 0
+    counts: list[Count]
+    missing: Count = 0
 
 
 class Baseline(_Part):

@@ -1,21 +1,41 @@
-"""The metadata that lies beside an artifact: found, read, and asked for the digest it declares."""
+"""What lies in a package: which file is the artifact and of which format, and the metadata beside it."""
 
 import functools
 import logging
 import os
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from model_manager.errors import LoadFailed
 from model_manager.repository.metadata import parse_metadata
+from model_manager.repository.regular_files import Files, Limit
+
+Format = Literal["joblib", "skops", "onnx"]
+"""What an artifact is written as. Told by its name, and never guessed from its bytes: a pickle is read as a pickle only
+where the name says so."""
 
 ARTIFACT = "model.joblib"
 METADATA = "metadata.json"
-READABLE: Final = (".joblib", ".pickle", ".pkl", ".sav")
-"""How files are called that joblib and pickle write; the only one in a folder is an artifact whatever its name."""
-_OF_OTHERS: Final = (".cbm", ".cloudpickle", ".dill", ".h5", ".onnx", ".pmml", ".pt", ".skops", ".ubj")
-
+READABLE: Final = (".joblib", ".pickle", ".pkl", ".sav", ".skops", ".onnx")
+"""How artifacts are called; the only such file in a folder is the artifact whatever its name."""
+_FORMATS: Final[dict[str, Format]] = {".skops": "skops", ".onnx": "onnx"}
+_OF_OTHERS: Final = (".cbm", ".cloudpickle", ".dill", ".h5", ".pmml", ".pt", ".ubj")
+_CALLED_MODEL: Final = ("model.joblib", "model.skops", "model.onnx")
+ARTIFACT_LIMIT: Final = Limit(4096 * 2**20, "have the operator raise --max-artifact-mb")
+METADATA_LIMIT: Final = Limit(16 * 2**20, "leave large tables out of it")
 
 logger = logging.getLogger(__name__)
+
+
+class Described(NamedTuple):
+    """Metadata as it is, None when there is none; and why it cannot be read, if so."""
+
+    metadata: bytes | None
+    problem: str = ""
+
+
+def format_of(location: str) -> Format:
+    """Tell the format of an artifact by its name; joblib where the name says nothing."""
+    return _FORMATS.get(os.path.splitext(location.partition("?")[0])[1].lower(), "joblib")
 
 
 def metadata_path(artifact: str) -> str:
@@ -25,11 +45,11 @@ def metadata_path(artifact: str) -> str:
     ConfigMap.
     """
     folder, file = os.path.split(artifact)
-    return os.path.join(folder, METADATA if file == ARTIFACT else f"{os.path.splitext(file)[0]}.{METADATA}")
+    return os.path.join(folder, METADATA if file in _CALLED_MODEL else f"{os.path.splitext(file)[0]}.{METADATA}")
 
 
 def artifact_name(folder: str) -> str | None:
-    """Name the artifact in a folder: model.joblib, or the only file that is called as joblib and pickle call theirs.
+    """Name the artifact in a folder: model.joblib, or the only file that is called as artifacts are.
 
     model.joblib as well where there are several, or only models of other libraries: the loader tells what it found.
     None where there is no model, or only the beginning of a copy.
@@ -54,20 +74,22 @@ def artifact_name(folder: str) -> str | None:
     return chosen
 
 
-def read_metadata(path: str) -> bytes | None:
-    """Read metadata as it is; None when there is none.
+def read_metadata(path: str, files: Files) -> Described:
+    """Read metadata as it is.
 
-    When it is there and cannot be read it comes back empty, which no loader accepts: serving without the checks that it
-    asks for would be worse than not serving this version.
+    When it is there and cannot be read it comes back empty, with the problem, and no loader accepts it: serving without
+    the checks that it asks for would be worse than not serving this version.
     """
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return Described(files.read(path, METADATA_LIMIT))
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return Described(None)
     except OSError as error:
-        logger.warning("%s cannot be read: %s", path, error.strerror)
-        return b""
+        problem = f"{path} cannot be read: {error.strerror}"
+    except LoadFailed as error:
+        problem = str(error)
+    logger.warning("%s", problem)
+    return Described(b"", problem)
 
 
 @functools.lru_cache(maxsize=256)

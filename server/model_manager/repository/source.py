@@ -12,25 +12,31 @@ is read below that real path, and what was read counts only if `..data` still le
 import os
 from pathlib import Path
 
-from model_manager.errors import ConfigurationError, SourceUnreadable
+from model_manager.errors import ConfigurationError, LoadFailed, SourceUnreadable
 from model_manager.repository.digests import Digests
 from model_manager.repository.from_folders import read_repository_form
 from model_manager.repository.from_manifest import MANIFEST, read_manifest_form
 from model_manager.repository.generation import Generation
 from model_manager.repository.manifest import Manifest, parse_manifest
-from model_manager.repository.packages import ARTIFACT
+from model_manager.repository.packages import ARTIFACT, ARTIFACT_LIMIT
+from model_manager.repository.regular_files import Files, Limit
 from model_manager.repository.wanted import WantedState
+from model_manager.repository.yaml_lines import LIMIT as MANIFEST_LIMIT
 
 _ATTEMPTS = 10
 
 
 class Source:
-    """The folder of models, read whole each time. One reader at a time."""
+    """The folder of models, read whole each time. One reader at a time.
 
-    def __init__(self, folder: Path) -> None:
+    `files` are those that may be opened; `artifact_limit` is the size from which on an artifact is not digested.
+    """
+
+    def __init__(self, folder: Path, files: Files | None = None, artifact_limit: Limit = ARTIFACT_LIMIT) -> None:
         self.folder = folder
         self._folder = os.path.abspath(folder)
-        self._digests = Digests()
+        self._files = files or Files(self._folder)
+        self._digests = Digests(self._files, artifact_limit)
         self._parsed: tuple[bytes, Manifest] | None = None
         self._warned: set[str] = set()
 
@@ -65,11 +71,12 @@ class Source:
 
     def _read(self, generation: Generation) -> WantedState:
         try:
-            with open(os.path.join(generation.real, MANIFEST), "rb") as file:
-                text = file.read()
+            text = self._files.read(os.path.join(generation.real, MANIFEST), MANIFEST_LIMIT)
         except FileNotFoundError:
             return self._read_without_manifest(generation)
-        return read_manifest_form(self._manifest(text), generation, self._digests)
+        except LoadFailed as error:
+            raise SourceUnreadable(str(error)) from None
+        return read_manifest_form(self._manifest(text), generation, self._files, self._digests)
 
     def _manifest(self, text: bytes) -> Manifest:
         # A poll that finds the same text need not validate it again.
@@ -83,7 +90,7 @@ class Source:
                 f"{self._folder} no longer holds {MANIFEST}: put it back (with 'models: {{}}' to unload every model), "
                 "or restart to read the folder as a repository"
             )
-        state = read_repository_form(generation, self._digests, self._warned)
+        state = read_repository_form(generation, self._files, self._digests, self._warned)
         if not state.models:
             raise SourceUnreadable(
                 f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}"

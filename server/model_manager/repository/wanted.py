@@ -45,8 +45,9 @@ class WantedVersion:
 
     `location` is an absolute path or a URI. The same bytes may move and a path may come to mean other bytes, so it is
     no part of the identity. `sha256` is the declared digest, checked before unpickling. `digest` is that of the bytes
-    found (or the declared one where they are remote); None when there are none. `metadata` is JSON. `timeout_ms` and
-    `compile` (whether faster forms are looked for) are None where they are left to the server's settings.
+    found (or the declared one where they are remote); None when there are none. `metadata` is JSON; `metadata_problem`
+    says why it cannot be read, if so. `timeout_ms` and `compile` (whether faster forms are looked for) are None where
+    they are left to the server's settings.
     """
 
     id: ServableId
@@ -57,12 +58,14 @@ class WantedVersion:
     batching: Batching
     timeout_ms: float | None
     compile: bool | None = None
+    metadata_problem: str = ""
     fingerprint: str = field(init=False, compare=False, repr=False)
     """Identity of this incarnation: whatever else is wanted of the version makes another, loaded beside it."""
 
     def __post_init__(self) -> None:
         # Taken once, on the thread that reads the folder: convergence compares fingerprints often, on the event loop.
-        parts = (self.sha256, self.digest, self.metadata, self.batching, self.timeout_ms, self.compile)
+        described = (self.metadata, self.metadata_problem)
+        parts = (self.sha256, self.digest, described, self.batching, self.timeout_ms, self.compile)
         object.__setattr__(self, "fingerprint", hashlib.sha256(repr(parts).encode()).hexdigest())
 
 

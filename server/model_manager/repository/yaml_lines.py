@@ -7,16 +7,19 @@ Place in the flow: below manifest, which says what the data has to look like.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import yaml
 
 from model_manager.errors import ManifestInvalid
+from model_manager.repository.regular_files import Limit
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
-_MAX_BYTES = 4 * 1024 * 1024
+LIMIT: Final = Limit(4 * 2**20, "keep artifacts in files of their own")
 _MAX_DEPTH = 32
+_MAX_NODES = 100_000  # a thousand models need a tenth; each takes some ten microseconds
+_MAX_PLAIN = 100  # characters of a number or a date; base 60 makes a number of a million digits in days
 _FEW_NODES = 10_000
 
 _TAG = "tag:yaml.org,2002:"
@@ -52,11 +55,11 @@ def read_yaml(text: bytes, name: str) -> Document:
 
     Raises ManifestInvalid with the line and, where there is one, the key.
     """
-    if len(text) > _MAX_BYTES:
-        raise _refusal(name, 1, (), f"larger than {_MAX_BYTES >> 20} MiB; keep artifacts in files of their own")
+    if len(text) > LIMIT.bytes:
+        raise _refusal(name, 1, (), f"larger than {LIMIT.bytes >> 20} MiB; {LIMIT.advice}")
     source = _decode(text, name)
     try:
-        _check_depth(source, name)
+        _check_extent(source, name)
         loader = _Loader(source)
         try:
             return _Reading(loader, name, size=len(source)).document()
@@ -76,7 +79,8 @@ class _Reading:
         self._name = name
         self._lines: dict[KeyPath, int] = {(): 1}
         self._nodes = 0
-        self._most_nodes = max(_FEW_NODES, size)  # without aliases every value takes at least one character
+        self._most_nodes = max(_FEW_NODES, min(size, _MAX_NODES))  # every value takes a character, without aliases
+        self._characters_left = size + _FEW_NODES
 
     def document(self) -> Document:
         node = self._loader.get_single_node()
@@ -84,7 +88,9 @@ class _Reading:
 
     def _value(self, node: yaml.Node, path: KeyPath) -> object:
         self._nodes += 1
-        if self._nodes > self._most_nodes:
+        if isinstance(node, yaml.ScalarNode):
+            self._characters_left -= len(node.value)
+        if self._nodes > self._most_nodes or self._characters_left < 0:
             raise self._refusal(node, path, "aliases make the document many times larger than it is written")
         if len(path) > _MAX_DEPTH:  # aliases can nest deeper than the text does, and can hold themselves
             raise self._refusal(node, path, f"nested more than {_MAX_DEPTH} deep")
@@ -100,6 +106,7 @@ class _Reading:
         seen: dict[str, int] = {}
         for key_node, value in node.value:
             key = self._key(key_node, path)
+            self._characters_left -= len(key)
             line = _line(key_node)
             if key in seen:
                 raise self._refusal(key_node, (*path, key), f"duplicate key (first on line {seen[key]})")
@@ -123,7 +130,11 @@ class _Reading:
         return self._value(node, path)
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
+        if node.tag == _TAG + "str":
+            return node.value
         try:
+            if len(node.value) > _MAX_PLAIN:
+                raise ValueError(f"longer than the {_MAX_PLAIN} characters of any number or date")
             return self._loader.construct_object(node)
         except (ValueError, OverflowError) as error:  # such as 2026-13-45, which looks like a date
             raise self._refusal(
@@ -146,10 +157,18 @@ def _decode(text: bytes, name: str) -> str:
     return source
 
 
-def _check_depth(source: str, name: str) -> None:
-    # libyaml composes by recursion on the C stack, where too deep a nesting ends the process; its events do not.
-    depth = 0
+def _check_extent(source: str, name: str) -> None:
+    """Refuse what is nested too deep or holds too much, before anything is made of it.
+
+    libyaml composes by recursion on the C stack, where too deep a nesting ends the process; its events do not.
+    """
+    depth = nodes = 0
     for event in yaml.parse(source, Loader=_Loader):
+        if isinstance(event, yaml.NodeEvent):
+            nodes += 1
+            if nodes > _MAX_NODES:
+                what = f"holds more than {_MAX_NODES:,} keys and values; put metadata into files beside the artifacts"
+                raise _refusal(name, _line(event), (), what)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:

@@ -7,7 +7,7 @@ proof. What comes back are plain values, or why not. Only what survived here is 
 import socket
 import traceback
 from collections.abc import Callable
-from typing import BinaryIO, Final, Literal, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from model_manager.errors import LoadFailed, LoadFailureReason
 from model_manager.inference.compiled.compilation import Recipe, compile_predictor
 from model_manager.inference.cost import Measured, measure_inline_limits
 from model_manager.inference.threads import limit_native_threads
-from model_manager.serving.proving import contained, describe, prove, read
+from model_manager.serving.proving import Reading, contained, describe, prove, read
 
 PREPARE: Final = "model_manager.serving.child:prepare"
 """What a nursery process calls before it forks children for this."""
@@ -26,8 +26,7 @@ JUDGE: Final = "model_manager.serving.child:judge"
 class Task(msgspec.Struct, frozen=True):
     """What a child is to do: prove the version, or with `compile_s` seconds of CPU look for faster forms of it."""
 
-    metadata: bytes | None
-    library_mismatch: Literal["refuse", "warn"]
+    reading: Reading
     compile_s: float | None = None
 
 
@@ -86,7 +85,7 @@ def judge(talk: int, artifact: int) -> None:
 
 def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Verdict:
     say(Step("reading it"))
-    loaded, metadata = contained("reading it", read, artifact, task.metadata, task.library_mismatch)
+    loaded, metadata = contained("reading it", read, artifact, task.reading)
     if task.compile_s is None:
         say(Step("proving it"))
         _, inline = contained("proving it", prove, loaded, metadata)

@@ -34,6 +34,8 @@ from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Metadata
+from model_manager.repository.packages import format_of
+from model_manager.repository.policy import Policy
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
@@ -42,7 +44,7 @@ from model_manager.serving.form_failures import tell_failure
 from model_manager.serving.giving_up import overdue_after_s
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.prediction_threads import PredictionThreads
-from model_manager.serving.proving import contained, prove, read
+from model_manager.serving.proving import Reading, contained, prove, read
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.serving.trying import Children
 from model_manager.serving.turns import Turns
@@ -66,7 +68,7 @@ class Loaded:
     example: Rows | None
     inline: InlineLimits
     artifact: BinaryIO | None
-    metadata: bytes | None
+    reading: Reading | None
     trace: "LoadTrace | None"
 
 
@@ -76,9 +78,10 @@ class Loader:
 
     `loading` runs what blocks while a version is loaded, so many as `turns` says at once, but any number of slow ones;
     `compiling` looks for faster forms of one that serves; `predicting` is the shared limit on batches computed off the
-    loop, `watch` looks after those on it. `children`: None where versions are loaded here alone. `max_rows` bounds one
-    request; `timeout_s` and `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms.
-    `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose code ran.
+    loop, `watch` looks after those on it. `policy`: what is demanded of artifacts. `children`: None where versions are
+    loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest says nothing.
+    `stopped` ends the search for faster forms. `tracing`: where loads and batches are recorded, if anywhere.
+    `check_process` is told whose code ran.
     """
 
     metrics: Metrics
@@ -86,6 +89,7 @@ class Loader:
     compiling: Executor
     predicting: PredictionThreads
     watch: LoopWatch
+    policy: Policy
     library_mismatch: Literal["refuse", "warn"]
     max_rows: int
     timeout_s: float
@@ -131,31 +135,36 @@ class Loader:
     ) -> Loaded:
         """The phases of a load; `times` gets the moment at which each one ended."""
         entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
-        artifact = stack.enter_context(await self._blocking(_open, wanted))
+        artifact = stack.enter_context(await self._blocking(_open, wanted, self.policy))
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
-        measured, seen = None, _identity(artifact)
+        measured, seen, reading = None, _identity(artifact), self._reading(wanted)
         if self.children is not None:
-            task = Task(wanted.metadata, self.library_mismatch)
-            verdict = await stack.enter_async_context(self.children.trial(wanted.id, task, artifact))
+            verdict = await stack.enter_async_context(self.children.trial(wanted.id, Task(reading), artifact))
             assert isinstance(verdict, Proven)
             measured = InlineLimits.of(verdict.costs)
             if _identity(artifact) != seen:  # what was proven is not what would be read
                 raise LoadFailed("digest_mismatch", "it changed while it was tried, and will be read again")
-        loaded, metadata = await self._blocking(
-            contained, "reading it", read, artifact, wanted.metadata, self.library_mismatch
-        )
+        loaded, metadata = await self._blocking(contained, "reading it", read, artifact, reading)
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
         described, inline = await self._blocking(contained, "proving it", prove, loaded, metadata, measured)
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, described.predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
-        if not compilable:
+        if not (compilable and loaded.compilable):
             return Loaded(servable, None, described.predictor, described.example, inline, None, None, trace)
         kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
-        return Loaded(
-            servable, loaded.estimator, described.predictor, described.example, inline, kept, wanted.metadata, trace
+        return Loaded(servable, loaded.estimator, described.predictor, described.example, inline, kept, reading, trace)
+
+    def _reading(self, wanted: WantedVersion) -> Reading:
+        policy = self.policy
+        return Reading(
+            format_of(wanted.location),
+            wanted.metadata,
+            self.library_mismatch,
+            skops_trusted=policy.skops_trusted,
+            most_bytes=policy.artifact_limit.bytes,
         )
 
     async def _blocking(self, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
@@ -197,9 +206,10 @@ class Loader:
         loop = asyncio.get_running_loop()
         if self.children is None:
             return await loop.run_in_executor(self.compiling, self._compile_here, loaded, attempt)
-        servable, artifact = loaded.servable, loaded.artifact
+        servable, artifact, reading = loaded.servable, loaded.artifact, loaded.reading
         assert artifact is not None, "what can be compiled is kept"
-        task = Task(loaded.metadata, self.library_mismatch, seconds_allowed(attempt))
+        assert reading is not None, "and how it is read"
+        task = Task(reading, seconds_allowed(attempt))
         try:
             async with self.children.trial(servable.id, task, artifact) as verdict:
                 assert isinstance(verdict, Compiled)
@@ -274,9 +284,9 @@ def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, reque
     batch_span(traces, started, ended, model=id.model, version=id.version, rows=rows, requests=requests)
 
 
-def _open(wanted: WantedVersion) -> BinaryIO:
+def _open(wanted: WantedVersion, policy: Policy) -> BinaryIO:
     """Open the artifact as a file of the operating system's, which can be handed to another process."""
-    artifact = open_artifact(wanted)
+    artifact = open_artifact(wanted, policy)
     try:
         artifact.fileno()
     except UnsupportedOperation:  # its bytes are in memory

@@ -5,23 +5,37 @@ Blocking. In the flow: loader → (child →) **here** → inference. Whatever a
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar
+
+import msgspec
 
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.errors import InvalidInput, LoadFailed, one_line
+from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.cost import InlineLimits, measure_inline_limits
-from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
+from model_manager.inference.estimator_files import LoadedEstimator
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.probe import refuse_raising
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
+from model_manager.repository.packages import Format
 from model_manager.signature import Rows, Signature
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """How an artifact is read: its format, what its author says of it, and the operator's demands (see Policy)."""
+
+    format: Format
+    metadata: bytes | None
+    library_mismatch: Literal["refuse", "warn"]
+    skops_trusted: tuple[str, ...]
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +62,17 @@ def contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options:
         raise LoadFailed("internal" if ordinary else "model_raised", f"{step} raised {one_line(error)}") from error
 
 
-def read(
-    artifact: BinaryIO, metadata: bytes | None, library_mismatch: Literal["refuse", "warn"]
-) -> tuple[LoadedEstimator, Metadata]:
+def read(artifact: BinaryIO, reading: Reading) -> tuple[LoadedEstimator, Metadata]:
     """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
-    described = parse_metadata(metadata) if metadata is not None else Metadata()
-    return load_estimator(artifact, library_mismatch=library_mismatch), described
+    metadata = parse_metadata(reading.metadata) if reading.metadata is not None else Metadata()
+    loaded = load_artifact(
+        artifact,
+        reading.format,
+        library_mismatch=reading.library_mismatch,
+        skops_trusted=reading.skops_trusted,
+        most_bytes=reading.most_bytes,
+    )
+    return loaded, metadata
 
 
 def describe(loaded: LoadedEstimator, metadata: Metadata) -> Described:
@@ -64,9 +83,10 @@ def describe(loaded: LoadedEstimator, metadata: Metadata) -> Described:
         assert golden is not None
         return _golden_rows(golden, signature)
 
-    signature = infer_signature(
-        loaded.estimator, declared_from(metadata), golden_rows=decode if golden is not None else None
-    )
+    declared = declared_from(metadata)
+    if loaded.declared is not None and declared.columns is None and declared.tensor is None:
+        declared = replace(declared, columns=loaded.declared.columns, tensor=loaded.declared.tensor)
+    signature = infer_signature(loaded.estimator, declared, golden_rows=decode if golden is not None else None)
     predictor = SklearnPredictor(loaded.estimator, signature)
     return Described(loaded.estimator, predictor, decode(signature) if golden is not None else example_row(signature))
 

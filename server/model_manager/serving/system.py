@@ -21,6 +21,7 @@ from model_manager.metrics import (
 )
 from model_manager.records import RecordStream
 from model_manager.repository.lifecycle import State
+from model_manager.repository.policy import Policy
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.following import Follower
@@ -66,6 +67,7 @@ class System:
     def __init__(self, settings: Settings, nursery: Nursery | None = None) -> None:
         """`nursery`: where versions are tried before they are loaded; without one they are loaded here alone."""
         self.settings = settings
+        policy = Policy.from_settings(settings)
         self.metrics = Metrics()
         self.tracing = start_tracing(opentelemetry_variables())
         self.records = RecordStream.from_settings(settings)
@@ -91,6 +93,7 @@ class System:
             compiling=self._compiling,
             predicting=self._predicting,
             watch=self.watch,
+            policy=policy,
             library_mismatch=settings.library_mismatch,
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
@@ -101,9 +104,8 @@ class System:
             turns=Turns(_LOADERS),
             check_process=self.process_state.check,
         )
-        follower = Follower(
-            Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
-        )
+        source = Source(settings.models, policy.files, policy.artifact_limit)
+        follower = Follower(source, self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s)
         self.manager = Manager(
             follower,
             loader,

@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 from model_manager.metrics.recording import Metrics
+from model_manager.repository.policy import Policy
+from model_manager.repository.regular_files import Files
 from model_manager.repository.source import Source
 from model_manager.serving import manager as manager_module
 from model_manager.serving.following import Follower
@@ -56,6 +58,7 @@ async def test_a_model_wanted_in_the_turn_in_which_another_ones_load_goes_on_is_
         compiling=loading,
         predicting=PredictionThreads(1),
         watch=LoopWatch(),
+        policy=Policy(Files(str(tmp_path))),
         library_mismatch="warn",
         max_rows=10,
         timeout_s=1.0,

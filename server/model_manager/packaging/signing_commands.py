@@ -1,0 +1,107 @@
+"""`model-manager sign` and `verify`: the commands, what they print, and their exit codes.
+
+What takes long to import is imported when a command runs.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from model_manager.errors import LoadFailed, PackageRefused
+
+if TYPE_CHECKING:
+    from model_manager.packaging.signing import Signed
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PACKAGE = click.argument("package", type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+
+_SIGN = """\b
+Exit codes:
+  0  signed
+  2  wrong usage, or it cannot be signed
+
+\b
+Examples:
+  openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+  openssl ec -in key.pem -pubout -out key.pub.pem
+  model-manager sign build/models/iris/2 --key key.pem
+  model-manager sign models/iris-2.joblib --key key.pem
+
+The signature is model.sig in a package, iris-2.sig beside iris-2.joblib: a Sigstore bundle in the OpenSSF model signing
+format, which `model_signing verify key` reads as well. A server with --signature-key key.pub.pem loads nothing else.
+"""
+
+_VERIFY = """\b
+Exit codes:
+  0  every file is covered by a signature of whom is trusted
+  1  it is not
+  2  wrong usage, or there is no package
+
+\b
+Examples:
+  model-manager verify build/models/iris/2 --key key.pub.pem
+  model-manager verify build/models/iris/2 --cert authority.pem --json
+"""
+
+
+@click.command(epilog=_SIGN)
+@_PACKAGE
+@click.option("--key", required=True, type=_FILE, help="Private key in PEM, on the curve P-256, P-384 or P-521.")
+@click.option("--cert", type=_FILE, help="The key's certificate in PEM, and those that lead to an authority.")
+@_JSON
+def sign(package: Path, key: Path, cert: Path | None, as_json: bool) -> None:
+    """Sign every file of PACKAGE, a folder with a model, or a model's file with the metadata beside it."""
+    from model_manager.packaging.signing import sign_package
+
+    def password() -> str:
+        return str(click.prompt(f"Password of {key}", hide_input=True, err=True))
+
+    try:
+        signed = sign_package(package, key=key, chain=cert, password=password)
+    except PackageRefused as error:
+        _fail(str(error), 2)
+    _tell(signed, "signed", as_json)
+
+
+@click.command(epilog=_VERIFY)
+@_PACKAGE
+@click.option("--key", type=_FILE, help="Public key in PEM.")
+@click.option("--cert", type=_FILE, help="Certificates in PEM: of authorities, or of who signs.")
+@_JSON
+def verify(package: Path, key: Path | None, cert: Path | None, as_json: bool) -> None:
+    """Verify the signature of PACKAGE, a folder with a model, or a model's file, as a server would."""
+    from model_manager.packaging.signing import verify_package
+    from model_manager.repository.signatures import Trust
+
+    if (key is None) == (cert is None):
+        raise click.UsageError("give --key, or --cert")
+    try:
+        verified = verify_package(package, Trust(key=key, certificates=cert))
+    except PackageRefused as error:
+        _fail(str(error), 2)
+    except LoadFailed as error:
+        if as_json:
+            click.echo(json.dumps({"verified": False, "reason": error.reason, "problem": str(error)}))
+        _fail(f"{error.reason}: {error}", 1)
+    _tell(verified, "verified", as_json)
+
+
+def _tell(signed: "Signed", done: str, as_json: bool) -> None:
+    if as_json:
+        files = [{"file": name, "sha256": digest} for name, digest in signed.covered.items()]
+        click.echo(json.dumps({done: True, "signature": str(signed.signature), "files": files}))
+        return
+    width = max(map(len, signed.covered))
+    click.echo(f"{'file':{width}}  sha256")
+    for name, digest in signed.covered.items():
+        click.echo(f"{name:{width}}  {digest}")
+    click.echo(f"{done}: {signed.signature}")
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"model-manager: {message}", err=True)
+    sys.exit(code)

@@ -52,7 +52,7 @@ def _change_the_process() -> None:
     os.chdir("/")
     os.umask(0)
     os.nice(1)
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdout = sys.stderr = None
     os._exit(6)
 
 

@@ -37,11 +37,11 @@ from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
-from model_manager.serving.child import Compiled, Proven, Task
+from model_manager.serving.child import Compiled, Costs, Proven, Task
 from model_manager.serving.form_failures import tell_failure
-from model_manager.serving.proving import contained, prove, read
+from model_manager.serving.proving import Described, contained, prove, read
 from model_manager.serving.servable import Provenance, Servable
-from model_manager.serving.trying import Children
+from model_manager.serving.trying import Children, Trial
 from model_manager.serving.turns import Turns
 from model_manager.signature import Rows
 from model_manager.traces import batch_span
@@ -127,12 +127,12 @@ class Loader:
         artifact = stack.enter_context(await self._blocking(_open, wanted))
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
-        measured, seen = None, _identity(artifact)
+        signature, trial, seen = None, None, _identity(artifact)
         if self.children is not None:
             task = Task(wanted.metadata, self.library_mismatch)
-            verdict = await stack.enter_async_context(self.children.trial(wanted.id, task, artifact))
-            assert isinstance(verdict, Proven)
-            measured = InlineLimits.of(verdict.costs)
+            trying = self.children.trial(wanted.id, task, artifact, Proven)
+            proven, trial = await stack.enter_async_context(trying)
+            signature = proven.signature
             if _identity(artifact) != seen:  # what was proven is not what would be read
                 raise LoadFailed("digest_mismatch", "it changed while it was tried, and will be read again")
         loaded, metadata = await self._blocking(
@@ -140,7 +140,8 @@ class Loader:
         )
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        described, inline = await self._blocking(contained, "proving it", prove, loaded, metadata, measured)
+        described = await self._blocking(contained, "proving it", prove, loaded, metadata, signature)
+        inline = await self._measure(described, trial)
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, described.predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
@@ -150,6 +151,12 @@ class Loader:
         return Loaded(
             servable, loaded.estimator, described.predictor, described.example, inline, kept, wanted.metadata, trace
         )
+
+    async def _measure(self, described: Described, trial: Trial | None) -> InlineLimits:
+        """What may run on the loop: measured in the child meanwhile, or here."""
+        if trial is not None:
+            return InlineLimits.of((await trial.hear(Costs)).measured)
+        return await self._blocking(measure_inline_limits, described.predictor, described.example)
 
     async def _blocking(self, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
         """Run a step on a thread, in its turn."""
@@ -193,9 +200,8 @@ class Loader:
         assert artifact is not None, "what can be compiled is kept"
         task = Task(loaded.metadata, self.library_mismatch, seconds_allowed(attempt))
         try:
-            async with self.children.trial(servable.id, task, artifact) as verdict:
-                assert isinstance(verdict, Compiled)
-                return await loop.run_in_executor(self.compiling, self._build, loaded, verdict)
+            async with self.children.trial(servable.id, task, artifact, Compiled) as (found, _):
+                return await loop.run_in_executor(self.compiling, self._build, loaded, found)
         except LoadFailed as error:
             return not_compiled(loaded.predictor, f"compiling failed: {error}"), loaded.inline
 
@@ -206,7 +212,7 @@ class Loader:
             compilation = build_proven(loaded.estimator, loaded.predictor, found.recipe, failed=failed)
         except BaseException as error:  # foreign code: it must end neither this thread nor the program
             return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), loaded.inline
-        return compilation, InlineLimits.of(found.costs)
+        return compilation, InlineLimits.of(found.measured)
 
     def _compile_here(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
         def stopped() -> bool:

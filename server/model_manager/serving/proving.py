@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar
 
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.errors import InvalidInput, LoadFailed, one_line
-from model_manager.inference.cost import InlineLimits, measure_inline_limits
 from model_manager.inference.estimator_files import LoadedEstimator, load_estimator
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
@@ -56,37 +55,30 @@ def read(
     return load_estimator(artifact, library_mismatch=library_mismatch), described
 
 
-def describe(loaded: LoadedEstimator, metadata: Metadata) -> Described:
-    """Find out what the estimator takes and gives."""
+def describe(loaded: LoadedEstimator, metadata: Metadata, signature: Signature | None = None) -> Described:
+    """Find out what the estimator takes and gives, unless that is known from a child: its `signature`."""
     golden = metadata.golden
 
     def decode(signature: Signature) -> Rows:
         assert golden is not None
         return _golden_rows(golden, signature)
 
-    signature = infer_signature(
-        loaded.estimator, declared_from(metadata), golden_rows=decode if golden is not None else None
-    )
+    if signature is None:
+        golden_rows = decode if golden is not None else None
+        signature = infer_signature(loaded.estimator, declared_from(metadata), golden_rows=golden_rows)
     predictor = SklearnPredictor(loaded.estimator, signature)
     return Described(loaded.estimator, predictor, decode(signature) if golden is not None else example_row(signature))
 
 
-def prove(
-    loaded: LoadedEstimator, metadata: Metadata, measured: InlineLimits | None = None
-) -> tuple[Described, InlineLimits]:
-    """Describe the estimator, hold it to its golden rows, or to any rows at all, and measure what it costs.
-
-    `measured`: what was measured elsewhere is not measured again; then this is a warm-up.
-    """
-    described = describe(loaded, metadata)
+def prove(loaded: LoadedEstimator, metadata: Metadata, signature: Signature | None = None) -> Described:
+    """Describe the estimator, and hold it to its golden rows, or to any rows at all; which warms it up as well."""
+    described = describe(loaded, metadata, signature)
     if metadata.golden is not None:
         assert described.example is not None
         check_golden(described.predictor, described.example, metadata.golden.outputs)
     else:
         refuse_raising(described.estimator, described.predictor, described.example)
-    return described, measured if measured is not None else measure_inline_limits(
-        described.predictor, described.example
-    )
+    return described
 
 
 def _golden_rows(golden: Golden, signature: Signature) -> Rows:

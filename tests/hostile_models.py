@@ -30,8 +30,8 @@ def _allocate() -> None:
 
 
 def _leave_processes() -> None:
-    for options in ({}, {"start_new_session": True}):
-        subprocess.Popen(["sleep", LINGERING], **options)  # type: ignore[call-overload]
+    for alone in (False, True):
+        subprocess.Popen(["sleep", LINGERING], start_new_session=alone)
     if os.fork() == 0:
         if os.fork() == 0:  # an orphan, as daemons are
             os.setsid()
@@ -52,12 +52,17 @@ def _change_the_process() -> None:
     os.chdir("/")
     os.umask(0)
     os.nice(1)
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdout = sys.stderr = None
     os._exit(6)
 
 
 def _leave_a_thread() -> None:
     threading.Thread(target=threading.Event().wait).start()
+
+
+def _kill_its_parent() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
 
 
 def _spin() -> None:
@@ -76,7 +81,7 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "RecursionError": lambda: _raise(RecursionError("too deep")),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "its parent": lambda: (os.kill(os.getppid(), signal.SIGKILL), time.sleep(1000)),
+    "its parent": _kill_its_parent,
     "its group": lambda: os.killpg(0, signal.SIGKILL),
     "holding the interpreter": lambda: ctypes.PyDLL(None).sleep(1000),
     "sleeping": lambda: time.sleep(1000),

@@ -92,8 +92,8 @@ def asking(server: LiveServer, model: str) -> Iterator[Answers]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("models")
     put(folder, "good", "1", dump(constant(1.0)))
-    limits = {"load_timeout_s": 10, "load_cpu_s": 2, "load_memory_mb": 400}
-    with live_server(folder, **limits) as running, asking(running, "good") as answers:
+    trying = live_server(folder, load_timeout_s=10, load_cpu_s=2, load_memory_mb=400)
+    with trying as running, asking(running, "good") as answers:
         for where in ("unpickling", "predicting"):
             for deed in (*FATAL, *RAISED, *HARMLESS, "its parent"):
                 publish(folder, deed, where)

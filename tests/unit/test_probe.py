@@ -1,4 +1,4 @@
-"""A version without golden rows has to answer something; one that may only be picky is given the benefit of the doubt."""
+"""A version without golden rows has to answer something; one that may only be picky has the benefit of the doubt."""
 
 from collections.abc import Callable
 from typing import Any

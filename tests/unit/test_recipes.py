@@ -1,4 +1,4 @@
-"""What compiling found, carried as plain values to where the same artifact is loaded again, builds the same predictor."""
+"""What compiling found, carried as plain values to where the same artifact is loaded, builds the same predictor."""
 
 import io
 from typing import Any

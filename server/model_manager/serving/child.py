@@ -7,6 +7,7 @@ proof. What comes back are plain values, or why not. Only what survived here is 
 import socket
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
@@ -16,6 +17,7 @@ from model_manager.inference.compiled.compilation import Recipe, compile_predict
 from model_manager.inference.cost import Measured, measure_inline_limits
 from model_manager.inference.threads import limit_native_threads
 from model_manager.serving.proving import Reading, contained, describe, prove, read
+from model_manager.signature import Signature
 
 PREPARE: Final = "model_manager.serving.child:prepare"
 """What a nursery process calls before it forks children for this."""
@@ -44,20 +46,26 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Proven(msgspec.Struct, frozen=True, tag=True):
-    """It answers, at these costs."""
+    """It answers, and this is what it takes and gives; None where that cannot be told in messages."""
 
-    costs: Measured
+    signature: Signature | None
+
+
+class Costs(msgspec.Struct, frozen=True, tag=True):
+    """What answers cost."""
+
+    measured: Measured
 
 
 class Compiled(msgspec.Struct, frozen=True, tag=True):
     """What was found, and what answers cost by it."""
 
     recipe: Recipe
-    costs: Measured
+    measured: Measured
 
 
-Message: TypeAlias = Step | Refused | Proven | Compiled
-Verdict: TypeAlias = Proven | Compiled
+Message: TypeAlias = Step | Refused | Proven | Costs | Compiled
+Verdict: TypeAlias = Proven | Costs | Compiled
 
 
 def prepare() -> None:
@@ -66,7 +74,7 @@ def prepare() -> None:
 
 
 def judge(talk: int, artifact: int) -> None:
-    """Carry out the task that comes in over `talk`, and answer with a verdict."""
+    """Carry out the task that comes in over `talk`, and say what was found."""
     with socket.socket(fileno=talk) as line, open(artifact, "rb") as file:
 
         def say(message: Message) -> None:
@@ -75,12 +83,12 @@ def judge(talk: int, artifact: int) -> None:
 
         task = msgspec.msgpack.decode(_receive(line), type=Task)
         try:
-            verdict: Message = _judge(task, file, say)
+            last: Message = _judge(task, file, say)
         except LoadFailed as error:
             if error.reason == "internal":
                 traceback.print_exc()
-            verdict = Refused(error.reason, str(error).encode(errors="replace").decode())
-        say(verdict)
+            last = Refused(error.reason, str(error).encode(errors="replace").decode())
+        say(last)
 
 
 def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Verdict:
@@ -88,8 +96,10 @@ def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Ve
     loaded, metadata = contained("reading it", read, artifact, task.reading)
     if task.compile_s is None:
         say(Step("proving it"))
-        _, inline = contained("proving it", prove, loaded, metadata)
-        return Proven(inline.measured)
+        described = contained("proving it", prove, loaded, metadata)
+        say(Proven(_told(described.predictor.signature)))
+        say(Step("measuring it"))
+        return Costs(measure_inline_limits(described.predictor, described.example).measured)
     described = contained("describing it", describe, loaded, metadata)
     say(Step("compiling it"))
     compilation = contained(
@@ -101,6 +111,16 @@ def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Ve
         budget_s=task.compile_s,
     )
     return Compiled(compilation.recipe, measure_inline_limits(compilation.predictor, described.example).measured)
+
+
+def _told(signature: Signature) -> Signature | None:
+    """A signature that can be sent, without what it has worked out."""
+    told = replace(signature)
+    try:
+        msgspec.msgpack.encode(told)
+    except (TypeError, UnicodeEncodeError, OverflowError):  # categories that are no plain values
+        return None
+    return told
 
 
 def _receive(line: socket.socket) -> bytes:

@@ -39,14 +39,14 @@ from model_manager.repository.policy import Policy
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
-from model_manager.serving.child import Compiled, Proven, Task
+from model_manager.serving.child import Compiled, Costs, Proven, Task
 from model_manager.serving.form_failures import tell_failure
 from model_manager.serving.giving_up import overdue_after_s
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.prediction_threads import PredictionThreads
-from model_manager.serving.proving import Reading, contained, prove, read
+from model_manager.serving.proving import Described, Reading, contained, prove, read
 from model_manager.serving.servable import Provenance, Servable
-from model_manager.serving.trying import Children
+from model_manager.serving.trying import Children, Trial
 from model_manager.serving.turns import Turns
 from model_manager.signature import Rows
 from model_manager.traces import batch_span
@@ -138,17 +138,18 @@ class Loader:
         artifact = stack.enter_context(await self._blocking(_open, wanted, self.policy))
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
-        measured, seen, reading = None, _identity(artifact), self._reading(wanted)
+        signature, trial, seen, reading = None, None, _identity(artifact), self._reading(wanted)
         if self.children is not None:
-            verdict = await stack.enter_async_context(self.children.trial(wanted.id, Task(reading), artifact))
-            assert isinstance(verdict, Proven)
-            measured = InlineLimits.of(verdict.costs)
+            trying = self.children.trial(wanted.id, Task(reading), artifact, Proven)
+            proven, trial = await stack.enter_async_context(trying)
+            signature = proven.signature
             if _identity(artifact) != seen:  # what was proven is not what would be read
                 raise LoadFailed("digest_mismatch", "it changed while it was tried, and will be read again")
         loaded, metadata = await self._blocking(contained, "reading it", read, artifact, reading)
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        described, inline = await self._blocking(contained, "proving it", prove, loaded, metadata, measured)
+        described = await self._blocking(contained, "proving it", prove, loaded, metadata, signature)
+        inline = await self._measure(described, trial)
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, described.predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
@@ -166,6 +167,12 @@ class Loader:
             skops_trusted=policy.skops_trusted,
             most_bytes=policy.artifact_limit.bytes,
         )
+
+    async def _measure(self, described: Described, trial: Trial | None) -> InlineLimits:
+        """What may run on the loop: measured in the child meanwhile, or here."""
+        if trial is not None:
+            return InlineLimits.of((await trial.hear(Costs)).measured)
+        return await self._blocking(measure_inline_limits, described.predictor, described.example)
 
     async def _blocking(self, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
         """Run a step on a thread, in its turn."""
@@ -211,9 +218,8 @@ class Loader:
         assert reading is not None, "and how it is read"
         task = Task(reading, seconds_allowed(attempt))
         try:
-            async with self.children.trial(servable.id, task, artifact) as verdict:
-                assert isinstance(verdict, Compiled)
-                return await loop.run_in_executor(self.compiling, self._build, loaded, verdict)
+            async with self.children.trial(servable.id, task, artifact, Compiled) as (found, _):
+                return await loop.run_in_executor(self.compiling, self._build, loaded, found)
         except LoadFailed as error:
             return not_compiled(loaded.predictor, f"compiling failed: {error}"), loaded.inline
 
@@ -224,7 +230,7 @@ class Loader:
             compilation = build_proven(loaded.estimator, loaded.predictor, found.recipe, failed=failed)
         except BaseException as error:  # foreign code: it must end neither this thread nor the program
             return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), loaded.inline
-        return compilation, InlineLimits.of(found.costs)
+        return compilation, InlineLimits.of(found.measured)
 
     def _compile_here(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
         def stopped() -> bool:

@@ -13,7 +13,6 @@ import msgspec
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.errors import InvalidInput, LoadFailed, one_line
 from model_manager.inference.artifact_formats import load_artifact
-from model_manager.inference.cost import InlineLimits, measure_inline_limits
 from model_manager.inference.estimator_files import LoadedEstimator
 from model_manager.inference.features import example_row
 from model_manager.inference.golden import check_golden
@@ -75,38 +74,32 @@ def read(artifact: BinaryIO, reading: Reading) -> tuple[LoadedEstimator, Metadat
     return loaded, metadata
 
 
-def describe(loaded: LoadedEstimator, metadata: Metadata) -> Described:
-    """Find out what the estimator takes and gives."""
+def describe(loaded: LoadedEstimator, metadata: Metadata, signature: Signature | None = None) -> Described:
+    """Find out what the estimator takes and gives, unless that is known from a child: its `signature`."""
     golden = metadata.golden
 
     def decode(signature: Signature) -> Rows:
         assert golden is not None
         return _golden_rows(golden, signature)
 
-    declared = declared_from(metadata)
-    if loaded.declared is not None and declared.columns is None and declared.tensor is None:
-        declared = replace(declared, columns=loaded.declared.columns, tensor=loaded.declared.tensor)
-    signature = infer_signature(loaded.estimator, declared, golden_rows=decode if golden is not None else None)
+    if signature is None:
+        declared = declared_from(metadata)
+        if loaded.declared is not None and declared.columns is None and declared.tensor is None:
+            declared = replace(declared, columns=loaded.declared.columns, tensor=loaded.declared.tensor)
+        signature = infer_signature(loaded.estimator, declared, golden_rows=decode if golden is not None else None)
     predictor = SklearnPredictor(loaded.estimator, signature)
     return Described(loaded.estimator, predictor, decode(signature) if golden is not None else example_row(signature))
 
 
-def prove(
-    loaded: LoadedEstimator, metadata: Metadata, measured: InlineLimits | None = None
-) -> tuple[Described, InlineLimits]:
-    """Describe the estimator, hold it to its golden rows, or to any rows at all, and measure what it costs.
-
-    `measured`: what was measured elsewhere is not measured again; then this is a warm-up.
-    """
-    described = describe(loaded, metadata)
+def prove(loaded: LoadedEstimator, metadata: Metadata, signature: Signature | None = None) -> Described:
+    """Describe the estimator, and hold it to its golden rows, or to any rows at all; which warms it up as well."""
+    described = describe(loaded, metadata, signature)
     if metadata.golden is not None:
         assert described.example is not None
         check_golden(described.predictor, described.example, metadata.golden.outputs)
     else:
         refuse_raising(described.estimator, described.predictor, described.example)
-    return described, measured if measured is not None else measure_inline_limits(
-        described.predictor, described.example
-    )
+    return described
 
 
 def _golden_rows(golden: Golden, signature: Signature) -> Rows:

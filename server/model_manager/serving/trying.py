@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from model_manager.serving.nursery import Child, Garbled, Nursery
 from model_manager.serving.turns import Turns
 
 logger = logging.getLogger(__name__)
+
+_V = TypeVar("_V", bound=Verdict)
 
 _KILLED_S: Final = 5.0
 _CPU_PER_BUDGET: Final = 3
@@ -47,11 +49,13 @@ class Children:
     memory_mb: int | None
 
     @asynccontextmanager
-    async def trial(self, id: ServableId, task: Task, artifact: BinaryIO) -> AsyncIterator[Verdict]:
-        """Give a task and an open artifact to a child, and its verdict to the body, after which the child has ended.
+    async def trial(
+        self, id: ServableId, task: Task, artifact: BinaryIO, kind: type[_V]
+    ) -> AsyncIterator[tuple[_V, "Trial"]]:
+        """Give a task and an open artifact to a child, and what it finds first, which is of this kind, to the body.
 
-        Raises LoadFailed where the child refuses, dies, hangs or writes nonsense. Cancellation kills it. What it wrote
-        is logged.
+        After the body the child has ended. Raises LoadFailed where it refuses, dies, hangs or writes nonsense.
+        Cancellation kills it. What it wrote is logged.
         """
         compile_s = task.compile_s or 0.0
         async with AsyncExitStack() as stack:
@@ -68,8 +72,9 @@ class Children:
                     child.slow()  # nobody waits for it
                 child.tell(msgspec.msgpack.encode(task))
                 # compiling is given CPU time, of which a busy machine has little to spare
-                verdict = await _verdict(child, limits, self.timeout_s + 10 * compile_s)
-            yield verdict
+                trial = Trial(child, limits, self.timeout_s + 10 * compile_s)
+                found = await trial.hear(kind)
+            yield found, trial
 
     def _for_child(self, artifact: BinaryIO, compile_s: float) -> tuple[int, Limits]:
         """Open the same file once more, since where a child reads must not be where the server does; and limit it."""
@@ -79,24 +84,37 @@ class Children:
         return own, Limits(memory, self.cpu_s + round(_CPU_PER_BUDGET * compile_s), file_bytes)
 
 
-async def _verdict(child: Child, limits: Limits, timeout_s: float) -> Verdict:
-    step = "starting it"
-    try:
-        async with asyncio.timeout(timeout_s):
-            while (heard := await child.hear()) is not None:
-                message: Message = msgspec.msgpack.decode(heard, type=Message)
-                if isinstance(message, Step):
-                    step = message.name
-                elif isinstance(message, Refused):
-                    raise LoadFailed(message.reason, _with_limit(message.message, limits))
-                else:
-                    return message
-            raise LoadFailed("ended_process", f"{step} {_end(await child.ended(), limits)} ({_UNHARMED})")
-    except TimeoutError:
-        what = f"{step} did not return within {timeout_s:g} s and was stopped ({_UNHARMED}); "
-        raise LoadFailed("timeout", f"{what}where that is too little, raise --load-timeout-s") from None
-    except (Garbled, msgspec.DecodeError):
-        raise LoadFailed("ended_process", f"{step} wrote to files that it did not open ({_UNHARMED})") from None
+class Trial:
+    """A version in a child, as the loader sees it: what was found so far, and what comes next."""
+
+    def __init__(self, child: Child, limits: Limits, timeout_s: float) -> None:
+        self._child = child
+        self._limits = limits
+        self._timeout_s = timeout_s
+        self._step = "starting it"
+
+    async def hear(self, kind: type[_V]) -> _V:
+        """Wait for what the child finds next, which is of this kind. Raises LoadFailed, see Children.trial."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while (heard := await self._child.hear()) is not None:
+                    message: Message = msgspec.msgpack.decode(heard, type=Message)
+                    if isinstance(message, Step):
+                        self._step = message.name
+                    elif isinstance(message, Refused):
+                        raise LoadFailed(message.reason, _with_limit(message.message, self._limits))
+                    elif isinstance(message, kind):
+                        return message
+                    else:
+                        raise Garbled
+                end = _end(await self._child.ended(), self._limits)
+                raise LoadFailed("ended_process", f"{self._step} {end} ({_UNHARMED})")
+        except TimeoutError:
+            what = f"{self._step} did not return within {self._timeout_s:g} s and was stopped ({_UNHARMED}); "
+            raise LoadFailed("timeout", f"{what}where that is too little, raise --load-timeout-s") from None
+        except (Garbled, msgspec.DecodeError):
+            what = f"{self._step} wrote to files that it did not open ({_UNHARMED})"
+            raise LoadFailed("ended_process", what) from None
 
 
 def _with_limit(message: str, limits: Limits) -> str:

@@ -25,7 +25,13 @@ def cli() -> None:
 
 cli.add_command(canary)
 
-_METAVARS: dict[object, str] = {Path: "FOLDER", "host": "ADDRESS", "records": "URL|FILE", "records_redact": "NAMES"}
+_METAVARS: dict[object, str] = {
+    Path: "FOLDER",
+    "host": "ADDRESS",
+    "state": "FOLDER",
+    "records": "URL|FILE",
+    "records_redact": "NAMES",
+}
 """What an option's value is called in the help, by type or by name; otherwise it is a number."""
 
 

@@ -37,6 +37,7 @@ LoadFailureReason = Literal[
     "model_raised",  # its own code raised what ends a task, a thread or a program
     "unsafe",  # the rows of a client would name files of the server, or code to run
     "golden_mismatch",  # it does not answer what its author saw
+    "quarantined",  # its code ended the server too often
     "internal",  # our own bug
 ]
 

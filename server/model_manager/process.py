@@ -5,6 +5,7 @@ batchers close → the admin port goes last, so that the stop can be watched →
 """
 
 import asyncio
+import faulthandler
 import logging
 import math
 import os
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
+from model_manager.serving.attribution import attributed
 from model_manager.serving.system import FLUSH_S, System
 from model_manager.settings import Settings
 
@@ -53,13 +55,15 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
     `beside` runs on the event loop for as long. Raises StartRefused when the folder cannot be read or a port cannot be
     bound.
     """
+    faulthandler.enable()  # a crash in native code names the Python code that called it
     check_folder(settings)
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.host, settings.admin_port, "admin_port") as admin,
+        attributed(settings.state) as attribution,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        system = System(settings)
+        system = System(settings, attribution)
         code = runner.run(serve(system, api, admin, beside=beside))
     leave(code, system.unfinished)
     return code
@@ -104,10 +108,12 @@ async def serve(
     admin_socket: socket.socket | None,
     *,
     beside: Beside | None = None,
+    replaces: bool = False,
 ) -> int:
     """Run both servers on bound sockets until a signal; returns the exit code.
 
-    Without an admin socket only the API is served: a supervisor answers the admin port for several processes.
+    Without an admin socket only the API is served: a supervisor answers the admin port for several processes. With
+    `replaces` the others serve until the models are loaded here.
     """
     crash: list[BaseException] = []
     interrupted = asyncio.Event()
@@ -116,6 +122,7 @@ async def serve(
         if system.registry.stopping:
             return
         logger.info("stopping: what was accepted is finished, for at most %g s", system.settings.drain_timeout_s)
+        system.attribution.end()
         system.registry.stopping = True
         api.should_exit = True
 
@@ -128,7 +135,7 @@ async def serve(
         crash.append(error)
         stop()
 
-    api = _Server(_config(create_app(system, crashed=crashed), system.settings))
+    api = _Server(_config(create_app(system, crashed=crashed, replaces=replaces), system.settings))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_manager.cpus import allowed_cpus
 
-DEFAULTS_SHOWN = {"threads": "the CPUs allowed", "records": "none", "records_redact": "none"}
+DEFAULTS_SHOWN = {"threads": "the CPUs allowed", "state": "none", "records": "none", "records_redact": "none"}
 """Defaults that are found out at start or are empty, as help and documentation word them."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -58,6 +58,16 @@ class Settings(BaseSettings):
     )
     drain_timeout_s: float = Field(
         default=20, ge=0, description="Longest wait for accepted requests when stopping or unloading."
+    )
+
+    state: str = Field(
+        default="", description="Folder that remembers which versions ended the server; none: see docs/crashes.md."
+    )
+    ready_when: Literal["every-model", "any-model"] = Field(
+        default="every-model", description="Be ready, at start, once every model answers, or once any does."
+    )
+    frozen_after_s: float = Field(
+        default=20, gt=0, description="With several workers: end one whose event loop stands still for longer."
     )
 
     records: str = Field(default="", description="URL (http, https) or file that prediction records go to.")

@@ -9,9 +9,11 @@ from pathlib import Path
 from model_manager.metrics import Family
 from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.quarantine import Quarantine
 from model_manager.serving.system import System
 from model_manager.settings import Settings
-from model_manager.supervisor import Supervisor, start_answering
+from model_manager.supervisor import Supervisor
+from model_manager.worker import start_answering
 
 from tests.models import constant, dump, put
 from tests.scrape import value
@@ -54,7 +56,7 @@ async def supervised(folder: Path, workers: int) -> AsyncIterator[tuple[Supervis
             ready = [tasks.create_task(_run(system, stop)) for system in systems]
             while any(system.registry.waiting_for() for system in systems):
                 await asyncio.sleep(0.005)
-            yield Supervisor(settings, api, folder), systems
+            yield Supervisor(settings, api, folder, Quarantine(folder / "state")), systems
             stop.set()
             await asyncio.wait(ready)
     for server in servers:
@@ -70,7 +72,7 @@ async def test_a_probe_of_readiness_asks_for_readiness_alone(tmp_path: Path) -> 
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
         for _ in range(3):
             assert await supervisor.waiting_for() == ""
-        assert [worker.did for worker in workers] == [["readiness"] * 3] * 2
+        assert {what for worker in workers for what in worker.did} == {"readiness"}
 
 
 async def test_each_question_is_answered_by_what_it_asks_for(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ serves, the loader looks for faster forms of it.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, pairwise
 from time import perf_counter, time
@@ -34,9 +34,11 @@ from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
 from model_manager.repository.wanted import ServableId, WantedVersion
+from model_manager.serving.attribution import Attribution
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.form_failures import tell_failure
+from model_manager.serving.journal import Noted
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.signature import Rows, Signature
 from model_manager.traces import batch_span
@@ -50,9 +52,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A servable, and what is needed to look for faster forms of it; no estimator where none are wanted."""
+    """A servable, and what is needed to look for faster forms of it; no estimator where none are wanted.
+
+    `inline`: what its predictor was measured to allow.
+    """
 
     servable: Servable
+    noted: Noted
+    inline: InlineLimits
     estimator: Any
     predictor: SklearnPredictor
     example: Rows | None
@@ -65,8 +72,8 @@ class Loader:
 
     `loading` runs what blocks while a version is loaded, `compiling` what looks for faster forms of one that serves;
     `predicting` is the shared limit on batches computed off the loop. `max_rows` bounds one request; `timeout_s` and
-    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `tracing`: where
-    loads and batches are recorded, if anywhere.
+    `compile` hold where the manifest says nothing. `stopped` ends the search for faster forms. `attribution`: who notes
+    what is called, and refuses what ends the server. `tracing`: where loads and batches are recorded, if anywhere.
     """
 
     metrics: Metrics
@@ -78,6 +85,7 @@ class Loader:
     timeout_s: float
     compile: bool
     stopped: Callable[[], bool]
+    attribution: Attribution = field(default_factory=Attribution)
     tracing: "Tracing | None" = None
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
@@ -111,21 +119,21 @@ class Loader:
         """The phases of a load; `times` gets the moment at which each one ended."""
         loop = asyncio.get_running_loop()
         entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
-        artifact = await loop.run_in_executor(self.loading, open_artifact, wanted)
+        noted, artifact = await loop.run_in_executor(self.loading, self._open, wanted)
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         loaded, metadata = await loop.run_in_executor(
-            self.loading, _contained, "reading it", self._read, artifact, wanted.metadata
+            self.loading, _contained, noted, "reading it", self._read, artifact, wanted.metadata
         )
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
         predictor, example, inline = await loop.run_in_executor(
-            self.loading, _contained, "proving it", _prove, loaded, metadata
+            self.loading, _contained, noted, "proving it", _prove, loaded, metadata
         )
         times.append(perf_counter())
-        servable = self._servable(wanted, metadata, loaded, predictor, inline)
+        servable = self._servable(wanted, metadata, loaded, predictor, inline, noted)
         compilable = wanted.compile if wanted.compile is not None else self.compile
-        return Loaded(servable, loaded.estimator if compilable else None, predictor, example, trace)
+        return Loaded(servable, noted, inline, loaded.estimator if compilable else None, predictor, example, trace)
 
     async def improve(self, loaded: Loaded, *, told: Callable[[], None]) -> None:
         """Look for faster forms of a version that serves already, and let it use those that proved equal.
@@ -133,12 +141,15 @@ class Loader:
         An attempt that ran out of time is repeated later, with more of it; `told` is called after each. Never fails:
         scikit-learn stays, and the servable's report says why. Cancellation leaves the version as it is.
         """
+        await _end_probation(loaded)
         if loaded.estimator is None:
             return
         loop = asyncio.get_running_loop()
         for attempt in count(1):
             started = perf_counter()
-            compilation, inline = await loop.run_in_executor(self.compiling, self._compile, loaded, attempt)
+            compilation, inline = await loop.run_in_executor(
+                self.compiling, loaded.noted.run, "compiling", self._compile, loaded, attempt
+            )
             ended = perf_counter()
             loaded.servable.load_seconds["compile"] = ended - started
             if loaded.trace is not None:
@@ -152,6 +163,9 @@ class Loader:
                 return
             await asyncio.sleep(wait_s)
 
+    def _open(self, wanted: WantedVersion) -> tuple[Noted, BinaryIO]:
+        return self.attribution.admit(wanted), open_artifact(wanted)
+
     def _read(self, artifact: BinaryIO, metadata: bytes | None) -> tuple[LoadedEstimator, Metadata]:
         """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
         with artifact:
@@ -162,6 +176,8 @@ class Loader:
         def stopped() -> bool:
             return self.stopped() or loaded.servable.batcher.closed
 
+        if loaded.noted.never_compiled:
+            return not_compiled(loaded.predictor, loaded.noted.never_compiled), loaded.inline
         try:
             compilation = compile_predictor(
                 loaded.estimator,
@@ -182,14 +198,15 @@ class Loader:
         loaded: LoadedEstimator,
         predictor: SklearnPredictor,
         inline: InlineLimits,
+        noted: Noted,
     ) -> Servable:
         signature, baseline = predictor.signature, metadata.baseline
         predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
         metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
         batcher = Batcher(
-            predictor.predict,
+            noted.predict(predictor.predict),
             batching=wanted.batching,
-            inline=inline,
+            inline=inline if noted.turns is None else NOTHING_INLINE,
             executor=self.predicting,
             metrics=metrics,
             shapes_vary=signature.columns is None,
@@ -204,17 +221,27 @@ class Loader:
             metrics=metrics,
             timeout_s=wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s,
             max_rows=self.max_rows,
+            noted=noted,
         )
 
 
-def _contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
-    """Run a step of loading on a loader thread; whatever it raises, LoadFailed is what the event loop gets to see.
+async def _end_probation(loaded: Loaded) -> None:
+    """Wait until a version is no longer suspected, and let it compute as others do; see suspicion.py."""
+    noted = loaded.noted
+    if noted.turns is not None:
+        await asyncio.sleep(max(0.0, noted.until - time()))
+        noted.turns = None
+        loaded.servable.use(loaded.predictor, loaded.servable.report, inline=loaded.inline)
+
+
+def _contained(noted: Noted, step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+    """Run a step of loading on a loader thread, noted; whatever it raises, the event loop gets to see LoadFailed.
 
     A model's code may raise SystemExit, which would end the program, a cancellation, which would leave the version
     loading for ever, StopIteration, which no future can hold, and exceptions that fail when they are asked for a text.
     """
     try:
-        return call(*arguments, **options)
+        return noted.run("loading", call, *arguments, **options)
     except LoadFailed:
         raise
     except BaseException as error:

@@ -27,6 +27,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
     "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
     "Versions": (
         versions.VERSION_STATE,
+        versions.VERSION_QUARANTINED,
         versions.VERSION_INFO,
         versions.DEFAULT_VERSION,
         versions.VERSION_LOAD_SECONDS,
@@ -44,7 +45,13 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.LAST_CONVERGENCE,
         versions.SOURCE_FAILURES,
     ),
-    "The process": (process.READY, process.BUILD_INFO, process.EVENT_LOOP_LAG),
+    "The process": (
+        process.READY,
+        process.BUILD_INFO,
+        process.EVENT_LOOP_LAG,
+        process.UNCLEAN_ENDS,
+        process.UNANSWERED_QUESTIONS,
+    ),
     "Telemetry itself": (process.SPANS_EXPORTED, process.SPANS_DROPPED, process.PREDICTION_RECORDS),
 }
 """The metrics in the order in which a reader meets them."""

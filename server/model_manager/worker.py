@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
@@ -88,9 +89,10 @@ async def start_answering(system: System, path: Path) -> asyncio.Server:
     """Answer a supervisor's questions about this process on a Unix socket, until the server that is given back ends."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        question = msgspec.json.decode(await reader.readline(), type=Question)
-        writer.write(msgspec.msgpack.encode(await _answer(system, question)))
-        await writer.drain()
+        with suppress(ConnectionError):  # the supervisor waits no longer
+            question = msgspec.json.decode(await reader.readline(), type=Question)
+            writer.write(msgspec.msgpack.encode(await _answer(system, question)))
+            await writer.drain()
         writer.close()
 
     return await asyncio.start_unix_server(answer, path)

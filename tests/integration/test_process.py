@@ -205,7 +205,8 @@ def _children(pid: int) -> list[int]:
 
 
 def _born(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # one a thread
+    return [int(child) for children in lists for child in children.read_text().split()]
 
 
 def _is_fork_server(pid: int) -> bool:

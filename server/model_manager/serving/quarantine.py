@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 UNKNOWN: Final = "unknown"
 """How a process ended that this one did not see end."""
 
+_USUAL: Final = (UNKNOWN, "SIGKILL", "SIGSEGV", "SIGABRT", "frozen", "exit code 0", "exit code 1")
 _LARGEST: Final = 1 << 20
 _MOST_DEATHS: Final = 100
 
@@ -69,8 +70,8 @@ class Quarantine:
 
     @property
     def ends(self) -> dict[str, int]:
-        """How many processes ended without being asked to, by how they ended."""
-        return self._remembered.ends
+        """How many processes ended without being asked to, by how; the usual ways are there from the start."""
+        return {**dict.fromkeys(_USUAL, 0), **self._remembered.ends}
 
     def journal(self, worker: int) -> Path:
         """Where a process keeps its journal; 0 is the only one, or the first worker."""
@@ -80,15 +81,14 @@ class Quarantine:
         """The file that keeps an artifact out."""
         return self._quarantined / f"{sha256}.json"
 
-    def verdict(self, sha256: str) -> Condemned | None:
+    def verdict(self, sha256: str) -> str | None:
         """Why an artifact is kept out, if it is; what its file says matters less than that it is there."""
-        path = self.file_of(sha256)
         try:
-            return msgspec.json.decode(_read_small(path), type=Condemned)
-        except FileNotFoundError:
+            return str(msgspec.json.decode(_read_small(self.file_of(sha256)), type=Condemned))
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError):
-            return Condemned("", "", path.lstat().st_mtime if path.exists() else 0.0, 0, "its file cannot be read")
+            return "ended the server too often, but the file that says when cannot be read"
 
     def probation(self) -> dict[str, float]:
         """The artifacts that compute one at a time in a process that starts now, and until when (Unix time)."""
@@ -133,14 +133,15 @@ class Quarantine:
         for digest, deaths in found.items():
             who = next(suspect for suspect in deaths[-1].suspects if suspect.sha256 == digest)
             last = f"{deaths[-1].how} while {who.doing}"
-            self._write(self.file_of(digest), Condemned(who.model, who.version, now, len(deaths), last))
-            condemned.append(who)
-            fields = {"model_name": who.model, "model_version": who.version}
-            id, file = f"{who.model}/{who.version}", self.file_of(digest)
-            logger.error("%s is quarantined; removing %s would let it in again", id, file, extra=fields)
+            if self._write(self.file_of(digest), Condemned(who.model, who.version, now, len(deaths), last)):
+                condemned.append(who)
+                fields = {"model_name": who.model, "model_version": who.version}
+                id, file = f"{who.model}/{who.version}", self.file_of(digest)
+                logger.error("%s is quarantined; removing %s would let it in again", id, file, extra=fields)
         # Accounted for: whoever was suspected beside the guilty is cleared, and who is let in again starts anew.
+        done = {who.sha256 for who in condemned}
         known = self._remembered
-        known.deaths = [death for death in known.deaths if not death.digests & found.keys()]
+        known.deaths = [death for death in known.deaths if not death.digests & done]
         return condemned
 
     def _read(self) -> Remembered:
@@ -156,7 +157,7 @@ class Quarantine:
             return Remembered()
         return known
 
-    def _write(self, path: Path, content: msgspec.Struct) -> None:
+    def _write(self, path: Path, content: msgspec.Struct) -> bool:
         unfinished = path.with_suffix(".tmp")
         try:
             path.parent.mkdir(exist_ok=True)
@@ -164,6 +165,8 @@ class Quarantine:
             unfinished.replace(path)
         except OSError as error:
             logger.error("%s cannot be written, so this will not be remembered: %s", path, error.strerror or error)
+            return False
+        return True
 
 
 @contextmanager

@@ -40,3 +40,13 @@ class DeadlyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # s
             self.announcement.touch()
             time.sleep(1.0)
         return X[:, 0]
+
+
+class DeadlyToLoad(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Ends the process that unpickles it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"deadly": True}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        os._exit(7)

@@ -6,7 +6,7 @@ import pytest
 from model_manager.errors import LoadFailed
 from model_manager.repository.wanted import Batching, ServableId, WantedVersion
 from model_manager.serving.attribution import Attribution, attributed
-from model_manager.serving.journal import Journal, Noted
+from model_manager.serving.journal import _BYTES_AT, Journal, Noted
 from model_manager.serving.quarantine import Quarantine, kept
 
 A, B = "a" * 64, "b" * 64
@@ -21,8 +21,7 @@ def dies(folder: Path, *digests: str, how: str = "SIGKILL") -> list[str]:
     quarantine = Quarantine(folder)
     journal = Journal(quarantine.journal(0))
     for digest in digests:
-        slot = journal.take(digest, "m", digest[0])
-        journal.bytes[slot] = 1
+        journal.file[_BYTES_AT + journal.take(digest, "m", digest[0])] = 1
     return [one.sha256 for one in quarantine.died([quarantine.journal(0)], how, "the server")]
 
 

@@ -67,6 +67,7 @@ def test_who_shared_a_death_is_on_probation_for_an_hour_after_the_last() -> None
 def test_who_died_while_it_was_compiled_is_not_compiled_for_a_week() -> None:
     died = deaths("a", doing="compiling")
     assert not_to_be_compiled(deaths("a"), NOW) == set()
+    assert not_to_be_compiled(deaths("ab", doing="compiling"), NOW) == set(), "the other may have done it"
     later = NOW + COMPILED_S - 1
     assert not_to_be_compiled(remembered(died, later), later) == {"a"}
     assert not_to_be_compiled(remembered(died, later + 2), later + 2) == set()

@@ -76,14 +76,13 @@ class Journal:
         try:
             # all of it at once: a full disk would otherwise end the process at the moment a byte is stored
             os.posix_fallocate(number, 0, _SIZE)
-            self._file = mmap.mmap(number, _SIZE)
+            self.file = mmap.mmap(number, _SIZE)
         except OSError:
             path.unlink()
             raise
         finally:
             os.close(number)
-        self._file[: len(_MAGIC)] = _MAGIC
-        self.bytes = memoryview(self._file)[_BYTES_AT : _BYTES_AT + _SLOTS + 1]
+        self.file[: len(_MAGIC)] = _MAGIC
         self._free = deque(range(_SLOTS))
         self._full = False
 
@@ -99,12 +98,12 @@ class Journal:
                 )
             return _SLOTS
         row, start = f"{sha256}\0{model}\0{version}".encode(), _ROWS_AT + slot * _ROW
-        self._file[start : start + _ROW] = row.ljust(_ROW, b"\0")
+        self.file[start : start + _ROW] = row.ljust(_ROW, b"\0")
         return slot
 
     def give_back(self, slot: int) -> None:
         """Let another version have a slot."""
-        self.bytes[slot] = _IDLE
+        self.file[_BYTES_AT + slot] = _IDLE
         if slot < _SLOTS:
             self._free.append(slot)
 
@@ -164,7 +163,7 @@ class Noted:
         slot = journal.take(*self._name)
         try:
             with self.turns.turn() if self.turns is not None else nullcontext():
-                journal.bytes[slot] = _DOING.index(doing) + 1
+                journal.file[_BYTES_AT + slot] = _DOING.index(doing) + 1
                 return call(*arguments, **options)
         finally:
             journal.give_back(slot)
@@ -174,14 +173,15 @@ class Noted:
         journal = self._journal
         if journal is None:
             return predict
-        slot, noting = journal.take(*self._name), journal.bytes
+        slot, file = journal.take(*self._name), journal.file
+        place = _BYTES_AT + slot
 
         def noted(rows: Rows, outputs: tuple[str, ...]) -> Results:
-            noting[slot] = _PREDICTING
+            file[place] = _PREDICTING
             try:
                 return predict(rows, outputs)
             finally:
-                noting[slot] = _IDLE
+                file[place] = _IDLE
 
         weakref.finalize(noted, journal.give_back, slot).atexit = False
         return noted if self.turns is None else _in_turn(noted, self.turns)

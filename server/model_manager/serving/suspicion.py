@@ -12,7 +12,7 @@ of them did it, nor whether any: an operator's `kill -9` and a process killed fo
 3.  Deaths that come one by one are no pattern: those before a run of `FORGET_S` seconds without another of the same
     version are forgotten.
 4.  Versions that twice as many deaths could not tell apart are guilty together: the server goes on without them.
-5.  Who died while it was compiled is not compiled for `COMPILED_S` seconds: it can do without.
+5.  Who died while it was compiled, and alone, is not compiled for `COMPILED_S` seconds: it can do without.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def not_to_be_compiled(deaths: Sequence[Death], now: float) -> set[str]:
 
 
 def _compiled(death: Death) -> list[Suspect]:
-    return [suspect for suspect in death.suspects if suspect.doing == "compiling"]
+    return [suspect for suspect in death.suspects if suspect.doing == "compiling" and len(death.digests) == 1]
 
 
 def _digests(deaths: Sequence[Death]) -> Iterator[str]:

@@ -58,14 +58,19 @@ class AcceptTrailingSlash:
 MIDDLEWARE: Final = (Middleware(AcceptTrailingSlash),)
 """What every request passes, the outermost first, whichever route answers it and however fast that is found."""
 
+_LONGEST_WAIT_S: Final = 60.0
+
 
 def create_app(
     system: System,
     *,
     crashed: Callable[[BaseException], None] | None = None,
     middleware: Sequence[Middleware] = MIDDLEWARE,
+    replaces: bool = False,
 ) -> ASGIApp:
     """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug.
+
+    `replaces`: other processes serve on the same port, so connections are accepted only when the models are there.
 
     `middleware` is folded around the routes and the fast way past them, so none of it is ever passed by.
     """
@@ -73,13 +78,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with system.running(crashed=crashed):
+            if replaces:
+                await system.loaded(limit_s=_LONGEST_WAIT_S)
             yield
 
     limit = system.settings.max_body_bytes
     v1, v2, health, index = (
         V1(system),
         V2(system),
-        Health(system.waiting_for, told=system.keyring is None),
+        Health(system.waiting_for, system.not_alive, told=system.keyring is None),
         Index(system.index, limit=limit),
     )
     known = KnownPaths()
@@ -124,6 +131,10 @@ class Pod(Protocol):
         """Why there should be no traffic; empty when there should."""
         ...
 
+    async def not_alive(self) -> str:
+        """Why it should be started again; empty while it works."""
+        ...
+
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now."""
         ...
@@ -144,7 +155,7 @@ def create_admin_app(
 
     `debug_routes`: whether it shows what the server is doing now. `token`: what it asks for, but for health.
     """
-    health, index = Health(pod.waiting_for), Index(pod.index, limit=max_body_bytes)
+    health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
     debug = Debug(pod.inspect, on=debug_routes)
     return Starlette(
         routes=[

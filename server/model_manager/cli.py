@@ -34,6 +34,7 @@ _METAVARS: dict[object, str] = {
     Path | None: "FILE",
     "host": "ADDRESS",
     "admin_host": "ADDRESS",
+    "state": "FOLDER",
     "records": "URL|FILE",
     "records_redact": "NAMES",
     "artifact_roots": "FOLDERS",

@@ -6,6 +6,7 @@ the stop can be watched → what model code still computes is left.
 """
 
 import asyncio
+import faulthandler
 import logging
 import math
 import os
@@ -29,6 +30,7 @@ from model_manager.app import Pod, create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.repository.mounts import subpath_warning
 from model_manager.repository.policy import Policy
+from model_manager.serving.attribution import attributed
 from model_manager.serving.child import PREPARE
 from model_manager.serving.giving_up import place_of
 from model_manager.serving.nursery import Nursery
@@ -55,14 +57,16 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
     `beside` runs on the event loop for as long. Raises StartRefused when the folder cannot be read or a port cannot be
     bound.
     """
+    faulthandler.enable()  # a crash in native code names the Python code that called it
     check_folder(settings)
     with (
         nursery_for(settings) as nursery,  # first: what is forked has no threads and no sockets yet
         bind(settings.host, settings.port, "port") as api,
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
+        attributed(settings.state) as attribution,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        system = System(settings, nursery)
+        system = System(settings, attribution, nursery)
         code = runner.run(serve(system, api, admin, beside=beside))
     leave(code, system.unfinished)
     return code
@@ -123,11 +127,13 @@ async def serve(
     *,
     beside: Beside | None = None,
     last: Callable[[], bool] = lambda: True,
+    replaces: bool = False,
 ) -> int:
     """Run both servers on bound sockets until a signal; returns the exit code.
 
     Without an admin socket only the API is served: a supervisor answers the admin port for several processes. `last`:
-    whether a stop of this process is one of all that share the API's socket.
+    whether a stop of this process is one of all that share the API's socket. With `replaces` the others serve until
+    the models are loaded here.
     """
     settings = system.settings
     crash: list[BaseException] = []
@@ -137,6 +143,7 @@ async def serve(
         if system.registry.stopping:
             return
         logger.info("stopping: what was accepted is finished, for at most %g s", settings.drain_timeout_s)
+        system.attribution.end()
         system.registry.stopping = True
         api.leave(lame_duck_s)
 
@@ -155,7 +162,7 @@ async def serve(
 
     doors = Doors(settings)
     door = Door(Limits.of(settings), refused)
-    config = _config(create_app(system, crashed=crashed), settings, door, doors.api_tls)
+    config = _config(create_app(system, crashed=crashed, replaces=replaces), settings, door, doors.api_tls)
     api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)

@@ -16,6 +16,7 @@ from model_manager.cpus import allowed_cpus
 DEFAULTS_SHOWN = {
     "threads": "the CPUs allowed",
     "load_memory_mb": "what is left",
+    "state": "none",
     "records": "none",
     "records_redact": "none",
     "allowed_hosts": "any",
@@ -154,6 +155,16 @@ class Settings(BaseSettings):
     )
     refuse_writable: bool = Field(
         default=False, description="Refuse files of models that their group or others may write to."
+    )
+
+    state: str = Field(
+        default="", description="Folder that remembers which versions ended the server; none: see docs/crashes.md."
+    )
+    ready_when: Literal["every-model", "any-model"] = Field(
+        default="every-model", description="Be ready, at start, once every model answers, or once any does."
+    )
+    frozen_after_s: float = Field(
+        default=20, gt=0, description="With several workers: end one whose event loop stands still for longer."
     )
 
     records: str = Field(default="", description="URL (http, https) or file that prediction records go to.")

@@ -1,29 +1,35 @@
 """Several server processes as one: they share the API port, the supervisor has the admin port and speaks for all.
 
-In the flow: cli → **supervisor** → N × process.serve. A worker that dies is started again; SIGTERM reaches every
-worker, each drains by itself, and the supervisor ends when the last one has; one that cannot end is killed. What the
-admin port is asked, the workers are asked over a Unix socket each, and nothing beside it: a probe of readiness costs
-them no metrics, and nothing has to be cleaned up after a process that is gone.
+In the flow: cli → **supervisor** → N × worker. SIGTERM reaches every worker, each drains by itself, and the supervisor
+ends when the last one has; one that cannot end is killed. What the admin port is asked, the workers are asked over a
+Unix socket each, and nothing beside it: a probe of readiness costs them no metrics, and nothing has to be cleaned up
+after a process that is gone.
+
+A worker that dies is started again, later each time it dies soon; so is one whose event loop stands still, once it was
+ended. Workers are forked from a process that has imported everything and does nothing (multiprocessing's fork server),
+so that a new one is there at once. Of every death the journal is asked which versions it ran (serving/quarantine.py);
+when that puts one in quarantine, the workers that still serve it make room, one by one, for others that do not.
+
+The pod is ready for the first time when all workers that run are, and from then on while any is. It is not alive when
+nothing has worked for long although workers were started again: then the container may be.
 """
 
 import asyncio
 import logging
-import multiprocessing
-import os
 import signal
 import socket
 import tempfile
-from collections.abc import Sequence
-from multiprocessing import resource_tracker
-from multiprocessing.context import SpawnProcess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from time import monotonic
+from typing import Final, TypeVar
 
 import msgspec
 
 from model_manager.api.doors import Doors
-from model_manager.logs import configure_logging
-from model_manager.metrics import Family, Metrics, merge_families
+from model_manager.keeper import Keeper
+from model_manager.metrics import READY, Family, LiveFamilies, Metrics, merge_families
 from model_manager.process import (
     admin_app,
     admin_server,
@@ -31,38 +37,27 @@ from model_manager.process import (
     bind,
     check_folder,
     event_loop_factory,
-    leave,
     longest_stop_s,
-    nursery_for,
-    serve,
 )
 from model_manager.records import RecordStream
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.keys import Keyring
-from model_manager.serving.system import System
+from model_manager.serving.quarantine import Quarantine, kept
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
+from model_manager.version import __version__
+from model_manager.worker import STOPPING, Post, Question, ask
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
-_ANSWER_TIMEOUT_S = 5.0
-_RESTART_DELAY_S = 1.0
-_STOPPING = "stopping"  # a file that says so to the workers
-
-
-class Question(msgspec.Struct):
-    """What the supervisor asks a worker; `seconds` is for a profile."""
-
-    about: Literal["readiness", "metrics", "index"] | Topic
-    seconds: float = 0.0
-
-
-Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[Inspection]
-"""Why there should be no traffic, or what was asked for."""
+_ANSWER_S: Final = 5.0
+_SILENT_ANSWER_S: Final = 0.5  # of a worker that says nothing at the moment: the others' answers wait for it
+_WORKED_S: Final = 30.0
+_NOTHING_WORKS_S: Final = 120.0
+_MAKE_ROOM_S: Final = 60.0
 
 
 def run(settings: Settings) -> int:
@@ -77,9 +72,10 @@ def run(settings: Settings) -> int:
         bind(settings.host, settings.port, "port") as api,
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
         tempfile.TemporaryDirectory(prefix="model-manager-") as folder,
+        _remembering(settings.state, Path(folder)) as quarantine,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(Supervisor(settings, api, Path(folder)).run(admin, doors))
+        return runner.run(Supervisor(settings, api, Path(folder), quarantine).run(admin, doors))
 
 
 def _check_what_workers_need(settings: Settings) -> None:
@@ -92,17 +88,53 @@ def _check_what_workers_need(settings: Settings) -> None:
         tracing.shutdown(0)
 
 
-class Supervisor:
-    """Keeps the workers running and answers the admin port for all of them."""
+@contextmanager
+def _remembering(state: str, folder: Path) -> Iterator[Quarantine]:
+    """What is remembered of deaths: in the folder that settings name, else for as long as this process lives."""
+    with kept(Path(state)) if state else nullcontext() as quarantine:
+        if quarantine is not None:
+            yield quarantine
+            return
+        with kept(folder / "state") as quarantine:
+            assert quarantine is not None, "nobody else knows this folder"
+            yield quarantine
 
-    def __init__(self, settings: Settings, api: socket.socket, folder: Path) -> None:
+
+class Supervisor:
+    """Keeps the workers running and answers the admin port for all of them. `clock` in seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        api: socket.socket,
+        folder: Path,
+        quarantine: Quarantine,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._settings = settings
         self._api = api
-        self._sockets = [folder / f"worker-{number}.sock" for number in range(settings.workers)]
-        self._stopping_sign = folder / _STOPPING
-        self._workers: dict[int, SpawnProcess] = {}
+        self._stopping_sign = folder / STOPPING
+        self._quarantine = quarantine
+        self._clock = clock
+        self._keepers = [
+            Keeper(
+                number,
+                folder / f"worker-{number}.sock",
+                post=self._post,
+                frozen_after_s=settings.frozen_after_s,
+                died=self._died,
+                heard=self._heard,
+            )
+            for number in range(settings.workers)
+        ]
         self._stopping = asyncio.Event()
-        self._exit_code = 0
+        self._was_ready = False
+        self._worked_at = clock()
+        self._deaths_since = 0
+        self._unanswered: dict[str, int] = {}
+        self._remembering = asyncio.Lock()
+        self._making_room: set[asyncio.Task[None]] = set()
 
     async def run(self, admin_socket: socket.socket, doors: Doors) -> int:
         """Start everything, wait for a signal, and stop in order: workers drain first, the admin port goes last."""
@@ -113,152 +145,148 @@ class Supervisor:
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:
-            async with doors.followed(), asyncio.TaskGroup() as keepers:
-                for number in range(self._settings.workers):
-                    keepers.create_task(self._keep(number))
+            async with doors.followed():
+                codes = await asyncio.gather(*(keeper.keep(self._stopping) for keeper in self._keepers))
         finally:
+            for task in self._making_room:
+                task.cancel()
             server.should_exit = True
             await admin_task
-        return self._exit_code
+        await asyncio.to_thread(
+            self._quarantine.forget_journals
+        )  # of those who had to be killed: this stop was asked for
+        return max(codes)
 
     def _stop(self) -> None:
         if not self._stopping.is_set():
             asyncio.get_running_loop().call_later(longest_stop_s(self._settings), self._kill)
         self._stopping.set()
         self._stopping_sign.touch()
-        for worker in self._workers.values():
-            worker.terminate()
+        for keeper in self._keepers:
+            keeper.terminate()
 
     def _kill(self) -> None:
-        """End the workers that are still there: model code that never lets go of the interpreter hears no signal."""
-        for number, worker in self._workers.items():
-            if worker.is_alive():
-                logger.error("worker %d does not end and is killed", number)
-                worker.kill()
+        for keeper in self._keepers:
+            keeper.kill()
 
-    async def _keep(self, number: int) -> None:
-        """Run one worker, again whenever it ends by itself, until stopping."""
-        while not self._stopping.is_set():
-            worker = _SPAWN.Process(target=_work, args=(self._settings, self._api, self._sockets[number]))
-            _start(worker)
-            self._workers[number] = worker
-            if self._stopping.is_set():  # the signal came while the process was being started
-                worker.terminate()
-            await _ended(worker)
-            if self._stopping.is_set():
-                if worker.exitcode != -signal.SIGTERM:  # which ends one that had not begun to serve
-                    self._exit_code = max(self._exit_code, abs(worker.exitcode or 0))
-                return
-            logger.error("worker %d ended with exit code %s and is started again", number, worker.exitcode)
-            try:
-                async with asyncio.timeout(_RESTART_DELAY_S):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
+    # deaths
+
+    def _post(self, number: int) -> Post:
+        report, state = self._keepers[number].report, self._quarantine.folder
+        return Post(number, self._settings, self._api, state, report, replaces=self._was_ready)
+
+    async def _died(self, number: int, how: str) -> None:
+        """Find out who is to blame, and see that nobody serves it any more."""
+        self._deaths_since += 1
+        async with self._remembering:
+            journals = [self._quarantine.journal(number)]
+            condemned = await asyncio.to_thread(self._quarantine.died, journals, how, f"worker {number}")
+        if condemned:
+            task = asyncio.create_task(self._make_room(number))
+            self._making_room.add(task)
+            task.add_done_callback(self._making_room.discard)
+
+    async def _make_room(self, number: int) -> None:
+        """Let every other worker end, and be started again without what is quarantined: one by one, so others serve."""
+        for keeper in self._keepers:
+            if keeper.number == number or keeper.resting:
+                continue
+            logger.info("worker %d makes room for one that does not serve what is quarantined", keeper.number)
+            keeper.leave(longest_stop_s(self._settings))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MAKE_ROOM_S):
+                    await keeper.ready.wait()
+
+    def _heard(self, waiting_for: str, seconds: float) -> None:
+        """Note the answer of a worker that has run for so many seconds."""
+        if not waiting_for or seconds >= _WORKED_S:
+            self._worked_at, self._deaths_since = self._clock(), 0
+
+    # what the admin port is asked
 
     async def _ask(self, question: Question, kind: type[T]) -> list[T]:
         """The answers of all workers that answer in time."""
-        asked = (_fetch(path, question, kind) for path in self._sockets)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+        answers = await asyncio.gather(*(self._ask_one(keeper, question, kind) for keeper in self._keepers))
+        return [answer for answer in answers if answer is not None]
+
+    async def _ask_one(self, keeper: Keeper, question: Question, kind: type[T]) -> T | None:
+        """The answer of one worker; None, which is counted, when there is none."""
+        silent = keeper.process is not None and keeper.waiting_for is None
+        try:
+            limit_s = _SILENT_ANSWER_S if silent else _ANSWER_S
+            return await ask(keeper.report, question, kind, limit_s=limit_s)
+        except (OSError, msgspec.DecodeError) as error:
+            self._unanswered[question.about] = self._unanswered.get(question.about, 0) + 1
+            level = logging.DEBUG if silent or keeper.process is None else logging.WARNING
+            logger.log(level, "worker %d did not answer about %s: %r", keeper.number, question.about, error)
+            return None
 
     async def waiting_for(self) -> str:
-        """Why there should be no traffic: the reasons of all workers; empty when all of them are ready."""
+        """Why there should be no traffic; empty while any worker is ready, once all that run have been."""
         if self._stopping.is_set():
             return "the server is stopping"
-        reasons = await self._ask(Question("readiness"), str)
-        if len(reasons) < self._settings.workers:
-            return f"{len(reasons)} of {self._settings.workers} workers answer"
-        return "; ".join(dict.fromkeys(filter(None, reasons)))
+        asking = [asyncio.create_task(self._ask_one(keeper, Question("readiness"), str)) for keeper in self._keepers]
+        reasons = []
+        try:
+            for answer in asyncio.as_completed(asking):
+                reason = await answer
+                if reason == "" and self._was_ready:
+                    return ""
+                if reason is not None:
+                    reasons.append(reason)
+        finally:
+            for one in asking:
+                one.cancel()
+        if self._are_ready(reasons):
+            self._was_ready = True
+            return ""
+        missing = f"{len(reasons)} of {self._settings.workers} workers answer" if self._missing(reasons) else ""
+        return "; ".join(dict.fromkeys(filter(None, [missing, *reasons])))
+
+    def _missing(self, reasons: Sequence[str]) -> bool:
+        return len(reasons) < max(1, sum(not keeper.resting for keeper in self._keepers))
+
+    def _are_ready(self, reasons: Sequence[str]) -> bool:
+        """Whether there should be traffic when the workers that answer wait for this."""
+        if self._stopping.is_set():
+            return False
+        if self._was_ready:
+            return "" in reasons
+        return not any(reasons) and not self._missing(reasons)
+
+    async def not_alive(self) -> str:
+        """Why the whole should be started again: no worker has worked for long, and to start them again was in vain."""
+        seconds = self._clock() - self._worked_at
+        if not self._deaths_since or seconds < _NOTHING_WORKS_S:
+            return ""
+        return f"no worker has worked for {seconds:.0f} s, though {self._deaths_since} were started again"
 
     async def index(self) -> list[IndexRow]:
         """One view of every version: ready when it is ready in all workers."""
         return merge_indexes(await self._ask(Question("index"), list[IndexRow]))
 
     async def current_metrics(self) -> Sequence[Family]:
-        """The sum of all workers' metrics."""
-        return merge_families(await self._ask(Question("metrics"), list[Family]))
+        """The sum of all workers' metrics, and what only their supervisor knows."""
+        workers = await self._ask(Question("metrics"), list[Family])
+        told = [[family for family in families if family.description != READY] for families in workers]
+        ready = [
+            series.value
+            for families in workers
+            for one in families
+            if one.description == READY
+            for series in one.series
+        ]
+        live = LiveFamilies()
+        live.add_process(
+            ready=self._are_ready(["" if value else "not ready" for value in ready]),
+            version=__version__,
+            threads_given_up=0,
+        )
+        live.add_unclean_ends(self._quarantine.ends)
+        live.add_unanswered_questions(self._unanswered)
+        return merge_families([*told, live.families()])
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each worker is doing now."""
         found = await self._ask(Question(topic, seconds), list[Inspection])
         return [inspection for inspections in found for inspection in inspections]
-
-
-def _start(worker: SpawnProcess) -> None:
-    """Start a process that takes no notice of Ctrl-C until it handles it: imports would end in a traceback each."""
-    resource_tracker.ensure_running()  # which the first start would do, and unblock the signal after it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        worker.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-async def _ended(worker: SpawnProcess) -> None:
-    """Wait for a process without a thread."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(worker.sentinel, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(worker.sentinel)
-    worker.join()
-
-
-async def _fetch(path: Path, question: Question, kind: type[T]) -> T:
-    async with asyncio.timeout(_ANSWER_TIMEOUT_S + question.seconds):
-        reader, writer = await asyncio.open_unix_connection(path)
-        try:
-            writer.write(msgspec.json.encode(question) + b"\n")
-            return msgspec.msgpack.decode(await reader.read(), type=kind)
-        finally:
-            writer.close()
-
-
-def _work(settings: Settings, api: socket.socket, report_path: Path) -> None:
-    """What a worker process does: serve the shared API socket, and report to whoever connects to its own socket."""
-    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
-    report_path.unlink(missing_ok=True)  # left by a worker that died
-    with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        system = System(settings, nursery)
-        code = runner.run(_serve_and_report(system, api, report_path))
-    leave(code, system.unfinished)
-    raise SystemExit(code)
-
-
-async def start_answering(system: System, path: Path) -> asyncio.Server:
-    """Answer a supervisor's questions about this process on a Unix socket, until the server that is given back ends."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        question = msgspec.json.decode(await reader.readline(), type=Question)
-        writer.write(msgspec.msgpack.encode(await _answer(system, question)))
-        await writer.drain()
-        writer.close()
-
-    return await asyncio.start_unix_server(answer, path)
-
-
-async def _answer(system: System, question: Question) -> Answer:
-    if question.about == "readiness":
-        return await system.waiting_for()
-    if question.about == "metrics":
-        return list(await system.current_metrics())
-    if question.about == "index":
-        return await system.index()
-    return await system.inspect(question.about, question.seconds)
-
-
-async def _serve_and_report(system: System, api: socket.socket, report_path: Path) -> int:
-    supervisor = multiprocessing.parent_process()
-    assert supervisor is not None, "only a supervisor starts workers"
-    loop, orphaned = asyncio.get_running_loop(), supervisor.sentinel
-
-    def stop() -> None:
-        loop.remove_reader(orphaned)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    loop.add_reader(orphaned, stop)  # a worker without its supervisor would serve on a port that nobody watches
-    async with await start_answering(system, report_path):
-        return await serve(system, api, None, last=report_path.with_name(_STOPPING).exists)

@@ -17,7 +17,7 @@ from tests.chart.chart import CHART, MATRIX, Helm, Refused, environment, leaves
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
-THE_CHARTS_OWN = {"models"}  # the mounted folder
+THE_CHARTS_OWN = {"models", "state"}  # the mounted folders
 FOUND_AT_START = {"threads", "load_memory_mb"}  # by the CPU limit
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
 ON_BY_DEFAULT = {
@@ -177,6 +177,7 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
     assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
     assert (settings.server_timing, settings.records_sample) == (True, 0.5)
+    assert (settings.ready_when, settings.frozen_after_s, settings.state) == ("any-model", 7.5, "/state")
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert settings.models == Path("/models")
     assert environment(render.one("Deployment", "volume"))["MODEL_MANAGER_MODELS"] == "/artifacts/shared"

@@ -148,9 +148,15 @@ def test_models_come_whole_and_in_one_volume(helm4: Helm) -> None:
     assert named == ["iris-green", "iris-artifacts"]
     assert all("items" not in each["configMap"] for each in volumes["models"]["projected"]["sources"])
     mounts = server(render.one("Deployment", "green"))["volumeMounts"]
-    assert [each["mountPath"] for each in mounts] == ["/tmp", "/models", "/artifacts/shared", "/secrets/signing-keys"]
+    assert [each["mountPath"] for each in mounts] == [
+        "/tmp",
+        "/state",
+        "/models",
+        "/artifacts/shared",
+        "/secrets/signing-keys",
+    ]
     assert not any("subPath" in each for each in mounts)
-    assert [each.get("readOnly") for each in mounts] == [None, True, True, True]
+    assert [each.get("readOnly") for each in mounts] == [None, None, True, True, True]
     stable = pod(render.one("Deployment", "stable"))["volumes"][1]["projected"]["sources"]
     assert [each["configMap"]["name"] for each in stable] == ["iris-models", "shared-artifacts"]
     assert {each["metadata"]["name"] for each in render.all("ConfigMap")} == {"iris-green", "iris-dashboard"}

@@ -6,9 +6,9 @@ from model_manager.metrics.live import Convergence
 from model_manager.serving.progress import Progress
 from model_manager.serving.views import Standing
 
-THERE = Standing(settled=True, in_force=True)
-FAILED = Standing(settled=True, in_force=False)
-LOADING = Standing(settled=False, in_force=False)
+THERE = Standing(settled=True, in_force=True, ended=True)
+FAILED = Standing(settled=True, in_force=False, ended=True)
+LOADING = Standing(settled=False, in_force=False, ended=False)
 
 
 def test_a_wanted_state_that_is_reached_is_in_force_without_lag() -> None:

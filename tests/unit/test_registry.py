@@ -13,6 +13,7 @@ def loading(*versions: str) -> ModelView:
 
 def registry_of(count: int) -> Registry:
     registry = Registry()
+    registry.read = True
     for number in range(count):
         registry.show(f"m{number}", loading("1"))
     return registry
@@ -20,11 +21,20 @@ def registry_of(count: int) -> Registry:
 
 def test_a_model_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(ModelNotFound, match=r"^no model 'x'; there are no models yet$"):
-        Registry().lease("x", None)
+        registry_of(0).lease("x", None)
     with pytest.raises(ModelNotFound, match=r"^no model 'x'; models: m0, m1, m2$"):
         registry_of(3).lease("x", None)
     with pytest.raises(ModelNotFound, match=r"^no model 'x'; there are 5000 models, which the repository index lists$"):
         registry_of(5000).lease("x", None)
+
+
+def test_no_model_is_said_to_be_missing_before_it_is_known_which_there_are() -> None:
+    registry = Registry()
+    with pytest.raises(VersionNotReady, match=r"^the models folder is being read$"):
+        registry.lease("x", None)
+    registry.problem = "models.yaml, line 3: what is this"
+    with pytest.raises(VersionNotReady, match=r"^models.yaml, line 3: what is this$"):
+        registry.model("x")
 
 
 def test_a_version_that_is_not_there_is_refused_with_those_that_are() -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 from model_manager.metrics import Family
 from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.quarantine import Quarantine
 from model_manager.serving.system import System
 from model_manager.settings import Settings
-from model_manager.supervisor import Supervisor, start_answering
+from model_manager.supervisor import Supervisor
+from model_manager.worker import start_answering
 
 from tests.models import constant, dump, put
 from tests.scrape import value
@@ -42,8 +45,11 @@ class Worker(System):
 
 
 @asynccontextmanager
-async def supervised(folder: Path, workers: int) -> AsyncIterator[tuple[Supervisor, list[Worker]]]:
+async def supervised(
+    folder: Path, workers: int, clock: Callable[[], float] = monotonic
+) -> AsyncIterator[tuple[Supervisor, list[Worker]]]:
     """A supervisor over workers that are ready; all of it in this process."""
+    (folder / "state").mkdir()
     put(folder / "models", "m", "1", dump(constant(1.0)))
     settings = await asyncio.to_thread(lambda: Settings(models=folder / "models", workers=workers))
     systems = [await asyncio.to_thread(Worker, settings) for _ in range(workers)]
@@ -54,7 +60,7 @@ async def supervised(folder: Path, workers: int) -> AsyncIterator[tuple[Supervis
             ready = [tasks.create_task(_run(system, stop)) for system in systems]
             while any(system.registry.waiting_for() for system in systems):
                 await asyncio.sleep(0.005)
-            yield Supervisor(settings, api, folder), systems
+            yield Supervisor(settings, api, folder, Quarantine(folder / "state"), clock=clock), systems
             stop.set()
             await asyncio.wait(ready)
     for server in servers:
@@ -70,7 +76,7 @@ async def test_a_probe_of_readiness_asks_for_readiness_alone(tmp_path: Path) -> 
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
         for _ in range(3):
             assert await supervisor.waiting_for() == ""
-        assert [worker.did for worker in workers] == [["readiness"] * 3] * 2
+        assert {what for worker in workers for what in worker.did} == {"readiness"}
 
 
 async def test_each_question_is_answered_by_what_it_asks_for(tmp_path: Path) -> None:
@@ -100,3 +106,39 @@ async def test_the_reasons_of_workers_that_are_not_ready_are_told_once(tmp_path:
         for worker in workers:
             worker.registry.stopping = True
         assert await supervisor.waiting_for() == workers[0].registry.waiting_for() != ""
+
+
+async def test_a_pod_that_was_ready_stays_so_while_any_worker_is(tmp_path: Path) -> None:
+    async with supervised(tmp_path, workers=2) as (supervisor, workers):
+        assert await supervisor.waiting_for() == ""
+        (tmp_path / "worker-1.sock").unlink()
+        assert await supervisor.waiting_for() == ""
+        families = await supervisor.current_metrics()
+        assert value(families, "model_manager_ready") == 1
+        assert value(families, "model_manager_unanswered_questions_total", about="metrics") == 1
+        workers[0].registry.stopping = True
+        assert await supervisor.waiting_for() == "1 of 2 workers answer; the server is stopping"
+        assert value(await supervisor.current_metrics(), "model_manager_ready") == 0
+        (tmp_path / "worker-0.sock").unlink()
+        assert await supervisor.waiting_for() == "0 of 2 workers answer"
+
+
+async def test_a_pod_is_not_alive_when_workers_were_started_again_in_vain_for_long(tmp_path: Path) -> None:
+    moment = [1000.0]
+    async with supervised(tmp_path, workers=2, clock=lambda: moment[0]) as (supervisor, _):
+        moment[0] += 3600
+        assert await supervisor.not_alive() == "", "a start may take long"
+        await supervisor._died(0, "SIGSEGV")
+        assert "no worker has worked for 3600 s, though 1 were started again" in await supervisor.not_alive()
+        supervisor._heard("m/1 is loading", 5.0)
+        assert await supervisor.not_alive() != ""
+        supervisor._heard("m/1 is loading", 31.0)
+        assert await supervisor.not_alive() == ""
+        await supervisor._died(1, "SIGSEGV")
+        moment[0] += 119
+        assert await supervisor.not_alive() == ""
+        moment[0] += 2
+        assert await supervisor.not_alive() != ""
+        supervisor._heard("", 0.5)
+        assert await supervisor.not_alive() == ""
+        assert value(await supervisor.current_metrics(), "model_manager_unclean_ends_total", how="SIGSEGV") == 2

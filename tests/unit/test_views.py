@@ -32,9 +32,15 @@ def servable(name: str) -> Servable:
 
 
 def there(
-    name: str, state: State, content: str = "a", *, reason: str = "", leasable: Servable | None = None
+    name: str,
+    state: State,
+    content: str = "a",
+    *,
+    reason: str = "",
+    leasable: Servable | None = None,
+    quarantined: bool = False,
 ) -> ManagedVersion:
-    return ManagedVersion(version(name, content), 1, state, reason, servable=leasable)
+    return ManagedVersion(version(name, content), 1, state, reason, quarantined, servable=leasable)
 
 
 ONE, OTHER_ONE, TWO = servable("1"), servable("1"), servable("2")
@@ -55,7 +61,8 @@ class Case:
     standing: Standing
 
 
-SETTLED, BEHIND, IN_FORCE = Standing(True, False), Standing(False, False), Standing(True, True)
+SETTLED, BEHIND, IN_FORCE = Standing(True, False, True), Standing(False, False, False), Standing(True, True, True)
+NONE_ANSWERS = Standing(settled=False, in_force=False, ended=True)
 
 CASES = {
     "a model that is neither wanted nor there is not shown": Case(None, [], None, None, IN_FORCE),
@@ -87,7 +94,14 @@ CASES = {
         [there("1", FAILED, reason="corrupt: cut short")],
         None,
         shown(None, {}, v1=(FAILED, "corrupt: cut short")),
-        BEHIND,
+        NONE_ANSWERS,
+    ),
+    "one that is quarantined keeps nobody waiting": Case(
+        model({"1": "a"}),
+        [there("1", FAILED, reason="quarantined: ended the server 3 times", quarantined=True)],
+        None,
+        ModelView(None, {}, {"1": VersionStatus("1", FAILED, "quarantined: ended the server 3 times", True)}),
+        SETTLED,
     ),
     "a failed one beside one that answers is settled": Case(
         model({"1": "a", "2": "a"}),

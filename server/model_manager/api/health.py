@@ -7,17 +7,27 @@ from starlette.responses import JSONResponse, Response
 
 
 class Health:
-    """The probes. `waiting_for` says why there should be no traffic, and is empty when there should.
+    """The probes. `waiting_for` says why there should be no traffic, `not_alive` why to start anew; empty if not so.
 
     `told`: whether anybody may be told why: it names models.
     """
 
-    def __init__(self, waiting_for: Callable[[], Awaitable[str]], *, told: bool = True) -> None:
+    def __init__(
+        self,
+        waiting_for: Callable[[], Awaitable[str]],
+        not_alive: Callable[[], Awaitable[str]],
+        *,
+        told: bool = True,
+    ) -> None:
         self._waiting_for = waiting_for
+        self._not_alive = not_alive
         self._told = told
 
     async def live(self, request: Request) -> Response:
-        """200 as long as the event loop turns."""
+        """200 as long as the event loop turns, and any of the workers works if there are several."""
+        why = await self._not_alive()
+        if why:
+            return JSONResponse({"live": False, "error": why}, 503)
         return JSONResponse({"live": True})
 
     async def ready(self, request: Request) -> Response:

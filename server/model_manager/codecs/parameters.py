@@ -40,8 +40,8 @@ HARMLESS: Final = frozenset(
 URGENCY: Final = ("priority", "timeout")
 """Parameters of a request that say when an answer is wanted, not which."""
 
-_NUMBERED: Final[Mapping[str | int, int | None]] = {0: None, 1: HIGH, 2: NORMAL, 3: LOW}
-_PRIORITIES: Final = {**_NUMBERED, **PRIORITIES}
+_PRIORITIES: Final[dict[str | int, int | None]] = {0: None, 1: HIGH, 2: NORMAL, 3: LOW}
+_PRIORITIES.update(PRIORITIES)
 """By name, and as Triton numbers them: 0 is the default, 1 the most urgent."""
 
 _NOT_SERVED: Final[Mapping[str, str]] = {

@@ -5,6 +5,7 @@ exists anyway (LiveFamilies, ProcessMetrics), merges several processes, and writ
 room's door: the rest of the server imports from here alone. Each metric is described in catalogue/.
 """
 
+from model_manager.metrics.catalogue.process import READY
 from model_manager.metrics.exposition import Exposition
 from model_manager.metrics.instruments import Family
 from model_manager.metrics.live import Convergence, LiveFamilies, LiveServable, LiveVersion
@@ -16,6 +17,7 @@ from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
 
 __all__ = [
     "COUNTED_OUTPUT",
+    "READY",
     "Convergence",
     "DropReason",
     "Exposition",

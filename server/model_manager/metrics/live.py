@@ -38,6 +38,7 @@ class LiveVersion:
     model: str
     version: str
     state: str
+    quarantined: bool = False
     serving: LiveServable | None = None
 
 
@@ -61,6 +62,8 @@ class LiveFamilies:
         """Read one version."""
         labels = (one.model, one.version)
         self._add(versions.VERSION_STATE, (*labels, one.state))
+        if one.quarantined:
+            self._add(versions.VERSION_QUARANTINED, labels)
         serving = one.serving
         if serving is None:
             return
@@ -93,6 +96,16 @@ class LiveFamilies:
         self._add(process.THREADS_GIVEN_UP, (), threads_given_up)
         self._add(process.READY, (), float(ready))
         self._add(process.BUILD_INFO, (version,))
+
+    def add_unclean_ends(self, ends: Mapping[str, int]) -> None:
+        """Read how many server processes ended without being asked to, by how."""
+        for how, count in ends.items():
+            self._add(process.UNCLEAN_ENDS, (how,), count)
+
+    def add_unanswered_questions(self, times: Mapping[str, int]) -> None:
+        """Read how often a worker did not answer its supervisor, by what it was asked about."""
+        for about, count in times.items():
+            self._add(process.UNANSWERED_QUESTIONS, (about,), count)
 
     def add_spans(self, exported: int, dropped: Mapping[str, int]) -> None:
         """Read how many spans were sent, and how many were not, by reason."""

@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import UnsupportedOperation
@@ -37,11 +37,13 @@ from model_manager.repository.metadata import Metadata
 from model_manager.repository.packages import format_of
 from model_manager.repository.policy import Policy
 from model_manager.repository.wanted import ServableId, WantedVersion
+from model_manager.serving.attribution import Attribution
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.child import Compiled, Costs, Proven, Task
 from model_manager.serving.form_failures import tell_failure
 from model_manager.serving.giving_up import overdue_after_s
+from model_manager.serving.journal import Noted
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.proving import Described, Reading, contained, prove, read
@@ -60,13 +62,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A servable, and what is needed to look for faster forms of it; no estimator or artifact where none are wanted."""
+    """A servable, and what is needed to look for faster forms of it; no estimator or artifact where none are wanted.
+
+    `inline`: what its predictor was measured to allow.
+    """
 
     servable: Servable
+    noted: Noted
+    inline: InlineLimits
     estimator: Any
     predictor: SklearnPredictor
     example: Rows | None
-    inline: InlineLimits
     artifact: BinaryIO | None
     reading: Reading | None
     trace: "LoadTrace | None"
@@ -80,8 +86,8 @@ class Loader:
     `compiling` looks for faster forms of one that serves; `predicting` is the shared limit on batches computed off the
     loop, `watch` looks after those on it. `policy`: what is demanded of artifacts. `children`: None where versions are
     loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest says nothing.
-    `stopped` ends the search for faster forms. `tracing`: where loads and batches are recorded, if anywhere.
-    `check_process` is told whose code ran.
+    `stopped` ends the search for faster forms. `attribution`: who notes what is called, and refuses what ends the
+    server. `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose code ran.
     """
 
     metrics: Metrics
@@ -95,6 +101,7 @@ class Loader:
     timeout_s: float
     compile: bool
     stopped: Callable[[], bool]
+    attribution: Attribution = field(default_factory=Attribution)
     tracing: "Tracing | None" = None
     children: Children | None = None
     turns: Turns = field(default_factory=lambda: Turns(2))
@@ -135,7 +142,8 @@ class Loader:
     ) -> Loaded:
         """The phases of a load; `times` gets the moment at which each one ended."""
         entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
-        artifact = stack.enter_context(await self._blocking(_open, wanted, self.policy))
+        noted, artifact = await self._blocking(self._open, wanted)
+        stack.enter_context(artifact)
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         signature, trial, seen, reading = None, None, _identity(artifact), self._reading(wanted)
@@ -145,18 +153,19 @@ class Loader:
             signature = proven.signature
             if _identity(artifact) != seen:  # what was proven is not what would be read
                 raise LoadFailed("digest_mismatch", "it changed while it was tried, and will be read again")
-        loaded, metadata = await self._blocking(contained, "reading it", read, artifact, reading)
+        loaded, metadata = await self._calling(noted, "reading it", read, artifact, reading)
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        described = await self._blocking(contained, "proving it", prove, loaded, metadata, signature)
-        inline = await self._measure(described, trial)
+        described = await self._calling(noted, "proving it", prove, loaded, metadata, signature)
+        inline = await self._measure(noted, described, trial)
         times.append(perf_counter())
-        servable = self._servable(wanted, metadata, loaded, described.predictor, inline)
+        servable = self._servable(wanted, metadata, loaded, described.predictor, inline, noted)
         compilable = wanted.compile if wanted.compile is not None else self.compile
+        plain = Loaded(servable, noted, inline, None, described.predictor, described.example, None, None, trace)
         if not (compilable and loaded.compilable):
-            return Loaded(servable, None, described.predictor, described.example, inline, None, None, trace)
+            return plain
         kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
-        return Loaded(servable, loaded.estimator, described.predictor, described.example, inline, kept, reading, trace)
+        return replace(plain, estimator=loaded.estimator, artifact=kept, reading=reading)
 
     def _reading(self, wanted: WantedVersion) -> Reading:
         policy = self.policy
@@ -168,11 +177,17 @@ class Loader:
             most_bytes=policy.artifact_limit.bytes,
         )
 
-    async def _measure(self, described: Described, trial: Trial | None) -> InlineLimits:
+    async def _measure(self, noted: Noted, described: Described, trial: Trial | None) -> InlineLimits:
         """What may run on the loop: measured in the child meanwhile, or here."""
         if trial is not None:
             return InlineLimits.of((await trial.hear(Costs)).measured)
-        return await self._blocking(measure_inline_limits, described.predictor, described.example)
+        return await self._calling(noted, "measuring it", measure_inline_limits, described.predictor, described.example)
+
+    async def _calling(
+        self, noted: Noted, step: str, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs
+    ) -> _T:
+        """Run a step that calls the model's code on a thread, in its turn, noted; LoadFailed is all that it raises."""
+        return await self._blocking(contained, step, partial(noted.run, "loading", call, *arguments, **options))
 
     async def _blocking(self, call: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
         """Run a step on a thread, in its turn."""
@@ -185,11 +200,10 @@ class Loader:
         An attempt that ran out of time is repeated later, with more of it; `told` is called after each. Never fails:
         scikit-learn stays, and the servable's report says why. Cancellation leaves the version as it is.
         """
-        if loaded.estimator is None:
-            return
-        assert loaded.artifact is not None, "what can be compiled is kept"
-        with loaded.artifact:
-            await self._improve(loaded, told)
+        with loaded.artifact or nullcontext():
+            await _end_probation(loaded)
+            if loaded.estimator is not None:
+                await self._improve(loaded, told)
 
     async def _improve(self, loaded: Loaded, told: Callable[[], None]) -> None:
         for attempt in count(1):
@@ -210,18 +224,26 @@ class Loader:
             await asyncio.sleep(wait_s)
 
     async def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
-        loop = asyncio.get_running_loop()
+        loop, noted = asyncio.get_running_loop(), loaded.noted
+        if noted.never_compiled:
+            return not_compiled(loaded.predictor, noted.never_compiled), loaded.inline
         if self.children is None:
-            return await loop.run_in_executor(self.compiling, self._compile_here, loaded, attempt)
+            return await loop.run_in_executor(
+                self.compiling, noted.run, "compiling", self._compile_here, loaded, attempt
+            )
         servable, artifact, reading = loaded.servable, loaded.artifact, loaded.reading
         assert artifact is not None, "what can be compiled is kept"
         assert reading is not None, "and how it is read"
         task = Task(reading, seconds_allowed(attempt))
         try:
             async with self.children.trial(servable.id, task, artifact, Compiled) as (found, _):
-                return await loop.run_in_executor(self.compiling, self._build, loaded, found)
+                return await loop.run_in_executor(self.compiling, noted.run, "compiling", self._build, loaded, found)
         except LoadFailed as error:
             return not_compiled(loaded.predictor, f"compiling failed: {error}"), loaded.inline
+
+    def _open(self, wanted: WantedVersion) -> tuple[Noted, BinaryIO]:
+        """Open the artifact of a version that may be loaded. Raises LoadFailed."""
+        return self.attribution.admit(wanted), _as_file(open_artifact(wanted, self.policy))
 
     def _build(self, loaded: Loaded, found: Compiled) -> tuple[Compilation, InlineLimits]:
         """Build here the forms that won in the child."""
@@ -236,6 +258,8 @@ class Loader:
         def stopped() -> bool:
             return self.stopped() or loaded.servable.batcher.closed
 
+        if loaded.noted.never_compiled:
+            return not_compiled(loaded.predictor, loaded.noted.never_compiled), loaded.inline
         try:
             compilation = compile_predictor(
                 loaded.estimator,
@@ -256,15 +280,16 @@ class Loader:
         loaded: LoadedEstimator,
         predictor: SklearnPredictor,
         inline: InlineLimits,
+        noted: Noted,
     ) -> Servable:
         signature, baseline = predictor.signature, metadata.baseline
         predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
         metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
         timeout_s = wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s
         batcher = Batcher(
-            predictor.predict,
+            noted.predict(predictor.predict),
             batching=wanted.batching,
-            inline=inline,
+            inline=inline if noted.turns is None else NOTHING_INLINE,
             executor=self.predicting.lane(str(wanted.id), overdue_after_s(timeout_s)),
             metrics=metrics,
             shapes_vary=signature.columns is None,
@@ -280,7 +305,17 @@ class Loader:
             metrics=metrics,
             timeout_s=timeout_s,
             max_rows=self.max_rows,
+            noted=noted,
         )
+
+
+async def _end_probation(loaded: Loaded) -> None:
+    """Wait until a version is no longer suspected, and let it compute as others do; see suspicion.py."""
+    noted = loaded.noted
+    if noted.turns is not None:
+        await asyncio.sleep(max(0.0, noted.until - time()))
+        noted.turns = None
+        loaded.servable.use(loaded.predictor, loaded.servable.report, inline=loaded.inline)
 
 
 def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, requests: int) -> None:
@@ -290,9 +325,8 @@ def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, reque
     batch_span(traces, started, ended, model=id.model, version=id.version, rows=rows, requests=requests)
 
 
-def _open(wanted: WantedVersion, policy: Policy) -> BinaryIO:
-    """Open the artifact as a file of the operating system's, which can be handed to another process."""
-    artifact = open_artifact(wanted, policy)
+def _as_file(artifact: BinaryIO) -> BinaryIO:
+    """The artifact as a file of the operating system's, which can be handed to another process."""
     try:
         artifact.fileno()
     except UnsupportedOperation:  # its bytes are in memory

@@ -19,6 +19,7 @@ class ManagedVersion:
     attempts: int
     state: State = State.WANTED
     reason: str = ""
+    quarantined: bool = False
     retry_at: float = 0.0
     servable: Servable | None = None
     task: asyncio.Task[None] | None = None

@@ -33,7 +33,8 @@ _SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again 
 class Manager:
     """Follows the models folder and keeps the registry converging to it.
 
-    `reached` is called once, just before the first wanted state is shown as reached.
+    `reached` is called once, just before the first wanted state is shown as reached; with `any_model` it counts as
+    reached once every version is ready or has failed, and any model answers.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Manager:
         metrics: Metrics,
         *,
         drain_timeout_s: float,
+        any_model: bool = False,
         reached: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,6 +54,7 @@ class Manager:
         self._registry = registry
         self._metrics = metrics
         self._drain_timeout_s = drain_timeout_s
+        self._any_model = any_model
         self._reached = reached
         self._clock = clock
         self._wanted: WantedState | None = None
@@ -92,6 +95,7 @@ class Manager:
     async def _follow(self) -> None:
         async for news in self._follower.news():
             self._registry.problem = news.problem
+            self._registry.read = news.wanted is not None
             self._wanted = news.wanted
             if news.changed is not None:
                 self._progress.wanted_another()
@@ -193,6 +197,7 @@ class Manager:
         moved = error.reason == "missing" and version.wanted.digest is not None and version.attempts == 1
         version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
         heappush(self._retries, (version.retry_at, version.wanted.id.model))
+        version.quarantined = error.reason == "quarantined"
         version.move(State.FAILED, f"{error.reason}: {error}")
         self._publish(version.wanted.id.model)
 
@@ -253,6 +258,11 @@ class Manager:
             self._registry.show(name, view)
             standings[name] = standing(wanted, versions, view)
         self._progress.note(standings)
-        if self._progress.settled and not self._registry.reached:
+        self._registry.ended = self._progress.ended
+        if not self._registry.reached and (self._progress.settled or self._one_of_them_answers()):
             self._reached()
             self._registry.reached = True
+
+    def _one_of_them_answers(self) -> bool:
+        answers = (view.default is not None for view in self._registry.models.values())
+        return self._any_model and self._progress.ended and any(answers)

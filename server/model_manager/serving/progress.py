@@ -15,6 +15,7 @@ class Progress:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._unfinished: set[str] = set()
         self._unsettled: set[str] = set()
         self._behind: set[str] = set()
         self._wanted = 0
@@ -27,6 +28,11 @@ class Progress:
         """Whether every wanted version is ready or has failed, and every wanted model has one that answers."""
         return self._wanted > 0 and not self._unsettled
 
+    @property
+    def ended(self) -> bool:
+        """Whether every wanted version is ready or has failed, whatever answers."""
+        return self._wanted > 0 and not self._unfinished
+
     def wanted_another(self) -> None:
         """Another wanted state was read."""
         self._wanted += 1
@@ -34,6 +40,7 @@ class Progress:
     def note(self, standings: Mapping[str, Standing]) -> None:
         """Note how far these models are at this moment; all others are where they were."""
         for model, standing in standings.items():
+            (self._unfinished.discard if standing.ended else self._unfinished.add)(model)
             (self._unsettled.discard if standing.settled else self._unsettled.add)(model)
             (self._behind.discard if standing.in_force else self._behind.add)(model)
         if not self._behind:

@@ -19,15 +19,18 @@ _TOLD: Final = 50  # names in one message
 class Registry:
     """Hands out leases from what is shown now, with no await and no lock.
 
-    `names_told`: whether a refusal may name what exists to whoever asked for something else. `reached` is set once the
-    first wanted state was reached, and stays. `problem` says why the models folder cannot be used at the moment, if it
-    cannot.
+    `names_told`: whether a refusal may name what exists to whoever asked for something else. `read` is set once a
+    wanted state was read: before, nobody knows which models there are. `ended` while every wanted version is ready or
+    has failed. `reached` is set once the first wanted state was reached, and stays. `problem` says why the models
+    folder cannot be used at the moment, if it cannot.
     """
 
     def __init__(self) -> None:
         self._models: dict[str, ModelView] = {}
         self.models: Mapping[str, ModelView] = self._models
         self.names_told = True
+        self.read = False
+        self.ended = False
         self.reached = False
         self.problem = ""
         self.stopping = False
@@ -73,9 +76,11 @@ class Registry:
         return view is not None and (version is None or version in view.statuses)
 
     def model(self, name: str) -> ModelView:
-        """The view of one model. Raises ModelNotFound, listing what exists."""
+        """The view of one model. Raises ModelNotFound, listing what exists, or VersionNotReady before that is known."""
         view = self.models.get(name)
         if view is None:
+            if not self.read:
+                raise VersionNotReady(self.problem or "the models folder is being read", retry_after_s=2)
             known = _list("models", self.models) if self.names_told else "GET /v2/models lists those of this key"
             raise ModelNotFound(f"no model '{name}'; {known}")
         return view

@@ -16,6 +16,7 @@ from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Metadata
 from model_manager.repository.wanted import ServableId
 from model_manager.serving.batcher import Batcher
+from model_manager.serving.journal import Noted
 from model_manager.signature import Signature
 
 LIBRARY_VERSIONS = {name: version(name) for name in ("scikit-learn", "numpy")}
@@ -115,6 +116,7 @@ class Servable:
         metrics: ServableMetrics,
         timeout_s: float,
         max_rows: int,
+        noted: Noted,
     ) -> None:
         self.id = id
         self.signature = signature
@@ -124,16 +126,17 @@ class Servable:
         self.provenance = provenance
         self.metrics = metrics
         self.timeout_s = timeout_s
+        self._noted = noted
         self.codecs = codecs_for(signature, max_rows=max_rows, model=id.model, version=id.version)
         self.load_seconds: dict[str, float] = {}
         self.leases = 0  # requests that hold one; each delays unloading
         self._idle: asyncio.Event | None = None
 
-    def use(self, predictor: Predictor, report: CompileReport, *, inline: InlineLimits) -> None:
+    def use(self, predictor: Predictor, report: CompileReport | None, *, inline: InlineLimits) -> None:
         """Answer with another predictor, proven equal, from the next batch on; `report` says what it is."""
         self.report = report
         self.predictor = predictor
-        self.batcher.use(predictor.predict, inline=inline)
+        self.batcher.use(self._noted.predict(predictor.predict), inline=inline)
 
     @property
     def form(self) -> Form:

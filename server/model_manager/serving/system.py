@@ -5,7 +5,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from model_manager.cpus import allowed_cpus
@@ -24,6 +24,7 @@ from model_manager.repository.lifecycle import State
 from model_manager.repository.policy import Policy
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
+from model_manager.serving.attribution import Attribution
 from model_manager.serving.following import Follower
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
@@ -55,18 +56,22 @@ FLUSH_S: Final = 2.0
 """The longest that handing over what waits of records, or of spans, may take when the system stops."""
 _SUSPECTS: Final = 20
 _RUN_CODE: Final = (State.LOADING, State.PROVING)
+_LOOK_S: Final = 0.02
 _VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
 
 
 class System:
-    """Everything one server process runs, wired by hand.
+    """Everything one server process runs, wired by hand. `attribution`: what it does about deaths, if anything.
 
     Made on the thread that will run the event loop, before it runs.
     """
 
-    def __init__(self, settings: Settings, nursery: Nursery | None = None) -> None:
+    def __init__(
+        self, settings: Settings, attribution: Attribution | None = None, nursery: Nursery | None = None
+    ) -> None:
         """`nursery`: where versions are tried before they are loaded; without one they are loaded here alone."""
         self.settings = settings
+        self.attribution = attribution or Attribution()
         policy = Policy.from_settings(settings)
         self.metrics = Metrics()
         self.tracing = start_tracing(opentelemetry_variables())
@@ -99,6 +104,7 @@ class System:
             timeout_s=settings.timeout_ms / 1000,
             compile=settings.compile == "auto",
             stopped=lambda: self.registry.stopping,
+            attribution=self.attribution,
             tracing=self.tracing,
             children=None if nursery is None else _children(nursery, settings),
             turns=Turns(_LOADERS),
@@ -112,6 +118,7 @@ class System:
             self.registry,
             self.metrics,
             drain_timeout_s=settings.drain_timeout_s,
+            any_model=settings.ready_when == "any-model",
             reached=_settle_heap,
         )
 
@@ -190,6 +197,19 @@ class System:
         """Why this process should get no traffic now; empty when it should."""
         return self.registry.waiting_for() or self._predicting.lost()
 
+    async def not_alive(self) -> str:
+        """Why this process should be started again: never, since whoever could say so works."""
+        return ""
+
+    async def loaded(self, *, limit_s: float) -> None:
+        """Wait until every wanted version is ready or has failed, or the system stops; for `limit_s` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while True:
+                    if self.registry.ended or self.registry.stopping:
+                        return
+                    await asyncio.sleep(_LOOK_S)
+
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now. Read in steps, so that many versions hold no request up."""
         live = LiveFamilies()
@@ -202,6 +222,7 @@ class System:
                     model,
                     status.version,
                     status.state,
+                    status.quarantined,
                     None if servable is None else _live(servable, default=servable is view.default),
                 )
             )
@@ -210,6 +231,7 @@ class System:
         live.add_convergence(self.manager.convergence)
         ready = not await self.waiting_for()
         live.add_process(ready=ready, version=__version__, threads_given_up=self._predicting.given_up)
+        live.add_unclean_ends(self.attribution.ends)
         if self.tracing is not None:
             live.add_spans(self.tracing.spans_exported, self.tracing.spans_dropped)
         if self.records is not None:

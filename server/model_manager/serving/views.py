@@ -15,11 +15,12 @@ from model_manager.serving.servable import Servable
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """The state of one known version, and why, for people."""
+    """The state of one known version, and why, for people. `quarantined`: it failed because it ends the server."""
 
     version: str
     state: State
     reason: str = ""
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,14 @@ class ModelView:
 class Standing:
     """How far one model is.
 
-    `settled`: every wanted version is ready or has failed, and one answers. `in_force`: exactly what is wanted is
-    ready, and nothing else is left.
+    `settled`: every wanted version is ready or has failed (`ended`), and one answers; or none can, because all are
+    quarantined, which must not keep the other models from traffic. `in_force`: exactly what is wanted is ready, and
+    nothing else is left.
     """
 
     settled: bool
     in_force: bool
+    ended: bool
 
 
 def next_view(
@@ -58,7 +61,7 @@ def next_view(
     statuses = {name: VersionStatus(name, State.WANTED) for name in (wanted.versions if wanted is not None else ())}
     for incarnation in versions:
         version = incarnation.wanted.id.version
-        status = VersionStatus(version, incarnation.state, incarnation.reason)
+        status = VersionStatus(version, incarnation.state, incarnation.reason, incarnation.quarantined)
         if incarnation.servable is not None and incarnation.state in (State.PROVING, State.READY):
             ready[version] = incarnation.servable
         elif version in ready:  # an older incarnation answers while this one is not there (yet)
@@ -72,11 +75,12 @@ def next_view(
 def standing(wanted: WantedModel | None, versions: Sequence[ManagedVersion], view: ModelView | None) -> Standing:
     """Say how far a model with this view is from what is wanted of it."""
     if wanted is None:
-        return Standing(settled=True, in_force=not versions)
+        return Standing(ended=True, settled=True, in_force=not versions)
     assert view is not None, "a wanted model has a view"
     ended = all(view.statuses[name].state in (State.READY, State.FAILED) for name in wanted.versions)
     there = [(version.wanted.id, version.wanted.fingerprint) for version in versions if version.state is State.READY]
     in_force = len(there) == len(versions) == len(wanted.versions) and set(there) == {
         (version.id, version.fingerprint) for version in wanted.versions.values()
     }
-    return Standing(settled=ended and view.default is not None, in_force=in_force)
+    barred = all(view.statuses[name].quarantined for name in wanted.versions)
+    return Standing(ended=ended, settled=ended and (view.default is not None or barred), in_force=in_force)

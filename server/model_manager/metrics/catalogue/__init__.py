@@ -28,6 +28,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
     "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
     "Versions": (
         versions.VERSION_STATE,
+        versions.VERSION_QUARANTINED,
         versions.VERSION_INFO,
         versions.DEFAULT_VERSION,
         versions.VERSION_LOAD_SECONDS,
@@ -52,6 +53,8 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         process.EVENT_LOOP_LAG,
         process.THREADS_GIVEN_UP,
         process.PROCESS_CHANGES,
+        process.UNCLEAN_ENDS,
+        process.UNANSWERED_QUESTIONS,
     ),
     "Telemetry itself": (process.SPANS_EXPORTED, process.SPANS_DROPPED, process.PREDICTION_RECORDS),
 }

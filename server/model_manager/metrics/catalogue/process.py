@@ -41,6 +41,22 @@ PROCESS_CHANGES: Final = counter(
     "sum by (what) (increase(model_manager_process_changes_total[1h])) > 0",
 )
 
+UNCLEAN_ENDS: Final = counter(
+    "unclean_ends",
+    "Server processes that ended without being asked to, by signal or exit code; unknown: of a process on its own, "
+    "found out by the next one. Kept in the state folder, so it goes on over restarts.",
+    ("how",),
+    "sum by (pod, how) (increase(model_manager_unclean_ends_total[10m]))",
+)
+
+UNANSWERED_QUESTIONS: Final = counter(
+    "unanswered_questions",
+    "Questions of the admin port that a worker did not answer in time, by what they were about; its share of a scrape "
+    "or of the index is missing then.",
+    ("about",),
+    "sum by (pod, about) (increase(model_manager_unanswered_questions_total[10m]))",
+)
+
 SPANS_EXPORTED: Final = counter(
     "spans_exported", "Trace spans sent to the collector.", (), "sum(rate(model_manager_spans_exported_total[5m]))"
 )

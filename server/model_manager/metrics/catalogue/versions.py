@@ -13,6 +13,14 @@ VERSION_STATE: Final = Description(
     across="max",
     query='max by (model_name, model_version) (model_manager_version_state{state="failed"}) == 1',
 )
+VERSION_QUARANTINED: Final = Description(
+    "model_manager_version_quarantined",
+    "gauge",
+    "1 for each version that is not loaded because its code ended the server too often.",
+    VERSION,
+    across="max",
+    query="max by (model_name, model_version) (model_manager_version_quarantined) == 1",
+)
 VERSION_INFO: Final = Description(
     "model_manager_version_info",
     "gauge",

@@ -1,0 +1,125 @@
+"""One of several server processes: it serves the shared API socket, and answers its supervisor over a Unix socket.
+
+In the flow: supervisor → **worker** → process.serve. A worker that takes the place of one that died does not accept
+connections until every version it is to serve is ready or has failed, so the others answer while it loads.
+"""
+
+import asyncio
+import faulthandler
+import multiprocessing
+import os
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+import numpy as np
+
+from model_manager.logs import configure_logging
+from model_manager.metrics import Family
+from model_manager.process import event_loop_factory, leave, nursery_for, serve
+from model_manager.serving.attribution import Attribution
+from model_manager.serving.index import IndexRow
+from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.quarantine import Quarantine
+from model_manager.serving.system import System
+from model_manager.settings import Settings
+
+T = TypeVar("T")
+
+STOPPING: Final = "stopping"
+"""A file beside the sockets that says to the workers that all of them stop."""
+
+
+class Question(msgspec.Struct):
+    """What the supervisor asks a worker; `seconds` is for a profile."""
+
+    about: Literal["readiness", "metrics", "index"] | Topic
+    seconds: float = 0.0
+
+
+Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[Inspection]
+"""Why there should be no traffic, or what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a worker process is started with.
+
+    `state` is the folder of the quarantine, `report` the Unix socket to answer on. `replaces`: others serve meanwhile.
+    """
+
+    number: int
+    settings: Settings
+    api: socket.socket
+    state: Path
+    report: Path
+    replaces: bool
+
+
+def work(post: Post) -> None:
+    """What a worker process does from start to end."""
+    faulthandler.enable()  # a crash in native code, or a supervisor that loses patience, names the Python code
+    np.random.seed()  # workers are forked from one process and must not draw the same numbers
+    settings = post.settings
+    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
+    post.report.unlink(missing_ok=True)  # left by a worker that died
+    with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        system = System(settings, Attribution(Quarantine(post.state), worker=post.number), nursery)
+        code = runner.run(_serve_and_report(system, post))
+    leave(code, system.unfinished)
+    raise SystemExit(code)
+
+
+async def ask(path: Path, question: Question, kind: type[T], *, limit_s: float) -> T:
+    """Ask the worker that listens at `path`.
+
+    Raises OSError (which TimeoutError is) or msgspec.DecodeError when it does not answer in time, or not to the point.
+    """
+    async with asyncio.timeout(limit_s + question.seconds):
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            writer.write(msgspec.json.encode(question) + b"\n")
+            return msgspec.msgpack.decode(await reader.read(), type=kind)
+        finally:
+            writer.close()
+
+
+async def start_answering(system: System, path: Path) -> asyncio.Server:
+    """Answer a supervisor's questions about this process on a Unix socket, until the server that is given back ends."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):  # the supervisor waits no longer
+            question = msgspec.json.decode(await reader.readline(), type=Question)
+            writer.write(msgspec.msgpack.encode(await _answer(system, question)))
+            await writer.drain()
+        writer.close()
+
+    return await asyncio.start_unix_server(answer, path)
+
+
+async def _answer(system: System, question: Question) -> Answer:
+    if question.about == "readiness":
+        return await system.waiting_for()
+    if question.about == "metrics":
+        return list(await system.current_metrics())
+    if question.about == "index":
+        return await system.index()
+    return await system.inspect(question.about, question.seconds)
+
+
+async def _serve_and_report(system: System, post: Post) -> int:
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None, "only a supervisor starts workers"
+    loop, orphaned = asyncio.get_running_loop(), supervisor.sentinel
+
+    def stop() -> None:
+        loop.remove_reader(orphaned)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(orphaned, stop)  # a worker without its supervisor would serve on a port that nobody watches
+    async with await start_answering(system, post.report):
+        return await serve(system, post.api, None, last=post.report.with_name(STOPPING).exists, replaces=post.replaces)

@@ -40,9 +40,8 @@ HARMLESS: Final = frozenset(
 URGENCY: Final = ("priority", "timeout")
 """Parameters of a request that say when an answer is wanted, not which."""
 
-_PRIORITIES: Final[dict[str | int, int | None]] = {0: None, 1: HIGH, 2: NORMAL, 3: LOW}
-_PRIORITIES.update(PRIORITIES)
-"""By name, and as Triton numbers them: 0 is the default, 1 the most urgent."""
+_NUMBERED: Final[Mapping[int, int | None]] = {0: None, 1: HIGH, 2: NORMAL, 3: LOW}
+"""Priorities as Triton numbers them: 0 is the default, 1 the most urgent."""
 
 _NOT_SERVED: Final[Mapping[str, str]] = {
     "classification": "ask for the output predict_proba and sort it",
@@ -94,12 +93,14 @@ def _timeout(value: object) -> float | None:
 
 
 def _priority(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | str) or value not in _PRIORITIES:
-        raise InvalidInput(
-            'parameters: priority: expected "high", "normal" or "low", or 1, 2 or 3 for the same (0: the default), '
-            f"got {excerpt(value)}"
-        )
-    return _PRIORITIES[value]
+    if isinstance(value, str) and value in PRIORITIES:
+        return PRIORITIES[value]
+    if isinstance(value, int) and not isinstance(value, bool) and value in _NUMBERED:
+        return _NUMBERED[value]
+    raise InvalidInput(
+        'parameters: priority: expected "high", "normal" or "low", or 1, 2 or 3 for the same (0: the default), '
+        f"got {excerpt(value)}"
+    )
 
 
 def check_input_parameters(parameters: object, name: str, datatype: Datatype) -> None:

@@ -37,7 +37,8 @@ class Admission:
         pace = self._paces.of(outputs)
         if pace is None:
             return
-        seconds = (self._of_large if large else self._of_others)(size, pace, outputs, priority) + remaining
+        seconds = (self._of_large if large else self._of_others)(size, pace, outputs, priority)
+        seconds = seconds * self._waiting.slowdown(priority) + remaining
         if seconds * _MARGIN > left:
             self._dropped("queue_full")
             raise Overloaded(
@@ -54,7 +55,8 @@ class Admission:
             pace = self._paces.of(item.outputs)
             if pace is None:
                 return
-            if self._paces.expected(pace, item.outputs, size, waiting.ahead(level)) <= item.deadline - now:
+            seconds = self._paces.expected(pace, item.outputs, size, waiting.ahead(level)) * waiting.slowdown(level)
+            if seconds <= item.deadline - now:
                 return
             waiting.displace_newest(priority)
 

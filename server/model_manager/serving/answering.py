@@ -95,7 +95,7 @@ class Answering:
                 timeout_s = servable.timeout_s
             decoding = perf_counter()
             if batcher.busy:
-                at_best = HIGH if priority is None else priority  # the body may still say
+                at_best = priority if priority is not None else HIGH if b'"priority"' in body else NORMAL
                 batcher.check_room(batcher.now() + timeout_s - (decoding - call.began), at_best)
             if len(body) < LARGE_BODY:
                 request = codec.decode(call.headers, body)

@@ -176,9 +176,8 @@ class Batcher:
         """Raise Overloaded if not even one row could be queued, or answered in time: then decoding is of no use."""
         if self._running and not self.closed:
             self._check(1, self._running[0].outputs, deadline, priority, large=False)
-            waiting = self._waiting
-            if waiting.held_rows >= waiting.most_rows:
-                waiting.make_room(1, priority)
+            if self._waiting.is_full(priority):
+                self._waiting.make_room(1, priority)
 
     def _make_room(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
         """See that a request can be queued, and answered in time. Raises Overloaded."""

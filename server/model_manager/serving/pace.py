@@ -18,8 +18,9 @@ _MOST_PACES: Final = 64  # clients choose the outputs, and their order
 
 SLICE_S: Final = 0.02
 """A slice of a large request takes about so long where that is more rows than a batch: others wait no longer."""
-_FEWEST_ROWS: Final = 256
-"""A slice has at least so many, or as many as a batch: a version that takes requests one by one has small batches."""
+_UNMEASURED_ROWS: Final = 256
+"""So many rows has a slice as long as nothing was measured, or as many as a batch."""
+_LEAST_EACH_S: Final = 1e-8
 
 Ahead: TypeAlias = tuple[tuple[str, ...], int]
 """Outputs, and rows of them."""
@@ -78,8 +79,8 @@ class Pace:
         return self.each * min(rows, self._rows / self._weight)
 
     def rows_within(self, seconds: float) -> int:
-        """The most rows that one batch computes in so many seconds, as far as is known."""
-        return int((seconds - self.fixed) / self.each) if self.told_apart and self.each > 0.0 else 0
+        """The most rows that one batch computes in so many seconds, or in as many as it costs without rows."""
+        return int(max(seconds - self.fixed, self.fixed) / max(self.each, _LEAST_EACH_S))
 
 
 class Paces:
@@ -127,5 +128,4 @@ class Paces:
     def rows_of_slice(self, outputs: tuple[str, ...]) -> int:
         """How many rows of a large request one batch takes."""
         pace = self._paces.get(outputs)
-        affordable = pace.rows_within(SLICE_S) if pace is not None else 0
-        return max(self._max_rows, _FEWEST_ROWS, affordable)
+        return max(self._max_rows, _UNMEASURED_ROWS if pace is None else pace.rows_within(SLICE_S))

@@ -19,6 +19,8 @@ from model_manager.serving.large import EXPIRED, LargeRequests, displace
 Key: TypeAlias = tuple[object, ...]
 """What must be equal for requests to share a batch."""
 
+_SHARE_OF_NEWEST: Final = 0.1
+_LEAST_LEFT: Final = 0.1  # of the rows that leave, to the less urgent, when their time is judged
 _LEVELS: Final = range(len(PRIORITIES))
 
 
@@ -49,6 +51,9 @@ class Waiting:
         self._listening_to = 0  # requests up to this arrival tell when they are over
         self._some_are_over = False
         self._was_large = False
+        self._differ = False  # whether a priority other than the normal was ever asked for
+        self._shares = [0.0 for _ in _LEVELS]
+        """Of the rows that left lately, the share of each level."""
 
     def __bool__(self) -> bool:
         """Whether a batch could leave now."""
@@ -73,6 +78,12 @@ class Waiting:
         """Outputs and rows of what goes before a request of this priority, the large ones left out."""
         return [(queue[0].outputs, queue.rows) for level in self._levels[: priority + 1] for queue in level.values()]
 
+    def is_full(self, priority: int) -> bool:
+        """Whether not even one row of this priority could find a place, as far as is known without looking through."""
+        if self.held_rows < self.most_rows or self._some_are_over or self._newest > self._listening_to:
+            return False
+        return sum(rows for _, rows in self.ahead(priority)) >= self.most_rows
+
     def make_room(self, size: int, priority: int = NORMAL) -> None:
         """Take out what is over, for more rows than fit, then the newest of lower priority.
 
@@ -93,6 +104,10 @@ class Waiting:
             )
         while self.held_rows and self.held_rows + size > self.most_rows:
             self.displace_newest(priority)
+
+    def slowdown(self, priority: int) -> float:
+        """How many times longer than the rows ahead tell a request waits, for more urgent ones still to come."""
+        return 1 / max(1 - sum(self._shares[:priority]), _LEAST_LEFT) if self._differ else 1.0
 
     def newest_below(self, priority: int) -> tuple[int, Item] | None:
         """The request that would be shed first for one of this priority: the newest of the lowest, and its level."""
@@ -119,6 +134,8 @@ class Waiting:
 
     def add(self, key: Key, item: Item, priority: int = NORMAL) -> None:
         """Let a request wait behind those that came before."""
+        if priority != NORMAL:
+            self._differ = True
         queues = self._levels[priority]
         queue = queues.get(key)
         if queue is None:
@@ -141,9 +158,12 @@ class Waiting:
                 return [part]
         rows = 0
         key: Key = ()
-        for queues in self._levels:
+        for level, queues in enumerate(self._levels):
+            if self._differ:
+                self._shares[level] *= 1 - _SHARE_OF_NEWEST
             if not queues:
                 continue
+            before = rows
             while queues and not batch:
                 key, queue = next(iter(queues.items())) if len(queues) == 1 else _oldest(queues)
                 rows = self._fill(batch, queue, now, rows, most_rows)
@@ -153,6 +173,8 @@ class Waiting:
                 rows = self._fill(batch, queues[key], now, rows, most_rows)
                 if not queues[key]:
                     del queues[key]
+            if self._differ:
+                self._shares[level] += _SHARE_OF_NEWEST * (rows - before) / most_rows
         self._was_large = False
         return batch
 

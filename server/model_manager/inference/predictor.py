@@ -39,7 +39,7 @@ class SklearnPredictor:
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
         self.signature = signature
-        self._estimator = estimator
+        self.estimator = estimator
         self._build: Callable[[Rows], Any] = feature_builder(signature)
         self._dtypes = {output.name: DTYPES[output.datatype] for output in signature.offered}
         self._methods = {output.name: method_and_index(output.name) for output in signature.offered}
@@ -59,7 +59,7 @@ class SklearnPredictor:
             for name in outputs:
                 step, index = self._methods[name]
                 if step not in called:
-                    called[step] = call(self._estimator, step, X)
+                    called[step] = call(self.estimator, step, X)
                 answer = called[step]
                 part = answer[index] if isinstance(answer, list) and index is not None else np.asarray(answer)
                 if part.shape[:1] != (count,):

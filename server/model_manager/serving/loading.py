@@ -36,7 +36,7 @@ from model_manager.repository.metadata import Golden, Metadata, declared_from, p
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
-from model_manager.serving.form_failures import tell_failure
+from model_manager.serving.form_failures import failures_told_of
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.signature import Rows, Signature
 from model_manager.traces import batch_span
@@ -169,7 +169,7 @@ class Loader:
                 loaded.example,
                 budget_s=seconds_allowed(attempt),
                 stopped=stopped,
-                failed=partial(tell_failure, loaded.servable),
+                failed=failures_told_of(loaded.servable),
             )
             return compilation, measure_inline_limits(compilation.predictor, loaded.example)
         except BaseException as error:  # what model code raises must end neither this search nor the program

@@ -9,15 +9,18 @@ force. No step looks at more models than those that changed, so that thousands o
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import chain
+from typing import Any
+from weakref import ref
 
 from model_manager.errors import LoadFailed, one_line
 from model_manager.metrics import Convergence, Metrics
 from model_manager.repository.lifecycle import Load, State, Unload, backoff_s, next_action
 from model_manager.repository.wanted import ServableId, WantedState
 from model_manager.serving.following import Follower
+from model_manager.serving.heap import watched
 from model_manager.serving.loading import Loaded, Loader
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.progress import Progress
@@ -32,7 +35,8 @@ _SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again 
 class Manager:
     """Follows the models folder and keeps the registry converging to it.
 
-    `reached` is called once, just before the first wanted state is shown as reached.
+    `reached` is called once, just before the first wanted state is shown as reached; `let_go` whenever memory was
+    freed, with weak references to what should be gone.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Manager:
         *,
         drain_timeout_s: float,
         reached: Callable[[], None] = lambda: None,
+        let_go: Callable[[Iterable["ref[Any]"]], None] = lambda gone: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._follower = follower
@@ -52,6 +57,7 @@ class Manager:
         self._metrics = metrics
         self._drain_timeout_s = drain_timeout_s
         self._reached = reached
+        self._let_go = let_go
         self._clock = clock
         self._wanted: WantedState | None = None
         self._versions: dict[str, list[ManagedVersion]] = {}  # by model, the oldest first
@@ -158,6 +164,7 @@ class Manager:
             await self._loader.improve(loaded, told=version.tell_form)
         except Exception:  # our own bug; the version serves as it is
             logger.exception("looking for faster forms of %s failed in a way it should not", version.wanted.id)
+        self._let_go(())
 
     async def _load(self, version: ManagedVersion) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
@@ -177,6 +184,7 @@ class Manager:
             self._failed(version, LoadFailed("internal", one_line(error)))
         else:
             version.servable = loaded.servable
+            version.watched = watched(loaded.servable, loaded.predictor, loaded.predictor.estimator)
             self._publish(version.wanted.id.model)  # ready is said after it can be leased
             rows = loaded.servable.provenance.golden_rows
             version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
@@ -192,6 +200,7 @@ class Manager:
         version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
         heappush(self._retries, (version.retry_at, version.wanted.id.model))
         version.move(State.FAILED, f"{error.reason}: {error}")
+        self._let_go(())
         self._publish(version.wanted.id.model)
 
     async def _retire(self, version: ManagedVersion) -> None:
@@ -214,6 +223,8 @@ class Manager:
 
     def _forget(self, version: ManagedVersion) -> None:
         """Drop a version, and its series unless another incarnation of the same version goes on counting."""
+        version.task = None  # a task that was cancelled holds the frames it was cancelled in, and these the version
+        self._let_go(version.watched)
         others = self._versions[version.wanted.id.model]
         others.remove(version)
         if not others:

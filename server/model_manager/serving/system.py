@@ -1,7 +1,6 @@
 """The running system as one value: settings, metrics, registry and manager, started and stopped in order."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from model_manager.records import RecordStream
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.following import Follower
+from model_manager.serving.heap import Heap, settle_heap
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.loading import Loader
@@ -80,13 +80,15 @@ class System:
         follower = Follower(
             Source(settings.models), self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s
         )
+        self._heap = Heap()
         self.manager = Manager(
             follower,
             loader,
             self.registry,
             self.metrics,
             drain_timeout_s=settings.drain_timeout_s,
-            reached=_settle_heap,
+            reached=settle_heap,
+            let_go=self._heap.give_back,
         )
 
     def switch_observation(self, on: bool) -> None:
@@ -121,6 +123,7 @@ class System:
             self.records.start()
         lag = self.metrics.event_loop_lag.labels()
         measuring = asyncio.create_task(measure_loop_lag(lag), name="loop lag")
+        giving_back = asyncio.create_task(self._heap.run(), name="heap")
 
         def ended(task: asyncio.Task[None]) -> None:
             error = None if task.cancelled() else task.exception()
@@ -134,9 +137,9 @@ class System:
             yield
         finally:
             self.registry.stopping = True
-            for task in (converging, measuring):
+            for task in (converging, measuring, giving_back):
                 task.cancel()
-            await asyncio.wait([converging, measuring])
+            await asyncio.wait([converging, measuring, giving_back])
             served = [servable for view in self.registry.models.values() for servable in view.ready.values()]
             await self.manager.drain()
             self.unfinished = [str(servable.id) for servable in served if servable.batcher.busy]
@@ -213,14 +216,3 @@ def _live(servable: Servable, *, default: bool) -> LiveServable:
         largest_difference=form.largest_difference,
         form_failures=form.failures,
     )
-
-
-def _settle_heap() -> None:
-    """Take everything that was imported and loaded so far out of the garbage collector's sight, before traffic comes.
-
-    Its walks over that heap are otherwise the longest pauses a request meets. Requests leave no cycles behind, so the
-    young generation may also grow larger before it is looked at.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

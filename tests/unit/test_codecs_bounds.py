@@ -54,7 +54,7 @@ def test_what_no_request_can_need_costs_next_to_nothing(signature: Signature, ki
 def test_no_more_tensors_are_read_than_tell_what_is_wrong() -> None:
     with pytest.raises(InvalidInput, match="inputs: expected 2 tensors at most, got 8000"):
         decode(PAIRS, "v2", many_tensors(8000))
-    with pytest.raises(InvalidInput, match="inputs: .* is given more than once"):
+    with pytest.raises(InvalidInput, match=r"inputs: .* is given more than once"):
         decode(FRAME, "v2", many_tensors(10))
 
 

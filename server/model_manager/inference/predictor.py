@@ -42,7 +42,7 @@ class SklearnPredictor:
         self.signature = signature
         if isinstance(estimator, OnnxModel):
             self.form = "onnx"
-        self._estimator = estimator
+        self.estimator = estimator
         self._build: Callable[[Rows], Any] = feature_builder(signature)
         self._dtypes = {output.name: DTYPES[output.datatype] for output in signature.offered}
         self._methods = {output.name: method_and_index(output.name) for output in signature.offered}
@@ -62,7 +62,7 @@ class SklearnPredictor:
             for name in outputs:
                 step, index = self._methods[name]
                 if step not in called:
-                    called[step] = call(self._estimator, step, X)
+                    called[step] = call(self.estimator, step, X)
                 answer = called[step]
                 part = answer[index] if isinstance(answer, list) and index is not None else np.asarray(answer)
                 if part.shape[:1] != (count,):

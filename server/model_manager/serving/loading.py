@@ -41,7 +41,7 @@ from model_manager.serving.attribution import Attribution
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.child import Compiled, Costs, Proven, Task
-from model_manager.serving.form_failures import tell_failure
+from model_manager.serving.form_failures import failures_told_of
 from model_manager.serving.giving_up import overdue_after_s
 from model_manager.serving.journal import Noted
 from model_manager.serving.loop_watch import LoopWatch
@@ -248,7 +248,7 @@ class Loader:
     def _build(self, loaded: Loaded, found: Compiled) -> tuple[Compilation, InlineLimits]:
         """Build here the forms that won in the child."""
         try:
-            failed = partial(tell_failure, loaded.servable)
+            failed = failures_told_of(loaded.servable)
             compilation = build_proven(loaded.estimator, loaded.predictor, found.recipe, failed=failed)
         except BaseException as error:  # foreign code: it must end neither this thread nor the program
             return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), loaded.inline
@@ -267,7 +267,7 @@ class Loader:
                 loaded.example,
                 budget_s=seconds_allowed(attempt),
                 stopped=stopped,
-                failed=partial(tell_failure, loaded.servable),
+                failed=failures_told_of(loaded.servable),
             )
             return compilation, measure_inline_limits(compilation.predictor, loaded.example)
         except BaseException as error:  # what model code raises must end neither this search nor the program

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Any
+from weakref import ref
 
 from model_manager.repository.lifecycle import Incarnation, State, check_move
 from model_manager.repository.wanted import WantedVersion
@@ -23,6 +25,7 @@ class ManagedVersion:
     retry_at: float = 0.0
     servable: Servable | None = None
     task: asyncio.Task[None] | None = None
+    watched: tuple["ref[Any]", ...] = ()  # what should be gone from memory once the version is
 
     def incarnation(self) -> Incarnation:
         """What `next_action` is shown of it."""

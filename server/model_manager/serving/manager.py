@@ -9,16 +9,19 @@ force. No step looks at more models than those that changed, so that thousands o
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 from itertools import chain
+from typing import Any
+from weakref import ref
 
 from model_manager.errors import LoadFailed, one_line
 from model_manager.metrics import Convergence, Metrics
 from model_manager.repository.lifecycle import NEVER, Load, State, Unload, backoff_s, next_action
 from model_manager.repository.wanted import ServableId, WantedState
 from model_manager.serving.following import Follower
+from model_manager.serving.heap import watched
 from model_manager.serving.loading import Loaded, Loader
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.progress import Progress
@@ -34,7 +37,8 @@ class Manager:
     """Follows the models folder and keeps the registry converging to it.
 
     `reached` is called once, just before the first wanted state is shown as reached; with `any_model` it counts as
-    reached once every version is ready or has failed, and any model answers.
+    reached once every version is ready or has failed, and any model answers. `let_go` is called whenever memory was
+    freed, with weak references to what should be gone.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Manager:
         drain_timeout_s: float,
         any_model: bool = False,
         reached: Callable[[], None] = lambda: None,
+        let_go: Callable[[Iterable["ref[Any]"]], None] = lambda gone: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._follower = follower
@@ -56,6 +61,7 @@ class Manager:
         self._drain_timeout_s = drain_timeout_s
         self._any_model = any_model
         self._reached = reached
+        self._let_go = let_go
         self._clock = clock
         self._wanted: WantedState | None = None
         self._versions: dict[str, list[ManagedVersion]] = {}  # by model, the oldest first
@@ -163,6 +169,7 @@ class Manager:
             await self._loader.improve(loaded, told=version.tell_form)
         except Exception:  # our own bug; the version serves as it is
             logger.exception("looking for faster forms of %s failed in a way it should not", version.wanted.id)
+        self._let_go(())
 
     async def _load(self, version: ManagedVersion) -> Loaded | None:
         """Bring one version from wanted to ready, or to failed with a reason; never raises for a bad version."""
@@ -183,6 +190,7 @@ class Manager:
         else:
             version.servable = loaded.servable
             version.servable.batcher.hung = partial(self._has_hung, version)
+            version.watched = watched(loaded.servable, loaded.predictor, loaded.predictor.estimator)
             self._publish(version.wanted.id.model)  # ready is said after it can be leased
             rows = loaded.servable.provenance.golden_rows
             version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
@@ -199,6 +207,7 @@ class Manager:
         heappush(self._retries, (version.retry_at, version.wanted.id.model))
         version.quarantined = error.reason == "quarantined"
         version.move(State.FAILED, f"{error.reason}: {error}")
+        self._let_go(())
         self._publish(version.wanted.id.model)
 
     def _has_hung(self, version: ManagedVersion, where: str, too_many: str) -> None:
@@ -217,6 +226,7 @@ class Manager:
         version.move(State.FAILED, f"predict does not return: {too_many}, the last {where}")
         self._publish(id.model)
         servable.batcher.close()
+        self._let_go(version.watched)
         self._look_at(id.model)
 
     async def _retire(self, version: ManagedVersion) -> None:
@@ -239,6 +249,9 @@ class Manager:
 
     def _forget(self, version: ManagedVersion) -> None:
         """Drop a version, and its series unless another incarnation of the same version goes on counting."""
+        version.task = None  # a task that was cancelled holds the frames it was cancelled in, and these the version
+        version.servable = None  # whose batcher knows the version
+        self._let_go(version.watched)
         others = self._versions[version.wanted.id.model]
         others.remove(version)
         if not others:

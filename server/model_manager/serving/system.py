@@ -1,7 +1,6 @@
 """The running system as one value: settings, metrics, registry and manager, started and stopped in order."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.following import Follower
+from model_manager.serving.heap import Heap, settle_heap
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.keys import Keyring
@@ -112,6 +112,7 @@ class System:
         )
         source = Source(settings.models, policy.files, policy.artifact_limit)
         follower = Follower(source, self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s)
+        self._heap = Heap()
         self.manager = Manager(
             follower,
             loader,
@@ -119,7 +120,8 @@ class System:
             self.metrics,
             drain_timeout_s=settings.drain_timeout_s,
             any_model=settings.ready_when == "any-model",
-            reached=_settle_heap,
+            reached=settle_heap,
+            let_go=self._heap.give_back,
         )
 
     def switch_observation(self, on: bool) -> None:
@@ -154,7 +156,10 @@ class System:
             self.records.start()
         lag = self.metrics.event_loop_lag.labels()
         keeping = asyncio.create_task(self._predicting.keep(), name="prediction threads")
-        beside = [asyncio.create_task(measure_loop_lag(lag), name="loop lag")]
+        beside = [
+            asyncio.create_task(measure_loop_lag(lag), name="loop lag"),
+            asyncio.create_task(self._heap.run(), name="heap"),
+        ]
         if self.keyring is not None:
             beside.append(asyncio.create_task(self._follow_keys(self.keyring), name="API keys"))
 
@@ -293,14 +298,3 @@ def _live(servable: Servable, *, default: bool) -> LiveServable:
         largest_difference=form.largest_difference,
         form_failures=form.failures,
     )
-
-
-def _settle_heap() -> None:
-    """Take everything that was imported and loaded so far out of the garbage collector's sight, before traffic comes.
-
-    Its walks over that heap are otherwise the longest pauses a request meets. Requests leave no cycles behind, so the
-    young generation may also grow larger before it is looked at.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

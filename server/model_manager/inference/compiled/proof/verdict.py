@@ -72,8 +72,14 @@ def _answers(form: Form, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Arra
             return dict(form.predict(rows, outputs))
         except Exception as error:
             if len(outputs) == 1:
-                return {outputs[0]: error}
+                return {outputs[0]: _without_frames(error)}
     return {name: _answers(form, rows, (name,))[name] for name in outputs}
+
+
+def _without_frames(error: Exception) -> Exception:
+    """The error as it is told. Its traceback would hold all that its callers hold: the model, and the error again."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _fault(answer: Array | Exception, expected: Array | None, verdict: Verdict, *, plain: bool) -> str | None:

@@ -191,7 +191,7 @@ def lingering() -> list[str]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_versions_that_hang_delay_no_other_and_no_stop(tmp_path: Path, workers: int) -> None:
     folder = tmp_path / "models"
-    for number in range(3):
+    for number in range(2):
         for deed in ("sleeping", "holding the interpreter"):
             put(folder, f"{name_of(deed, 'unpickling')}-{number}", "1", dump(HostileRegressor(deed, "unpickling")))
     put(folder, "good", "1", dump(constant(1.0)))

@@ -39,7 +39,7 @@ _COLUMNS: Final = {
 
 
 def build(folder: Path, *, row_s: float, timeout_ms: float) -> None:
-    """Write a model of a known cost, one that is cheap on a thread beside it, and one that large requests are sent to."""
+    """Write a model of a known cost, one that is cheap beside it, and one that large requests are sent to."""
     fitted = [[0.0, 0.0], [1.0, 1.0]], [0.0, 1.0]
     estimators = {
         "paced": PacedRegressor(row_s=row_s).fit(*fitted),
@@ -115,8 +115,8 @@ async def measure(server: Server, *, seconds: float, times: tuple[int, ...]) -> 
 
 @click.command(epilog="Example: python -m loadtests.overload --seconds 10 --json")
 @click.option("--seconds", default=60.0, show_default=True, help="How long each load lasts.")
-@click.option("--row-ms", default=20.0, show_default=True, help="What a row costs the model.")
-@click.option("--timeout-ms", default=1000.0, show_default=True, help="The model's deadline.")
+@click.option("--row-ms", default=50.0, show_default=True, help="What a row costs the model.")
+@click.option("--timeout-ms", default=2000.0, show_default=True, help="The model's deadline.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(seconds: float, row_ms: float, timeout_ms: float, as_json: bool) -> None:
     """Press a server with 3 and 30 times what a model can do, and print what became of the requests."""

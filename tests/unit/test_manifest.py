@@ -242,6 +242,22 @@ MISTAKES = {
         "models: {a: {versions: {'1': {artifact: x}}, batching: {max_delay_ms: -1}}}",
         "models.a.batching.max_delay_ms: must be greater than or equal to 0",
     ),
+    "an endless delay": (
+        "models: {a: {versions: {'1': {artifact: x}}, batching: {max_delay_ms: 1.0e+300}}}",
+        "models.a.batching.max_delay_ms: must be less than or equal to 60000",
+    ),
+    "more rows than any memory holds": (
+        "models: {a: {versions: {'1': {artifact: x}}, batching: {max_queue_rows: 1000000000000}}}",
+        "models.a.batching.max_queue_rows: must be less than or equal to 10000000",
+    ),
+    "a batch without end": (
+        "models: {a: {versions: {'1': {artifact: x}}, batching: {max_rows: 1000000000000}}}",
+        "models.a.batching.max_rows: must be less than or equal to 1000000",
+    ),
+    "more time than a day": (
+        "models: {a: {versions: {'1': {artifact: x}}, timeout_ms: 1.0e+300}}",
+        "models.a.timeout_ms: must be less than or equal to 86400000",
+    ),
     "no time at all": (
         "models: {a: {versions: {'1': {artifact: x}}, timeout_ms: 0}}",
         "models.a.timeout_ms: must be greater than 0",

@@ -16,6 +16,7 @@ from tests.live import LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
 
 ROW = [[0.0, 0.0]]
+pytestmark = pytest.mark.timeout(300)  # several starts of a server each
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.live import COMMAND, live_server, wait_until
 from tests.models import constant, dump, put
 from tools.processes import Process
@@ -26,16 +28,22 @@ def test_ctrl_c_during_the_imports_ends_in_one_line(tmp_path: Path) -> None:
         assert starting.log == ["model-manager: interrupted"]
 
 
-def test_ctrl_c_while_workers_are_starting_leaves_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [2, 4], ids=["while they are prepared", "while they begin"])
+def test_ctrl_c_while_workers_are_starting_leaves_no_traceback(tmp_path: Path, processes: int) -> None:
     ports = ["--port", "0", "--admin-port", "0"]
     with Process("the server", [*COMMAND, "--models", str(tmp_path), "--workers", "2", *ports]) as starting:
-        pid = starting.popen.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        wait_until(lambda: len(children.read_text().split()) >= 3, "two workers, and what looks after their resources")
-        for child in children.read_text().split():  # a terminal tells all of them
-            os.kill(int(child), signal.SIGINT)
+        # what looks after their resources, what they are forked from, and they themselves
+        wait_until(lambda: len(_offspring(starting.popen.pid)) >= processes, "its processes")
+        for child in _offspring(starting.popen.pid):  # a terminal tells all of them
+            os.kill(child, signal.SIGINT)
         assert starting.end(signal.SIGINT) == 0
         assert not [line for line in starting.log if "Traceback" in line]
+
+
+def _offspring(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # one a thread
+    born = [int(child) for children in lists for child in children.read_text().split()]
+    return [*born, *(each for child in born for each in _offspring(child))]
 
 
 def _handles(process: Process, signum: int) -> bool:

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from tests.foreign_models import RAISED, ExitingRegressor, HeldReader, StuckRegressor
+from tests.foreign_models import RAISED, ExitingRegressor, HeldReader, StuckRegressor, UnspeakableClassifier
 from tests.live import LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
 from tools.patience import stretched
@@ -26,6 +26,7 @@ def exiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("models")
     for name, seconds in (("loop", 0.0), ("thread", 0.002)):
         put(folder, name, "1", dump(ExitingRegressor(seconds).fit([[0.0, 0.0]], [0.0])))
+        put(folder, f"texts-{name}", "1", dump(UnspeakableClassifier(seconds).fit([[0.0, 0.0]], [0.0])))
     with live_server(folder) as server:
         yield server
 
@@ -46,6 +47,19 @@ def test_what_is_no_error_is_a_500_with_its_cause_in_the_log(exiting: LiveServer
     assert exiting.predict(where, [[7.0, 0.0]]).json() == {"predictions": [7.0]}
     if where == "thread":
         assert {batch["on"] for batch in _batches(exiting, where)} == {where}
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+@pytest.mark.parametrize("value", RAISED)
+def test_an_answer_that_cannot_be_told_is_a_500(exiting: LiveServer, where: str, value: float) -> None:
+    model = f"texts-{where}"
+    assert exiting.predict(model, [[7.0, 0.0]]).json() == {"predictions": ["7"]}
+    for _ in range(2):
+        assert exiting.predict(model, [[value, 0.0]]).status_code == 500
+        infer = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [value, 0.0]}]}
+        assert exiting.api.post(f"/v2/models/{model}/infer", json=infer).status_code == 500
+    assert exiting.predict(model, [[8.0, 0.0]]).json() == {"predictions": ["8"]}
+    assert exiting.admin.get("/metrics").status_code == 200
 
 
 def test_only_the_guilty_request_of_a_batch_fails(exiting: LiveServer) -> None:

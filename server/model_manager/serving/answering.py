@@ -101,7 +101,7 @@ class Answering:
         except asyncio.CancelledError as error:
             self._failed(call, servable, observation, error).ended()
             raise
-        except Exception as error:
+        except BaseException as error:  # what encodes an answer may call code of the model
             return self._failed(call, servable, observation, error)
 
     def refuse(self, call: Call, error: BaseException) -> Answer:

@@ -1,7 +1,11 @@
 """Estimators that misbehave at a test's word. Importable, so that an artifact of them loads."""
 
 import asyncio
+import logging
+import os
 import re
+import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -74,6 +78,27 @@ class UnspeakableClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         for index, value in enumerate(values):
             answers[index] = Unspeakable(RAISED[value]) if value in RAISED else f"{value:g}"
         return answers
+
+
+class MeddlingRegressor(ExitingRegressor):
+    """Answers its first column; for 13 it changes the process and prints a lot, for 14 it sets off an alarm."""
+
+    def predict(self, X: Any) -> Any:
+        values = super().predict(X)
+        if 13 in values:
+            for number in range(5000):
+                sys.stdout.write(f"{number} of a flood\n")
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                signal.set_wakeup_fd(-1)
+            os.chdir("/")
+            os.umask(0)
+            logging.getLogger().handlers.clear()
+            logging.disable()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        if 14 in values:
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+        return values
 
 
 class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed

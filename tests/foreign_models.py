@@ -1,14 +1,18 @@
 """Estimators that misbehave at a test's word. Importable, so that an artifact of them loads."""
 
 import asyncio
+import logging
+import os
 import re
+import signal
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 RAISED: dict[float, type[BaseException]] = {
@@ -17,8 +21,8 @@ RAISED: dict[float, type[BaseException]] = {
     3.0: GeneratorExit,
     4.0: asyncio.CancelledError,
     5.0: StopIteration,
-    6.0: MemoryError,
-    7.0: RecursionError,
+    1001.0: MemoryError,
+    1002.0: RecursionError,
 }
 """What is raised for a first column of so much."""
 
@@ -42,6 +46,59 @@ class ExitingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
             if value in RAISED:
                 raise RAISED[value]("as it likes")
         return X[:, 0]
+
+
+class Unspeakable:
+    """Raises whatever it is made of when anybody wants to know what it is."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+
+    def _raise(self, *others: object) -> Any:
+        raise self.kind("as it likes")
+
+    __str__ = __repr__ = __float__ = __int__ = __hash__ = __eq__ = __bool__ = __len__ = __iter__ = _raise
+
+
+class UnspeakableClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Answers texts, but for the values of RAISED what cannot be told. Takes `seconds` over it."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def fit(self, X: Any, y: Any) -> "UnspeakableClassifier":
+        X, y = validate_data(self, X, y)
+        self.classes_ = np.array(["7", "8"], dtype=object)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        values = np.asarray(X)[:, 0]
+        time.sleep(self.seconds)
+        answers = np.empty(len(values), dtype=object)
+        for index, value in enumerate(values):
+            answers[index] = Unspeakable(RAISED[value]) if value in RAISED else f"{value:g}"
+        return answers
+
+
+class MeddlingRegressor(ExitingRegressor):
+    """Answers its first column; for 13 it changes the process and prints a lot, for 14 it sets off an alarm."""
+
+    def predict(self, X: Any) -> Any:
+        values = super().predict(X)
+        if 13 in values:
+            for number in range(5000):
+                sys.stdout.write(f"{number} of a flood\n")
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                signal.set_wakeup_fd(-1)
+            os.chdir("/")
+            os.umask(0)
+            logging.getLogger().handlers.clear()
+            logging.disable()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        if 14 in values:
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+        return values
 
 
 class StuckRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed

@@ -13,10 +13,18 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from tests.foreign_models import RAISED, ExitingRegressor, HeldReader, StuckRegressor
+from tests.foreign_models import (
+    RAISED,
+    ExitingRegressor,
+    HeldReader,
+    MeddlingRegressor,
+    StuckRegressor,
+    UnspeakableClassifier,
+)
 from tests.live import LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
 from tools.patience import stretched
+from tools.processes import ROOT
 
 QUICK = [[0.0, 0.0]]
 
@@ -26,6 +34,7 @@ def exiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("models")
     for name, seconds in (("loop", 0.0), ("thread", 0.002)):
         put(folder, name, "1", dump(ExitingRegressor(seconds).fit([[0.0, 0.0]], [0.0])))
+        put(folder, f"texts-{name}", "1", dump(UnspeakableClassifier(seconds).fit([[0.0, 0.0]], [0.0])))
     with live_server(folder) as server:
         yield server
 
@@ -46,6 +55,19 @@ def test_what_is_no_error_is_a_500_with_its_cause_in_the_log(exiting: LiveServer
     assert exiting.predict(where, [[7.0, 0.0]]).json() == {"predictions": [7.0]}
     if where == "thread":
         assert {batch["on"] for batch in _batches(exiting, where)} == {where}
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+@pytest.mark.parametrize("value", RAISED)
+def test_an_answer_that_cannot_be_told_is_a_500(exiting: LiveServer, where: str, value: float) -> None:
+    model = f"texts-{where}"
+    assert exiting.predict(model, [[7.0, 0.0]]).json() == {"predictions": ["7"]}
+    for _ in range(2):
+        assert exiting.predict(model, [[value, 0.0]]).status_code == 500
+        infer = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [value, 0.0]}]}
+        assert exiting.api.post(f"/v2/models/{model}/infer", json=infer).status_code == 500
+    assert exiting.predict(model, [[8.0, 0.0]]).json() == {"predictions": ["8"]}
+    assert exiting.admin.get("/metrics").status_code == 200
 
 
 def test_only_the_guilty_request_of_a_batch_fails(exiting: LiveServer) -> None:
@@ -74,6 +96,24 @@ def test_a_long_document_does_not_hold_the_loop(tmp_path: Path, inside: str) -> 
             reader.gate.touch()
         assert long.result().status_code == 200
         assert next(_batches(server, "text"))["on"] == "thread"
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_what_a_model_changes_of_the_process_is_put_back(tmp_path: Path, where: str) -> None:
+    model = MeddlingRegressor(0.002 if where == "thread" else 0.0).fit([[0.0, 0.0]], [0.0])
+    put(tmp_path / "models", "meddling", "1", dump(model))
+    with live_server(tmp_path / "models", compile="off") as server:
+        assert server.predict("meddling", [[13.0, 0.0]]).json() == {"predictions": [13.0]}
+        wait_until(lambda: server.logged("put back"), "the process to be put back")
+        told = {record["message"].partition(" of the process")[0] for record in server.logged("put back")}
+        assert {"working folder", "umask", "logging", "standard files"} <= {text.split("the ")[1] for text in told}
+        assert all(record["message"].endswith(": meddling/1") for record in server.logged("put back"))
+        assert server.metric("model_manager_process_changes_total", what="umask") == 1
+        assert server.predict("meddling", [[14.0, 0.0]]).json() == {"predictions": [14.0]}
+        assert server.predict("meddling", [[15.0, 0.0]]).json() == {"predictions": [15.0]}
+        assert Path(f"/proc/{server.process.pid}/cwd").readlink() == ROOT
+    assert server.logged("stopped")  # by SIGTERM, into the log, with exit code 0
+    assert 0 < len(server.logged("of a flood")) < 1000
 
 
 def stuck(tmp_path: Path, within: str) -> tuple[Path, Path]:

@@ -3,6 +3,7 @@
 In the flow: request path, batcher and manager call these; a scrape reads `families`. Loop only.
 """
 
+import logging
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,10 +13,13 @@ from weakref import WeakSet
 
 import numpy as np
 
+from model_manager.errors import one_line
 from model_manager.metrics.catalogue import predictions, process, requests, versions
 from model_manager.metrics.instruments import Family, Instrument, Series, observe_rows
 from model_manager.metrics.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 from model_manager.signature import Array, Signature
+
+logger = logging.getLogger(__name__)
 
 FOLD_AT: Final = 1024
 """So many requests or rows are noted down before they are put into the histograms, unless a scrape comes first."""
@@ -203,10 +207,12 @@ class ServableMetrics:
             self._rows.value += self._rows_noted
             self._rows_noted = 0
         if self._predicted:
+            predicted, self._predicted = self._predicted, []
             if self._predictions is not None:
-                several = len(self._predicted) > 1
-                self._predictions.count(np.concatenate(self._predicted) if several else self._predicted[0])
-            self._predicted.clear()
+                try:
+                    self._predictions.count(np.concatenate(predicted) if len(predicted) > 1 else predicted[0])
+                except BaseException as error:  # what a model answered may raise what it likes when it is looked at
+                    logger.warning("predictions of %s/%s cannot be counted: %s", *self._labels, one_line(error))
 
     def detach(self) -> None:
         """Count on where nobody looks: the version is gone, and what still ends of it must not bring series back."""

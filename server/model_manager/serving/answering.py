@@ -122,7 +122,7 @@ class Answering:
         except asyncio.CancelledError as error:
             self._failed(call, servable, observation, error).ended()
             raise
-        except Exception as error:
+        except BaseException as error:  # what encodes an answer may call code of the model
             if isinstance(error, PredictionFailed) and servable is not None and request is not None:
                 place = out_of_range(error.__cause__, request.rows, servable.signature)
                 if place is not None:

@@ -26,13 +26,15 @@ class _Here(threading.local):
     telling = False
 
 
+_here: Final = _Here()
+
+
 class Printed(io.TextIOBase):
     """Takes the place of a standard stream; `original` is told what logging itself prints."""
 
     def __init__(self, name: str, original: Any) -> None:
         self._name = name
         self._original = original
-        self._here = _Here()
         self._lock = threading.RLock()  # a model's own finalizer may print while this allocates
         self._part = ""
         self._allowed = _AT_ONCE
@@ -60,21 +62,21 @@ class Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Log the lines that are whole with this."""
-        if self._here.telling:
+        if _here.telling:
             return int(self._original.write(text))
         with self._lock:
             *lines, rest = (self._part + text).split("\n")
             self._part = rest[:_LONGEST]
             told = [line for line in lines if line.strip() and self._may_tell()]
             left_out, self._left_out = (self._left_out, 0) if told else (0, self._left_out)
-        self._here.telling = True
+        _here.telling = True
         try:
             for line in told:
                 fields = {"stream": self._name, **({"lines_left_out_before": left_out} if left_out else {})}
                 logger.info("%s", line[:_LONGEST], extra=fields)
                 left_out = 0
         finally:
-            self._here.telling = False
+            _here.telling = False
         return len(text)
 
     def _may_tell(self) -> bool:

@@ -80,6 +80,7 @@ class ProcessState:
 
     def check(self, suspect: str | None = None) -> None:
         """Put back what is not as it was, and tell of it: of `suspect`, or of all whose code ran just now."""
+        outcomes = {}
         for part in self._kept:
             now = part.read()
             if now == part.value:
@@ -87,11 +88,12 @@ class ProcessState:
             with suppress(OSError, ValueError):
                 part.write(part.value)
             after = part.read()
-            outcome = "put back" if after == part.value else "cannot be put back"
+            outcomes[part.name] = "was put back" if after == part.value else "cannot be put back"
             part.value = after
-            self._changes.labels(part.name).inc()
+        for name, outcome in outcomes.items():  # logging itself may have been among them
+            self._changes.labels(name).inc()
             who = suspect or self._suspects(perf_counter() - 2 * BEAT_S)
-            logger.error("model code changed the %s of the process, which was %s: %s", part.name, outcome, who)
+            logger.error("model code changed the %s of the process, which %s: %s", name, outcome, who)
 
     async def _beat(self) -> None:
         while True:

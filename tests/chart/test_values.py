@@ -20,7 +20,10 @@ README = (CHART / "README.md").read_text()
 THE_CHARTS_OWN = {"models", "state"}  # the mounted folders
 FOUND_AT_START = {"threads", "load_memory_mb"}  # by the CPU limit
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
+OTHERWISE = {"log_format": "json", "require_digest": True}
+"""Settings of which the chart's default is not the server's."""
 ON_BY_DEFAULT = {
+    "settings.requireDigest",
     "serviceAccount.create",
     "istio.outlierDetection.enabled",
     "istio.telemetry.accessLog.enabled",
@@ -136,7 +139,7 @@ def test_every_setting_of_the_server_is_a_value_with_the_same_default() -> None:
     assert set(described) == {camel(name) for name in Settings.model_fields} - THE_CHARTS_OWN
     for name, field in Settings.model_fields.items():
         if name not in THE_CHARTS_OWN | FOUND_AT_START:
-            expected = "json" if name == "log_format" else field.default
+            expected = OTHERWISE.get(name, field.default)
             assert VALUES["settings"][camel(name)] == expected
 
 
@@ -179,6 +182,8 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.server_timing, settings.records_sample) == (True, 0.5)
     assert (settings.ready_when, settings.frozen_after_s, settings.state) == ("any-model", 7.5, "/state")
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
+    assert (settings.skops_trusted, settings.max_artifact_mb) == ("sklearn.tree._tree.Tree", 1048576)
+    assert (settings.artifact_owners, settings.require_digest, settings.refuse_writable) == ("0,10001", False, True)
     assert settings.models == Path("/models")
     assert environment(render.one("Deployment", "volume"))["MODEL_MANAGER_MODELS"] == "/artifacts/shared"
 

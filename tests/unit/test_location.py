@@ -72,6 +72,12 @@ def test_the_scheme_of_a_location(location: str, scheme: str | None) -> None:
         ("jdbc:postgresql://user:pw@db/sales", "jdbc:postgresql://db/sales"),
         ("file:///home/anna/customers.csv", "file:///home/anna/customers.csv"),
         ("git@github.com:org/data.git", "git@github.com:org/data.git"),
+        ("jdbc:oracle:thin:scott/tiger@//db:1521/sales", "jdbc:oracle:thin://db:1521/sales"),
+        ("AccountName=data;AccountKey=c2V/cmV+0==;EndpointSuffix=core.windows.net",
+         "AccountName=data;AccountKey=…;EndpointSuffix=core.windows.net"),
+        ("BlobEndpoint=https://data.example.com/;AccountKey=c2V/cmV+0==", "BlobEndpoint=https://data.example.com/;AccountKey=…"),
+        ("Server=tcp:db,1433;User ID=sa;Password=p@ss;", "Server=tcp:db,1433;User ID=…;Password=…;"),
+        ("/mnt/data/user=anna/key=3/a.csv", "/mnt/data/user=anna/key=3/a.csv"),
     ],
 )  # fmt: skip
 def test_credentials_are_left_out_of_what_is_shown(uri: str, shown: str) -> None:

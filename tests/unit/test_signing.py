@@ -4,7 +4,7 @@ import base64
 import datetime
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 from model_manager.cli import cli
-from model_manager.repository.signatures import make_bundle
+from model_manager.errors import LoadFailed
+from model_manager.repository.signatures import Trust, make_bundle
 
 from tests.conftest import ROOT
 from tests.unit.test_policy import reason
@@ -366,6 +369,39 @@ class TestCommands:
     def test_help_has_an_example(self) -> None:
         for command in ("sign", "verify"):
             assert f"model-manager {command} build/models/iris/2" in run(command, "--help").stdout
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _paths(inner, (*path, key))
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("trust", [Trust(key=THEIRS / "key.pub.pem"), Trust(certificates=THEIRS / "authority.pem")])
+def test_whatever_a_bundle_holds_it_holds_or_is_refused(trust: Trust, data: st.DataObject) -> None:
+    folder = "by_key" if trust.key else "by_certificate"
+    bundle = json.loads((THEIRS / folder / "model.sig").read_bytes())
+    place = data.draw(st.sampled_from(list(_paths(bundle))))
+    found: Any = bundle
+    for key in place[:-1]:
+        found = found[key]
+    if place:
+        found[place[-1]] = data.draw(_JSON | st.binary(max_size=80).map(lambda it: base64.b64encode(it).decode()))
+    try:
+        found = trust.covered_by(json.dumps(bundle).encode()).keys()
+    except LoadFailed as error:
+        found = error.reason
+    assert found in ({"metadata.json", "model.joblib"}, "bad_signature")
 
 
 def test_a_bundle_can_be_made_of_digests_alone() -> None:

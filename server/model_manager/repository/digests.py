@@ -31,20 +31,19 @@ class _Look:
 class Digests:
     """Digests by file identity, so that polling an unchanged folder costs one stat a file."""
 
-    def __init__(self, files: Files, limit: Limit, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._files = files
+    def __init__(self, limit: Limit, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._limit = limit
         self._now_ns = now_ns
         self._known: dict[_FileKey, _Look] = {}
         self._used: dict[_FileKey, _Look] = {}
 
-    def of(self, path: str) -> str | None:
+    def of(self, path: str, files: Files) -> str | None:
         """Give the digest of the file's bytes, or None when it is not there, or may not or cannot be read."""
         try:
-            found = self._files.stat(path, self._limit)
+            found = files.stat(path, self._limit)
             look = self._known.get(_key(found))
             if look is None or look.digest is None:
-                return self._read(path)
+                return self._read(path, files)
             self._used[_key(found)] = look
             return look.digest
         except (OSError, LoadFailed):  # loading says why
@@ -54,8 +53,8 @@ class Digests:
         """Drop what was not asked for since the last call: files that were replaced or removed."""
         self._known, self._used = self._used, {}
 
-    def _read(self, path: str) -> str:
-        with self._files.open(path, self._limit) as file:
+    def _read(self, path: str, files: Files) -> str:
+        with files.open(path, self._limit) as file:
             before = os.fstat(file.fileno())
             now = self._now_ns()
             digest = sha256_of(file)

@@ -68,7 +68,7 @@ def _version(
         id=id,
         location=os.path.join(generation.stable, place, artifact),
         sha256=declared_sha256(metadata),
-        digest=digests.of(os.path.join(folder, artifact)),
+        digest=digests.of(os.path.join(folder, artifact), files),
         metadata=metadata,
         batching=Batching(),
         timeout_ms=None,

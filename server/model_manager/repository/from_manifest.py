@@ -45,7 +45,7 @@ def _version(
         location, digest = declared.artifact, declared.declared_sha256
     else:
         location, artifact = os.path.join(generation.stable, path), os.path.join(generation.real, path)
-        digest = digests.of(artifact)
+        digest = digests.of(artifact, files)
         if metadata is None:
             metadata, problem = read_metadata(metadata_path(artifact), files)
     return WantedVersion(

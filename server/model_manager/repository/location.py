@@ -6,8 +6,10 @@ from urllib.parse import unquote
 
 _KEPT_QUERY = frozenset({"generation", "ref", "revision", "rev", "snapshot", "version", "versionId"})
 """Of a query only what says which data were meant is shown: names of credentials are too many to be listed."""
-_USER = re.compile(r"//[^/\s]*@")
-_SECRET = re.compile(r"(?i)\b(\w*(?:key|password|passwd|pwd|secret|sig|signature|token|user|uid))=[^;&/\s]*")
+_USER = re.compile(r"//[^/\s]*@|(?<=:)[^:/@\s]+/[^/\s]+@//")  # Oracle's stand before the slashes
+_NAME = r"(?i)\b(\w*(?:key|password|passwd|pwd|secret|sig|signature|token|user(?: id)?|uid))"
+_SECRET = re.compile(_NAME + r"=[^;&/\s]*")
+_SECRET_OF_LIST = re.compile(_NAME + r"=[^;]*")  # keys in base 64 hold slashes
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -40,12 +42,14 @@ def local_path(artifact: str) -> str | None:
 def without_credentials(uri: str) -> str:
     """Give a URI as it may be shown: without user, password and whatever a query or fragment may sign it with.
 
-    What was left out of a query or a fragment is marked by "…". A path comes back as it is.
+    What was left out of a query or a fragment is marked by "…". A path comes back as it is, and a list of settings
+    (`Server=…;Password=…`) without those that are secret.
     """
     if "//" not in uri:
-        return uri
+        return _SECRET_OF_LIST.sub(r"\1=…", uri) if ";" in uri else uri
     # First of all, since a password may hold any character, however wrong that is in a URI.
-    rest, hash_sign, _ = _USER.sub("//", _SECRET.sub(r"\1=…", uri)).partition("#")
+    secret = _SECRET_OF_LIST if ";" in uri else _SECRET
+    rest, hash_sign, _ = _USER.sub("//", secret.sub(r"\1=…", uri)).partition("#")
     shown, question_mark, query = rest.partition("?")
     if question_mark:
         pairs = [pair for pair in query.split("&") if pair]

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, NamedTuple, NoReturn, TypeVar
 
 from model_manager.errors import LoadFailed
@@ -44,13 +44,14 @@ class Files:
     """The files that may be opened: those of the models folder, and those below `roots`, both absolute paths.
 
     `owners`: the user ids that they may belong to; None: any. `writable`: whether their group or others may be allowed
-    to write to them, or to the folder in which they lie.
+    to write to them, or to the folder in which they lie. `real` are the same places without links, once resolved.
     """
 
     folder: str
     roots: tuple[str, ...] = ()
     owners: frozenset[int] | None = None
     writable: bool = True
+    real: tuple[str, ...] = ()
 
     def open(self, path: str, limit: Limit) -> BinaryIO:
         """Open an absolute path for reading. Never waits for a writer.
@@ -72,6 +73,10 @@ class Files:
             _refuse_size(path, len(content), limit)
         return content
 
+    def resolved(self) -> "Files":
+        """The same, with the links of the places themselves followed now, and not for every file."""
+        return replace(self, real=self._real_roots())
+
     def _at(self, path: str, limit: Limit, use: Callable[[int], _T]) -> _T:
         roots = self._real_roots()
         # By its name first: a network file system that hangs outside of the roots is not even asked.
@@ -90,8 +95,8 @@ class Files:
             os.close(handle)
 
     def _real_roots(self) -> tuple[str, ...]:
-        # Resolved each time: the models folder may be a link that is turned from one release to the next.
-        return tuple(os.path.realpath(root) for root in (self.folder, *self.roots))
+        # Not for good: the models folder may be a link that is turned from one release to the next.
+        return self.real or tuple(os.path.realpath(root) for root in (self.folder, *self.roots))
 
     def _check(self, path: str, real: str, found: os.stat_result, limit: Limit) -> None:
         _refuse_irregular(path, found.st_mode)
@@ -159,7 +164,10 @@ def _open_again(handle: int) -> int:
 
 
 def _is_below(path: str, folders: tuple[str, ...]) -> bool:
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+    for folder in folders:
+        if path.startswith(folder) and (path == folder or folder == "/" or path[len(folder)] == "/"):
+            return True
+    return False
 
 
 def _refuse_irregular(path: str, mode: int) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from model_manager.errors import LoadFailed
+from model_manager.errors import LoadFailed, one_line
 from model_manager.repository.regular_files import Limit
 
 if TYPE_CHECKING:
@@ -63,7 +63,12 @@ class Trust:
             refuse(f"is no Sigstore bundle ({type(error).__name__}: {error})")
         if kinds != (MEDIA_TYPE, _PAYLOAD_TYPE):
             refuse(f"is of the kind {kinds[0]}, {kinds[1]}; {MEDIA_TYPE}, {_PAYLOAD_TYPE} is read")
-        _verify(self._signer(material), signed, payload)
+        try:
+            _verify(self._signer(material), signed, payload)
+        except LoadFailed:
+            raise
+        except Exception as error:  # what the library says of keys and certificates that were made to hurt
+            refuse(f"cannot be verified ({one_line(error)})")
         return _resources(payload)
 
     def _signer(self, material: Any) -> "ec.EllipticCurvePublicKey":

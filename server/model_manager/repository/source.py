@@ -36,7 +36,7 @@ class Source:
         self.folder = folder
         self._folder = os.path.abspath(folder)
         self._files = files or Files(self._folder)
-        self._digests = Digests(self._files, artifact_limit)
+        self._digests = Digests(artifact_limit)
         self._parsed: tuple[bytes, Manifest] | None = None
         self._warned: set[str] = set()
 
@@ -70,13 +70,14 @@ class Source:
             return SourceUnreadable(f"{error.filename or self._folder} cannot be read: {error.strerror or error}")
 
     def _read(self, generation: Generation) -> WantedState:
+        files = self._files.resolved()
         try:
-            text = self._files.read(os.path.join(generation.real, MANIFEST), MANIFEST_LIMIT)
+            text = files.read(os.path.join(generation.real, MANIFEST), MANIFEST_LIMIT)
         except FileNotFoundError:
-            return self._read_without_manifest(generation)
+            return self._read_without_manifest(generation, files)
         except LoadFailed as error:
             raise SourceUnreadable(str(error)) from None
-        return read_manifest_form(self._manifest(text), generation, self._files, self._digests)
+        return read_manifest_form(self._manifest(text), generation, files, self._digests)
 
     def _manifest(self, text: bytes) -> Manifest:
         # A poll that finds the same text need not validate it again.
@@ -84,13 +85,13 @@ class Source:
             self._parsed = (text, parse_manifest(text, MANIFEST))
         return self._parsed[1]
 
-    def _read_without_manifest(self, generation: Generation) -> WantedState:
+    def _read_without_manifest(self, generation: Generation, files: Files) -> WantedState:
         if self._parsed is not None and os.path.isdir(generation.real):
             raise SourceUnreadable(
                 f"{self._folder} no longer holds {MANIFEST}: put it back (with 'models: {{}}' to unload every model), "
                 "or restart to read the folder as a repository"
             )
-        state = read_repository_form(generation, self._files, self._digests, self._warned)
+        state = read_repository_form(generation, files, self._digests, self._warned)
         if not state.models:
             raise SourceUnreadable(
                 f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}"

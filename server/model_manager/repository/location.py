@@ -4,10 +4,10 @@ import posixpath
 import re
 from urllib.parse import unquote
 
+from model_manager.errors import without_secrets
+
 _KEPT_QUERY = frozenset({"generation", "ref", "revision", "rev", "snapshot", "version", "versionId"})
 """Of a query only what says which data were meant is shown: names of credentials are too many to be listed."""
-_USER = re.compile(r"//[^/\s]*@")
-_SECRET = re.compile(r"(?i)\b(\w*(?:key|password|passwd|pwd|secret|sig|signature|token|user|uid))=[^;&/\s]*")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -45,7 +45,7 @@ def without_credentials(uri: str) -> str:
     if "//" not in uri:
         return uri
     # First of all, since a password may hold any character, however wrong that is in a URI.
-    rest, hash_sign, _ = _USER.sub("//", _SECRET.sub(r"\1=…", uri)).partition("#")
+    rest, hash_sign, _ = without_secrets(uri).partition("#")
     shown, question_mark, query = rest.partition("?")
     if question_mark:
         pairs = [pair for pair in query.split("&") if pair]

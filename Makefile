@@ -12,7 +12,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem e2e check docs format bench budget loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem fuzz e2e check docs format bench budget loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every tes
 test-ecosystem:  ## Test estimators of other libraries, in an environment of their own
 	$(MAKE) VENV=$(ECOSYSTEM) $(ECOSYSTEM)/dev.stamp $(ECOSYSTEM)/ecosystem.stamp
 	REQUIRE_ALL_PARTS=1 $(ECOSYSTEM)/bin/python -m pytest -m ecosystem tests/ecosystem
+
+fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 e2e: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Test containers of the image, and canaries through a real Envoy; needs podman, takes minutes
 	$(BIN)/python -m pytest -m e2e
@@ -89,6 +92,7 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
+	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
 # extras are kept in the pins: pip 23 takes an unpinned `coverage[toml]` for another package than `coverage`

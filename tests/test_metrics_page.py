@@ -14,6 +14,7 @@ from tools.parts import program_of_debian
 
 DESCRIPTIONS = [description for section in CATALOGUE.values() for description in section]
 ONLY_WITH = {
+    "model_manager_client_requests": "API keys",
     "model_manager_spans_exported": "tracing",
     "model_manager_spans_dropped": "tracing",
     "model_manager_prediction_records": "records",

@@ -30,7 +30,8 @@ ModelManagerError
     └── StartRefused            a setting or a port that the server cannot start with
 """
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
 LoadFailureReason = Literal[
     "missing",  # no artifact where the wanted state says it is
@@ -57,6 +58,22 @@ LoadFailureReason = Literal[
     "quarantined",  # its code ended the server too often
     "internal",  # our own bug
 ]
+
+
+_USER: Final = re.compile(r"//[^/\s]*@|(?<=:)[^:/@\s]+/[^/\s]+@//")  # Oracle's stand before the slashes
+_NAME: Final = r"(?i)\b(\w*(?:key|password|passwd|pwd|secret|sig|signature|token|user(?: id)?|uid))"
+_SECRET: Final = re.compile(_NAME + r"=[^;&/\s]*")
+_SECRET_OF_LIST: Final = re.compile(_NAME + r"=[^;]*")  # keys in base 64 hold slashes
+_MOST_SAID: Final = 2_000
+
+
+def without_secrets(text: str, *, of_list: bool = False) -> str:
+    """Leave users, passwords and whatever is called a secret out of the URIs that a text quotes.
+
+    `of_list`: the text is a list of settings, `Server=…;Password=…`.
+    """
+    secret = _SECRET_OF_LIST if of_list else _SECRET
+    return _USER.sub("//", secret.sub(r"\1=…", text))
 
 
 def one_line(error: BaseException) -> str:
@@ -151,12 +168,19 @@ class PredictionFailed(ModelManagerError):
         super().__init__(message)
         self.shown = message if shown is None else shown
 
+    def __repr__(self) -> str:
+        """What asyncio logs of a future whose exception nobody asked for."""
+        return f"{type(self).__name__}({self.shown!r})"
+
 
 class LoadFailed(ModelManagerError):
-    """One version cannot be served; `reason` is a short word fit for a metric label."""
+    """One version cannot be served; `reason` is a short word fit for a metric label.
+
+    The message is shown in the index and may quote what the version's own code said: bounded, and without secrets.
+    """
 
     def __init__(self, reason: LoadFailureReason, message: str) -> None:
-        super().__init__(message)
+        super().__init__(without_secrets(message[:_MOST_SAID]))
         self.reason = reason
 
 

@@ -9,7 +9,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final, Literal, TextIO, TypeAlias
 
 from pythonjsonlogger.json import JsonFormatter
@@ -64,10 +64,14 @@ def places(error: BaseException) -> str:
     return "\nwhich led to\n".join(lines)
 
 
+def _module(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")
+    return name[:200] if type(name) is str else "?"
+
+
 def _places_of(error: BaseException) -> str:
     frames = (
-        f"  {frame.f_globals.get('__name__', '?')}:{line} in {frame.f_code.co_name}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
+        f"  {_module(frame)}:{line} in {frame.f_code.co_name}" for frame, line in traceback.walk_tb(error.__traceback__)
     )
     within = error.exceptions[:_MOST_ERRORS] if isinstance(error, BaseExceptionGroup) else ()
     return "\n".join([*frames, type(error).__qualname__[:200], *(f"of which {places(one)}" for one in within)])

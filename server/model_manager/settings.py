@@ -181,6 +181,14 @@ class Settings(BaseSettings):
             return cls.model_fields["port"].default
         return value
 
+    @field_validator("admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca", mode="before")
+    @classmethod
+    def _is_named(cls, value: object) -> object:
+        """A variable that was meant to name a file and is empty must not leave a door open."""
+        if value == "":
+            raise ValueError("is empty; name a file, or leave it unset")
+        return value
+
 
 def shown_default(name: str) -> str:
     """A setting's default as help and documentation show it."""

@@ -18,7 +18,8 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
 THE_CHARTS_OWN = {"models", "state"}  # the mounted folders
-FOUND_AT_START = {"threads", "load_memory_mb"}  # by the CPU limit
+UNSET = {"threads", "load_memory_mb", "admin_host"}  # by limits of CPU and memory, and by host
+UNSET |= {"admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca"}  # no Secret is there by itself
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
 OTHERWISE = {"log_format": "json", "require_digest": True}
 """Settings of which the chart's default is not the server's."""
@@ -138,7 +139,7 @@ def test_every_setting_of_the_server_is_a_value_with_the_same_default() -> None:
     described = SCHEMA["properties"]["settings"]["properties"]
     assert set(described) == {camel(name) for name in Settings.model_fields} - THE_CHARTS_OWN
     for name, field in Settings.model_fields.items():
-        if name not in THE_CHARTS_OWN | FOUND_AT_START:
+        if name not in THE_CHARTS_OWN | UNSET:
             expected = OTHERWISE.get(name, field.default)
             assert VALUES["settings"][camel(name)] == expected
 

@@ -93,7 +93,8 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
         routes = (ROOT / "server" / "model_manager" / "app.py").read_text()
         for probe, path in (("startupProbe", "live"), ("readinessProbe", "ready"), ("livenessProbe", "live")):
             asked = container[probe]["httpGet"]
-            assert asked == {"path": f"/v2/health/{path}", "port": "http-admin"}
+            scheme = {"scheme": "HTTPS"} if "MODEL_MANAGER_TLS_CERT" in variables else {}
+            assert asked == {"path": f"/v2/health/{path}", "port": "http-admin", **scheme}
             assert f'Route("{asked["path"]}"' in routes
     for service in render.all("Service"):
         (port,) = service["spec"]["ports"]

@@ -16,8 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from tests.leaky_model import LeakyRegressor
-from tests.live import live_server
+from tests.live import live_server, wait_until
 from tests.models import dump, put
+from tests.raising_model import RaisingRegressor
 from tools.otlp_receiver import OtlpReceiver
 
 NAMES = [f"Person {number}" for number in range(20)]
@@ -124,3 +125,19 @@ def test_the_texts_of_errors_are_logged_where_the_operator_asks_for_them(tmp_pat
     assert f"cannot read [[-{SECRET}, 0.0]]" in record["exc_info"]
     assert "Traceback (most recent call last)" in record["exc_info"]
     assert [f"unusual: [[{SECRET}, 0.0]]" in one["message"] for one in server.log if one["logger"] == "py.warnings"]
+
+
+def test_why_a_version_is_not_loaded_tells_no_credentials(tmp_path: Path) -> None:
+    said = "cannot connect to postgres://anna:hunter2@db/rows?sslmode=on&password=c0ffee " + "x" * 10_000
+    for place in ("unpickling", "width"):
+        put(tmp_path, place, "1", dump(RaisingRegressor(place, OSError(said))))
+    with live_server(tmp_path, wait=False) as server:
+        wait_until(lambda: server.status("unpickling", "1")[0] == "UNAVAILABLE", "it to be refused")
+        wait_until(lambda: server.status("width", "1")[0] == "UNAVAILABLE", "it to be refused")
+        reasons = [server.status(place, "1")[1] for place in ("unpickling", "width")]
+        pages = [server.api.get(f"/v1/models/{place}").text for place in ("unpickling", "width")]
+        pages.append(server.api.get("/v2/health/ready").text)
+    assert ["postgres://db/rows" in reason for reason in reasons] == [True, True]
+    assert max(map(len, reasons)) < 2_500
+    for told in (*reasons, *pages, str(server.log), *server.plain):
+        assert not re.search("hunter2|c0ffee", told)

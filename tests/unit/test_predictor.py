@@ -93,8 +93,11 @@ def test_a_wrong_number_of_rows_is_an_error_and_never_an_answer() -> None:
 def test_what_the_estimator_raises_is_told_in_one_line() -> None:
     signature = Signature(Layout.ARRAY, None, False, (Output("predict", "FP64", (-1,)),))
     predictor = SklearnPredictor(Odd().fit(ARRAY, TARGET), signature)
-    with pytest.raises(PredictionFailed, match=r"^predict raised ValueError: negative values$"):
+    with pytest.raises(PredictionFailed, match=r"^predict raised ValueError: negative values$") as failed:
         predictor.predict(Rows((np.full((2, 4), -1.0),)), ("predict",))
+    # what a caller is told, and what asyncio logs of an error that nobody asked for: the text may quote rows
+    assert failed.value.shown == "predict raised ValueError"
+    assert repr(failed.value) == "PredictionFailed('predict raised ValueError')"
 
 
 class Unprintable(Exception):

@@ -151,14 +151,17 @@ labels:
 ^(.*;\s*)?{{ (first .).Values.route.pin.cookie }}={{ last . }}(;.*)?$
 {{- end }}
 
-{{/* (list path values): a probe of the admin port, which no mesh policy and no load stands before. */}}
+{{/* (list path values settings): a probe of the admin port, which no mesh policy and no load stands before. */}}
 {{- define "model-manager.probe" -}}
 httpGet:
   path: /v2/health/{{ first . }}
   port: http-admin
-periodSeconds: {{ (last .).periodS }}
-failureThreshold: {{ (last .).failureThreshold }}
-timeoutSeconds: {{ (last .).timeoutS }}
+  {{- if (index . 2).tlsCert }}
+  scheme: HTTPS
+  {{- end }}
+periodSeconds: {{ (index . 1).periodS }}
+failureThreshold: {{ (index . 1).failureThreshold }}
+timeoutSeconds: {{ (index . 1).timeoutS }}
 {{- end }}
 
 {{/* Every series says which track it comes from. */}}

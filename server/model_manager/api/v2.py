@@ -71,9 +71,10 @@ class Index:
         body = await read_body(request.scope["headers"], request.receive, limit=self._limit)
         try:
             wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            what = "nested too deeply" if isinstance(error, RecursionError) else error
-            raise InvalidInput(f'repository index takes {{"ready": true|false}}: {what}') from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(f'repository index takes {{"ready": true|false}}: {error}') from None
+        except RecursionError:
+            raise InvalidInput('repository index takes {"ready": true|false}: the body is nested too deeply') from None
         rows = await self._rows()
         shown = [row for row in rows if (row.state == "READY" or not wanted.ready) and may_see(request, row.name)]
         return Response(msgspec.json.encode(shown), media_type="application/json")

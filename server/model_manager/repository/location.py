@@ -4,12 +4,10 @@ import posixpath
 import re
 from urllib.parse import unquote
 
+from model_manager.errors import without_secrets
+
 _KEPT_QUERY = frozenset({"generation", "ref", "revision", "rev", "snapshot", "version", "versionId"})
 """Of a query only what says which data were meant is shown: names of credentials are too many to be listed."""
-_USER = re.compile(r"//[^/\s]*@|(?<=:)[^:/@\s]+/[^/\s]+@//")  # Oracle's stand before the slashes
-_NAME = r"(?i)\b(\w*(?:key|password|passwd|pwd|secret|sig|signature|token|user(?: id)?|uid))"
-_SECRET = re.compile(_NAME + r"=[^;&/\s]*")
-_SECRET_OF_LIST = re.compile(_NAME + r"=[^;]*")  # keys in base 64 hold slashes
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -46,10 +44,9 @@ def without_credentials(uri: str) -> str:
     (`Server=…;Password=…`) without those that are secret.
     """
     if "//" not in uri:
-        return _SECRET_OF_LIST.sub(r"\1=…", uri) if ";" in uri else uri
+        return without_secrets(uri, of_list=True) if ";" in uri else uri
     # First of all, since a password may hold any character, however wrong that is in a URI.
-    secret = _SECRET_OF_LIST if ";" in uri else _SECRET
-    rest, hash_sign, _ = _USER.sub("//", secret.sub(r"\1=…", uri)).partition("#")
+    rest, hash_sign, _ = without_secrets(uri, of_list=";" in uri).partition("#")
     shown, question_mark, query = rest.partition("?")
     if question_mark:
         pairs = [pair for pair in query.split("&") if pair]

@@ -72,7 +72,7 @@ def test_connect_is_refused_and_what_follows_is_not_read(api: str) -> None:
     with connected(api) as client:
         client.send(b"CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n" + request())
         response = client.response()
-        assert (response.status, response.closes) == (501, True)
+        assert (response.status, response.closes) == (400, True)
         assert "CONNECT" in response.json["error"]
         assert client.closed()
 

@@ -66,12 +66,12 @@ MALFORMED = {
     **{f"control character {number}": HEAD + b"a: b%cc\r\n" % number + END for number in (*range(9), 11, 12, 27, 127)},
 }
 OTHERS = {
-    "an encoding inside chunks": (HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-    "an encoding without chunks": (HEAD + b"transfer-encoding: gzip\r\n\r\n", 501),
-    "HTTP/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    "HTTP/2 in words": (b"GET / HTTP/2.0\r\nhost: x\r\n\r\n", 505),
-    "HTTP/0.9": (b"GET /\r\n\r\n", 505),
-    "HTTP/0.9 in words": (b"GET / HTTP/0.9\r\n\r\n", 505),
+    "an encoding inside chunks": (HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "transfer-encoding"),
+    "an encoding without chunks": (HEAD + b"transfer-encoding: gzip\r\n\r\n", "transfer-encoding"),
+    "HTTP/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1"),
+    "HTTP/2 in words": (b"GET / HTTP/2.0\r\nhost: x\r\n\r\n", "HTTP/1.1"),
+    "HTTP/0.9": (b"GET /\r\n\r\n", "HTTP/1.1"),
+    "HTTP/0.9 in words": (b"GET / HTTP/0.9\r\n\r\n", "HTTP/1.1"),
 }
 
 
@@ -94,9 +94,9 @@ def test_what_is_malformed_is_400_and_the_end_of_the_connection(api: str, sent: 
     refused(api, sent, 400)
 
 
-@pytest.mark.parametrize(("sent", "code"), OTHERS.values(), ids=OTHERS)
-def test_what_is_not_spoken_here_says_so(api: str, sent: bytes, code: int) -> None:
-    refused(api, sent, code)
+@pytest.mark.parametrize(("sent", "says"), OTHERS.values(), ids=OTHERS)
+def test_what_is_not_spoken_here_says_so_and_is_no_fault_of_ours(api: str, sent: bytes, says: str) -> None:
+    assert says in refused(api, sent, 400).json["error"]
 
 
 def test_refusals_are_counted_and_quote_nothing_of_what_was_sent(server: LiveServer) -> None:
@@ -160,7 +160,7 @@ def test_pipelined_requests_are_bounded(api: str) -> None:
         statuses = []
         while (response := client.response()).status == 200:
             statuses.append(response.status)
-        assert response.status == 503
+        assert response.status == 400
         assert len(statuses) >= 128
         assert client.closed()
 

@@ -99,7 +99,7 @@ def slow(tmp_path: Path) -> tuple[Path, SlowRegressor]:
 
 def test_a_term_signal_finishes_what_was_accepted_and_then_exits_zero(slow: tuple[Path, SlowRegressor]) -> None:
     folder, model = slow
-    with live_server(folder) as server, ThreadPoolExecutor(4) as clients:
+    with live_server(folder, lame_duck_s=0) as server, ThreadPoolExecutor(4) as clients:
         model.shut()
         answers = [clients.submit(server.predict, "slow", [[float(number), 0.0]]) for number in range(4)]
         wait_until(model.entered, "a batch to run")

@@ -5,7 +5,7 @@ lifetime.py. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed 
 """
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import httptools
@@ -24,6 +24,10 @@ from model_manager.api.refusal import (
 )
 from model_manager.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIVersions
+
+_ASGI: "Final[ASGIVersions]" = {"version": "3.0", "spec_version": "2.3"}
 _MOST_PIPELINED: Final = 128
 _CHUNKED_AT_WORST: Final = 8  # bytes received for a byte of a body, of a client that sends each in a chunk of its own
 _WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding"))
@@ -40,7 +44,10 @@ class Connection(Lifetime):
         if stage <= HEAD and len(data) > self._room:
             self._receive_in_parts(data)
             return
-        self._parse(data)
+        try:  # as _parse does: every request comes by here
+            self.parser.feed_data(data)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as stop:
+            self._stopped(data, stop)
         if self._stage:
             self._count_unfinished(len(data), whole=stage <= HEAD and cycle is self.cycle)
 
@@ -58,10 +65,14 @@ class Connection(Lifetime):
     def _parse(self, data: bytes | memoryview) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._pass_over_offer(data, upgrade.args[0])
-        except httptools.HttpParserError as error:
-            self._malformed(error)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as stop:
+            self._stopped(data, stop)
+
+    def _stopped(self, data: bytes | memoryview, stop: Exception) -> None:
+        if isinstance(stop, httptools.HttpParserUpgrade):
+            self._pass_over_offer(data, stop.args[0])
+        elif isinstance(stop, httptools.HttpParserError):
+            self._malformed(stop)
 
     def _pass_over_offer(self, data: bytes | memoryview, at: int) -> None:
         """Go on with the body, which the parser took for another protocol: a new one is told how long it is."""
@@ -84,7 +95,7 @@ class Connection(Lifetime):
             said = f"the body is malformed: {error}"
             self._fail_body(lambda: InvalidInput(said))
         elif self.parser.get_method() == b"PRI":
-            self._refuse(Refusal(505, "HTTP/2 is not spoken here; use HTTP/1.1"))
+            self._refuse(Refusal(400, "HTTP/2 is not spoken here; use HTTP/1.1"))
         else:
             self._refuse(Refusal(400, f"malformed request: {error}"))
 
@@ -118,7 +129,20 @@ class Connection(Lifetime):
         self._since = self._door.sweeps
         self._room = self._limits.header_bytes
         self._host = None
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self.scope = {  # type: ignore[typeddict-item]  # the rest comes with the headers
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes after a body is none."""
@@ -138,7 +162,7 @@ class Connection(Lifetime):
                 raise Refusal(417, "no expectation but 100-continue is met here")
             self.expect_100_continue = True
         elif value.lower() != b"chunked":
-            raise Refusal(501, "no transfer-encoding but chunked is read here")
+            raise Refusal(400, "no transfer-encoding but chunked is read here")
 
     def on_headers_complete(self) -> None:
         """Have the request answered, after those before it."""
@@ -161,7 +185,7 @@ class Connection(Lifetime):
             door.check_host(self._host)
         if parser.should_upgrade():
             if method == "CONNECT":
-                raise Refusal(501, "CONNECT is not served: this is no proxy")
+                raise Refusal(400, "CONNECT is not served: this is no proxy")
             self._offered = True
         raw_path, query = read_target(self.url, door.check_host)
         path = raw_path.decode("ascii")
@@ -169,7 +193,7 @@ class Connection(Lifetime):
         scope["raw_path"] = raw_path
         scope["query_string"] = query
         if len(self.pipeline) >= _MOST_PIPELINED:
-            raise Refusal(503, f"over {_MOST_PIPELINED} requests wait on this connection; read answers first")
+            raise Refusal(400, f"over {_MOST_PIPELINED} requests wait on this connection; read answers first")
         self._stage = BODY
         self._quiet = -1
         self.cycle = exchange = Exchange(
@@ -232,5 +256,5 @@ class Connection(Lifetime):
             self._start_asgi_task(self._running, app)
         elif self._last_words is not None:
             self._say(self._last_words)
-        else:
+        elif self.flow.read_paused:
             self.flow.resume_reading()

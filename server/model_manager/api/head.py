@@ -10,7 +10,7 @@ from model_manager.api.refusal import MOST_TARGET_BYTES, Refusal, target_too_lon
 def check_older_version(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Raise Refusal for any version but 1.0, and for a 1.0 that proxies may read otherwise than we do."""
     if version != "1.0":
-        raise Refusal(505, "HTTP/1.1 and HTTP/1.0 are spoken here")
+        raise Refusal(400, "HTTP/1.1 and HTTP/1.0 are spoken here")
     if any(name == b"transfer-encoding" for name, _ in headers):
         raise Refusal(400, "there is no transfer-encoding in HTTP/1.0")
 

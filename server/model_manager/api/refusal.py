@@ -12,7 +12,10 @@ MOST_TARGET_BYTES: Final = 8192
 
 
 class Refusal(Exception):
-    """Raised while a head is read: a code, and what the client is told."""
+    """Raised while a head is read: a code, and what the client is told.
+
+    What is not spoken here is 400 too, and not 501 or 505: a 5xx counts against a rollout, which no client should stop.
+    """
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

@@ -15,7 +15,8 @@ REQUESTS: Final = counter(
 )
 UNROUTED_REQUESTS: Final = counter(
     "unrouted_requests",
-    "Prediction requests that reached no version (unknown or not ready), by HTTP status code.",
+    "Prediction requests that reached no version (unknown or not ready), and what a connection refused (malformed, "
+    "over a limit), by HTTP status code.",
     ("code",),
     "sum by (code) (rate(model_manager_unrouted_requests_total[5m]))",
 )

@@ -1,6 +1,6 @@
 """The metadata that lies beside an artifact: found, read, and asked for the digest it declares."""
 
-import functools
+import hashlib
 import logging
 import os
 from typing import Final
@@ -13,7 +13,8 @@ METADATA = "metadata.json"
 READABLE: Final = (".joblib", ".pickle", ".pkl", ".sav")
 """How files are called that joblib and pickle write; the only one in a folder is an artifact whatever its name."""
 _OF_OTHERS: Final = (".cbm", ".cloudpickle", ".dill", ".h5", ".onnx", ".pmml", ".pt", ".skops", ".ubj")
-
+_MOST_REMEMBERED: Final = 100_000  # of every package there ever was; a server that sees more starts over
+_declared: dict[bytes, str | None] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +71,19 @@ def read_metadata(path: str) -> bytes | None:
         return b""
 
 
-@functools.lru_cache(maxsize=256)
 def declared_sha256(metadata: bytes | None) -> str | None:
     """Give the digest that metadata declares for its artifact; None when it says none or is invalid (loading tells)."""
     if metadata is None:
         return None
+    key = hashlib.sha256(metadata).digest()  # every poll asks for every package, and some metadata is large
+    if key not in _declared:
+        if len(_declared) >= _MOST_REMEMBERED:
+            _declared.clear()
+        _declared[key] = _read_declared(metadata)
+    return _declared[key]
+
+
+def _read_declared(metadata: bytes) -> str | None:
     try:
         artifact = parse_metadata(metadata).artifact
     except LoadFailed:

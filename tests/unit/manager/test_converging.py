@@ -155,7 +155,7 @@ async def test_a_version_takes_no_more_work_among_many_of_its_model_and_no_turn_
     artifact = put(tmp_path / "elsewhere", "m", "1", ONE) / "model.joblib"
 
     async def work_of(versions: int) -> tuple[float, int]:
-        """The work of loading and unloading them, for each of them; and the most in one turn of the loop."""
+        """The work of loading and unloading them, for each of them; and the most in one turn while they go."""
         folder = tmp_path / str(versions)
         folder.mkdir()
         want(folder, artifact, versions=1)
@@ -170,9 +170,9 @@ async def test_a_version_takes_no_more_work_among_many_of_its_model_and_no_turn_
                     turns.append(counted[0] - before)
 
             with counting_lines() as counted:
-                counting = asyncio.create_task(count_turns())
                 want(folder, artifact, versions)
                 await until(lambda: len(system.registry.models["m"].ready) == versions, "all to be ready")
+                counting = asyncio.create_task(count_turns())
                 want(folder, artifact, versions=1)
                 await until(lambda: len(system.registry.models["m"].statuses) == 1, "all but one to be gone")
                 counting.cancel()

@@ -1,7 +1,7 @@
 """What is done next, as tables: wanted on the left, what is there in the middle, the one action on the right."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +17,9 @@ from model_manager.repository.lifecycle import (
     backoff_s,
     check_move,
     choose_default,
+    load_order,
     next_action,
+    why_omitted_may_go,
 )
 from model_manager.repository.wanted import Batching, ServableId, WantedModel, WantedVersion, version_order
 
@@ -51,6 +53,19 @@ def unload(name: str, content: str = "a") -> Unload:
 
 
 READY, FAILED, DRAINING, GONE, LOADING = State.READY, State.FAILED, State.DRAINING, State.GONE, State.LOADING
+
+
+def first_action(wanted: WantedModel | None, incarnations: Sequence[Incarnation], now: float) -> Load | Unload | None:
+    """The first thing to do for a model: what the manager does is to ask for version after version."""
+    versions = wanted.versions if wanted is not None else {}
+    ready = [each.id.version for each in incarnations if each.state is READY]
+    may_go = why_omitted_may_go(wanted, ready)
+    for name in load_order(wanted, {*versions, *(each.id.version for each in incarnations)}):
+        of_it = [each for each in incarnations if each.id.version == name]
+        action = next_action(versions.get(name), of_it, may_go, now)
+        if action is not None:
+            return action
+    return None
 
 
 @pytest.mark.parametrize(
@@ -143,18 +158,18 @@ READY, FAILED, DRAINING, GONE, LOADING = State.READY, State.FAILED, State.DRAINI
     ],
 )
 def test_the_next_action(wanted: WantedModel | None, incarnations: list[Incarnation], expected: object) -> None:
-    assert next_action(wanted, incarnations, NOW) == expected
+    assert first_action(wanted, incarnations, NOW) == expected
 
 
 @pytest.mark.parametrize("state", IN_PROGRESS)
 def test_a_wanted_version_in_progress_is_left_alone(state: State) -> None:
-    assert next_action(model({"1": "a"}), [there("1", state)], NOW) is None
+    assert first_action(model({"1": "a"}), [there("1", state)], NOW) is None
 
 
 @pytest.mark.parametrize("state", NOT_SERVING)
 @pytest.mark.parametrize("wanted", [None, model({"2": "a"}), model({"1": "b"})], ids=["model", "version", "bytes"])
 def test_what_is_no_longer_wanted_and_serves_nobody_goes_at_once(wanted: WantedModel | None, state: State) -> None:
-    assert next_action(wanted, [there("1", state, retry_at=NOW + 9)], NOW) == unload("1")
+    assert first_action(wanted, [there("1", state, retry_at=NOW + 9)], NOW) == unload("1")
 
 
 class Simulation:
@@ -166,7 +181,7 @@ class Simulation:
 
     def converge(self, wanted: WantedModel | None) -> None:
         for _ in range(100):
-            action = next_action(wanted, self.incarnations, self.now)
+            action = first_action(wanted, self.incarnations, self.now)
             if action is None:
                 return
             if isinstance(action, Load):

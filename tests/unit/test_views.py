@@ -8,7 +8,7 @@ from model_manager.repository.lifecycle import State
 from model_manager.repository.wanted import Batching, ServableId, WantedModel, WantedVersion, version_order
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.servable import Servable
-from model_manager.serving.views import ModelView, Standing, VersionStatus, next_view, standing
+from model_manager.serving.views import AS_A_WHOLE, ModelView, Standing, VersionStatus, next_view, standings
 
 WANTED, LOADING, PROVING, READY = State.WANTED, State.LOADING, State.PROVING, State.READY
 DRAINING, FAILED = State.DRAINING, State.FAILED
@@ -183,8 +183,30 @@ CASES = {
 }
 
 
+def by_version(incarnations: Sequence[ManagedVersion]) -> dict[str, list[ManagedVersion]]:
+    found: dict[str, list[ManagedVersion]] = {}
+    for one in incarnations:
+        found.setdefault(one.wanted.id.version, []).append(one)
+    return found
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_the_next_view(case: Case) -> None:
-    view = next_view(case.wanted, case.there, case.previous)
+    wanted, incarnations = case.wanted.versions if case.wanted is not None else {}, by_version(case.there)
+    names = {*wanted, *incarnations, *(case.previous.statuses if case.previous is not None else ())}
+    view = next_view(case.wanted, incarnations, case.previous, names)
     assert view == case.view
-    assert standing(case.wanted, case.there, view) == case.standing
+    each = standings(case.wanted, incarnations, view, names)
+    assert each.keys() == {*names, AS_A_WHOLE}
+    settled, in_force = all(one.settled for one in each.values()), all(one.in_force for one in each.values())
+    assert Standing(settled, in_force, ended=all(one.ended for one in each.values())) == case.standing
+
+
+def test_only_what_changed_is_looked_at() -> None:
+    wanted = model({"1": "a", "2": "a"})
+    before = shown(ONE, {"1": ONE}, v1=(READY, ""), v2=(LOADING, ""))
+    there_now = by_version([there("1", DRAINING, leasable=ONE), there("2", READY, leasable=TWO)])
+    view = next_view(wanted, there_now, before, ["2"])
+    assert view == shown(TWO, {"1": ONE, "2": TWO}, v1=(READY, ""), v2=(READY, ""))
+    assert before == shown(ONE, {"1": ONE}, v1=(READY, ""), v2=(LOADING, ""))
+    assert next_view(wanted, there_now, view, ["1"]) == shown(TWO, {"2": TWO}, v1=(DRAINING, ""), v2=(READY, ""))

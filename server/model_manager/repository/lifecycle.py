@@ -1,14 +1,15 @@
 """The states of a version, and the pure function that says what to do next. No clock, no disk, no thread.
 
 Place in the flow: the manager holds incarnations (one load of one version with one fingerprint), asks `next_action` for
-each model, carries the answer out, and asks again until the answer is None.
+each version to which something happened, carries the answer out, and asks again until the answer is None.
 
-Rules of `next_action`, for one model. Models are converged apart from each other, so that one which fails delays none.
+Rules of `next_action`, for one version. Versions are converged apart from each other: one that fails delays none, and
+what happens to one of a thousand costs no more than among two.
 
 1.  An incarnation is *wanted* when its version is wanted with the same fingerprint; every other one is *superseded*.
 2.  DRAINING and GONE are on their way out: they are neither acted upon nor counted.
 3.  A superseded incarnation that serves nobody (FAILED, or not yet READY) is unloaded first: forgotten or cancelled.
-4.  A wanted version without an incarnation is loaded: the default first, then newest first.
+4.  A wanted version without an incarnation is loaded; of a model the default first, then newest first (`load_order`).
 5.  A wanted version that FAILED is loaded again, for ever, each time its `retry_at` has come. One that failed after
     it was READY, because predicting does not return, has NEVER: it waits for other bytes, options, or another process.
 6.  A wanted version in progress or READY is left alone.
@@ -17,10 +18,11 @@ Rules of `next_action`, for one model. Models are converged apart from each othe
       b. its version is wanted with another fingerprint, and that one is READY, or
       c. its version is no longer wanted, and some wanted version of the model is READY (in any incarnation).
     Until then it keeps serving: the last good one goes only when something serves in its place.
+    Of a and c, which are no matter of one version, `why_omitted_may_go` knows.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
@@ -128,24 +130,46 @@ def backoff_s(attempts: int) -> float:
     return min(_LONGEST_BACKOFF_S, float(2 ** min(max(attempts, 1) - 1, 6)))
 
 
-def next_action(wanted: WantedModel | None, incarnations: Sequence[Incarnation], now: float) -> Load | Unload | None:
-    """Say the one next step towards the wanted state of one model, or None when there is nothing to do now.
+def next_action(
+    wanted: WantedVersion | None, incarnations: Sequence[Incarnation], may_go: str | None, now: float
+) -> Load | Unload | None:
+    """Say the one next step towards the wanted state of one version, or None when there is nothing to do now.
 
-    `wanted` is None when the model was omitted. `incarnations` are those of this model alone.
+    `wanted` is None when the version was omitted; `may_go` says why it need not serve any more then, if so.
+    `incarnations` are those of this version alone.
     """
     alive = [each for each in incarnations if each.state not in _LEAVING]
-    superseded = [each for each in alive if not _is_wanted(wanted, each)]
+    same = [each for each in alive if wanted is not None and each.fingerprint == wanted.fingerprint]
+    superseded = [each for each in alive if each not in same]
     for each in superseded:
         if each.state is not State.READY:
             return Unload(each.id, each.fingerprint, "it is no longer wanted like this")
-    for version in _in_load_order(wanted):
-        if _should_load(version, alive, now):
-            return Load(version, _why_load(version, alive))
-    for each in superseded:
-        why = _why_replaced(wanted, each, alive)
-        if why is not None:
-            return Unload(each.id, each.fingerprint, why)
+    if wanted is not None and all(each.state is State.FAILED and now >= each.retry_at for each in same):
+        return Load(wanted, _why_load(same, alive))
+    if wanted is not None:
+        may_go = "its replacement is ready" if any(each.state is State.READY for each in same) else None
+    if superseded and may_go is not None:
+        return Unload(superseded[0].id, superseded[0].fingerprint, may_go)
     return None
+
+
+def why_omitted_may_go(wanted: WantedModel | None, ready: Iterable[str]) -> str | None:
+    """Why a version of this model that is no longer wanted may go (rule 7 a, c), or None when it must go on serving.
+
+    `ready` are the versions of the model that can be leased.
+    """
+    if wanted is None:
+        return "its model is no longer wanted"
+    successor = next((version for version in ready if version in wanted.versions), None)
+    return f"it is no longer wanted, and {successor} is ready" if successor is not None else None
+
+
+def load_order(wanted: WantedModel | None, versions: Iterable[str]) -> list[str]:
+    """Sort versions of a model as they should be looked at: first what is no longer wanted and may still be loading."""
+    if wanted is None:
+        return list(versions)
+    ranked = {name: (name not in wanted.versions, name == wanted.default, version_order(name)) for name in versions}
+    return sorted(ranked, key=ranked.__getitem__, reverse=True)
 
 
 def choose_default(wanted: WantedModel | None, ready: Collection[str], current: str | None) -> str | None:
@@ -161,41 +185,8 @@ def choose_default(wanted: WantedModel | None, ready: Collection[str], current: 
     return max(ready, key=version_order, default=None)
 
 
-def _is_wanted(wanted: WantedModel | None, incarnation: Incarnation) -> bool:
-    version = wanted.versions.get(incarnation.id.version) if wanted is not None else None
-    return version is not None and version.fingerprint == incarnation.fingerprint
-
-
-def _in_load_order(wanted: WantedModel | None) -> Iterator[WantedVersion]:
-    if wanted is None:
-        return
-    for name in sorted(wanted.versions, key=lambda name: (name == wanted.default, version_order(name)), reverse=True):
-        yield wanted.versions[name]
-
-
-def _should_load(version: WantedVersion, alive: Sequence[Incarnation], now: float) -> bool:
-    return all(each.state is State.FAILED and now >= each.retry_at for each in _same(version, alive))
-
-
-def _why_load(version: WantedVersion, alive: Sequence[Incarnation]) -> str:
-    failures = max((each.attempts for each in _same(version, alive)), default=0)
+def _why_load(same: Sequence[Incarnation], alive: Sequence[Incarnation]) -> str:
+    failures = max((each.attempts for each in same), default=0)
     if failures:
         return f"it failed {failures} times so far" if failures > 1 else "it failed once so far"
-    replaced = any(each.id == version.id for each in alive)
-    return "the models folder has it with other bytes or options" if replaced else "the models folder has it"
-
-
-def _same(version: WantedVersion, alive: Sequence[Incarnation]) -> list[Incarnation]:
-    return [each for each in alive if each.id == version.id and each.fingerprint == version.fingerprint]
-
-
-def _why_replaced(wanted: WantedModel | None, incarnation: Incarnation, alive: Sequence[Incarnation]) -> str | None:
-    """Why a superseded READY incarnation may go (rule 7), or None when it must go on serving."""
-    if wanted is None:
-        return "its model is no longer wanted"
-    ready = [each for each in alive if each.state is State.READY]
-    if incarnation.id.version in wanted.versions:
-        replaced = any(each.id == incarnation.id and _is_wanted(wanted, each) for each in ready)
-        return "its replacement is ready" if replaced else None
-    successors = [each.id.version for each in ready if each.id.version in wanted.versions]
-    return f"it is no longer wanted, and {successors[0]} is ready" if successors else None
+    return "the models folder has it with other bytes or options" if alive else "the models folder has it"

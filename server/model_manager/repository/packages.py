@@ -1,6 +1,6 @@
 """What lies in a package: which file is the artifact and of which format, and the metadata beside it."""
 
-import functools
+import hashlib
 import logging
 import os
 from typing import Final, Literal, NamedTuple
@@ -22,6 +22,8 @@ _OF_OTHERS: Final = (".cbm", ".cloudpickle", ".dill", ".h5", ".pmml", ".pt", ".u
 _CALLED_MODEL: Final = ("model.joblib", "model.skops", "model.onnx")
 ARTIFACT_LIMIT: Final = Limit(4096 * 2**20, "have the operator raise --max-artifact-mb")
 METADATA_LIMIT: Final = Limit(16 * 2**20, "leave large tables out of it")
+_MOST_REMEMBERED: Final = 100_000  # of every package there ever was; a server that sees more starts over
+_declared: dict[bytes, str | None] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +94,19 @@ def read_metadata(path: str, files: Files) -> Described:
     return Described(b"", problem)
 
 
-@functools.lru_cache(maxsize=256)
 def declared_sha256(metadata: bytes | None) -> str | None:
     """Give the digest that metadata declares for its artifact; None when it says none or is invalid (loading tells)."""
     if metadata is None:
         return None
+    key = hashlib.sha256(metadata).digest()  # every poll asks for every package, and some metadata is large
+    if key not in _declared:
+        if len(_declared) >= _MOST_REMEMBERED:
+            _declared.clear()
+        _declared[key] = _read_declared(metadata)
+    return _declared[key]
+
+
+def _read_declared(metadata: bytes) -> str | None:
     try:
         artifact = parse_metadata(metadata).artifact
     except LoadFailed:

@@ -3,33 +3,44 @@
 In the flow: follower → wanted state → **manager** → `next_action` (pure) → load beside or unload → `next_view`
 (pure) → registry. A version is loaded off the event loop, proven, and swapped in by one assignment of its model's view;
 the old one drains and goes. Whatever goes wrong is contained to the one version; the last good wanted state stays in
-force. No step looks at more models than those that changed, so that thousands of them cost the loop no more than ten.
+force. No step looks at more versions than those to which something happened, and none at many at once, so that
+thousands of them, of one model or of many, hold the loop no longer than ten.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 from weakref import ref
 
 from model_manager.errors import LoadFailed, one_line
 from model_manager.metrics import Convergence, Metrics
-from model_manager.repository.lifecycle import NEVER, Load, State, Unload, backoff_s, next_action
-from model_manager.repository.wanted import ServableId, WantedState
+from model_manager.repository.lifecycle import (
+    NEVER,
+    Load,
+    State,
+    Unload,
+    backoff_s,
+    load_order,
+    next_action,
+    why_omitted_may_go,
+)
+from model_manager.repository.wanted import ServableId, WantedModel, WantedState
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import watched
 from model_manager.serving.loading import Loaded, Loader
 from model_manager.serving.managed import ManagedVersion
-from model_manager.serving.progress import Progress
+from model_manager.serving.progress import Part, Progress
 from model_manager.serving.registry import Registry
-from model_manager.serving.views import next_view, standing
+from model_manager.serving.views import AS_A_WHOLE, Standing, next_view, standings
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 50  # versions looked at before requests have their turn: about ten milliseconds
 _SWAP_RETRY_S = 0.05  # an artifact that moved while it was read is there again as soon as the folder is read again
 
 
@@ -64,9 +75,9 @@ class Manager:
         self._let_go = let_go
         self._clock = clock
         self._wanted: WantedState | None = None
-        self._versions: dict[str, list[ManagedVersion]] = {}  # by model, the oldest first
-        self._due: set[str] = set()  # models for which there may be something to do
-        self._retries: list[tuple[float, str]] = []  # a heap: when to look at which model again
+        self._versions: dict[str, dict[str, list[ManagedVersion]]] = {}  # by model and version, the oldest first
+        self._due: dict[str, set[str]] = {}  # versions, by model, for which there may be something to do
+        self._retries: list[tuple[float, ServableId]] = []  # a heap: when to look at which version again
         self._wake = asyncio.Event()
         self._progress = Progress(clock)
 
@@ -80,7 +91,7 @@ class Manager:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             while True:
-                self._converge(tasks)
+                await self._converge(tasks)
                 delay = max(0.0, self._retries[0][0] - self._clock()) if self._retries else None
                 try:
                     async with asyncio.timeout(delay):
@@ -89,56 +100,86 @@ class Manager:
                     pass
                 self._wake.clear()
                 while self._retries and self._retries[0][0] <= self._clock():
-                    self._due.add(heappop(self._retries)[1])
+                    _, id = heappop(self._retries)
+                    self._look_at(*id)
 
     async def drain(self) -> None:
         """Wait for every lease, then close every batcher: the end of a graceful stop, after `run` was cancelled."""
         await asyncio.gather(*(self._retire(version) for version in self._all() if version.servable is not None))
 
     def _all(self) -> Iterator[ManagedVersion]:
-        return chain.from_iterable(self._versions.values())
+        return chain.from_iterable(versions for model in self._versions.values() for versions in model.values())
 
     async def _follow(self) -> None:
         async for news in self._follower.news():
             self._registry.problem = news.problem
             self._registry.read = news.wanted is not None
             self._wanted = news.wanted
-            if news.changed is not None:
-                self._progress.wanted_another()
-                self._publish(*news.changed)
-                self._look_at(*news.changed)
+            if news.wanted is None or news.changed is None:
+                continue
+            known = {name: self._known(name, news.wanted.models.get(name)) for name in news.changed}
+            self._progress.wanted_another(
+                (name, version) for name, versions in known.items() for version in (*versions, AS_A_WHOLE)
+            )
+            self._note({})  # nothing may be wanted
+            for name, versions in known.items():
+                self._look_at(name, *versions)
 
-    def _look_at(self, *models: str) -> None:
-        """See that converging goes on with these models: something happened to them."""
-        self._due.update(models)
+    def _known(self, name: str, wanted: WantedModel | None) -> set[str]:
+        """Every version of a model that is wanted, there, or shown."""
+        view = self._registry.models.get(name)
+        shown = view.statuses if view is not None else {}
+        return {*shown, *self._versions.get(name, ()), *(wanted.versions if wanted is not None else ())}
+
+    def _look_at(self, model: str, *versions: str) -> None:
+        """See that converging goes on with these versions of a model: something happened to them."""
+        self._due.setdefault(model, set()).update(versions)
         self._wake.set()
 
     # convergence
 
-    def _converge(self, tasks: asyncio.TaskGroup) -> None:
-        """Take every action that is due now, model by model, so that none waits for another."""
-        if self._wanted is None or not self._due:
-            return
-        due, self._due = self._due, set()
-        for name in due:
-            wanted = self._wanted.models.get(name)
+    async def _converge(self, tasks: asyncio.TaskGroup) -> None:
+        """Take every action that is due, a few at a time: meanwhile requests have their turns, and loads begin."""
+        steps = 0
+        while self._due:
+            assert self._wanted is not None, "something is due once something is wanted"
+            model, due = self._due.popitem()
+            for versions in _few(load_order(self._wanted.models.get(model), due)):
+                self._step(model, versions, tasks)
+                steps += 1 + len(versions)
+                if steps > _AT_ONCE:
+                    steps = 0
+                    await asyncio.sleep(0)
+
+    def _step(self, model: str, versions: Sequence[str], tasks: asyncio.TaskGroup) -> None:
+        """Take the actions that are due for these versions of a model, and show what came of it."""
+        assert self._wanted is not None, "there is something to do once something is wanted"
+        wanted, view = self._wanted.models.get(model), self._registry.models.get(model)
+        may_go = why_omitted_may_go(wanted, view.ready if view is not None else ())
+        for name in versions:
+            version = wanted.versions.get(name) if wanted is not None else None
             while True:
-                incarnations = [version.incarnation() for version in self._versions.get(name, ())]
-                action = next_action(wanted, incarnations, self._clock())
+                incarnations = [one.incarnation() for one in self._incarnations(model, name)]
+                action = next_action(version, incarnations, may_go, self._clock())
                 if action is None:
                     break
                 if isinstance(action, Load):
                     self._start_loading(action, tasks)
                 else:
                     self._start_unloading(action, tasks)
-        self._publish(*due)
+        self._publish(model, *versions)
+
+    def _incarnations(self, model: str, version: str) -> Sequence[ManagedVersion]:
+        return self._versions.get(model, {}).get(version, ())
 
     def _start_loading(self, action: Load, tasks: asyncio.TaskGroup) -> None:
+        model, name = action.version.id
         failed = self._find(action.version.id, action.version.fingerprint)
-        if failed is not None:
-            self._versions[action.version.id.model].remove(failed)
         version = ManagedVersion(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
-        self._versions.setdefault(action.version.id.model, []).append(version)
+        incarnations = self._versions.setdefault(model, {}).setdefault(name, [])
+        if failed is not None:
+            incarnations.remove(failed)
+        incarnations.append(version)
         version.tell(action.why)
         version.task = tasks.create_task(self._load_and_improve(version))
 
@@ -155,9 +196,8 @@ class Manager:
             self._forget(version)
 
     def _find(self, id: ServableId, fingerprint: str) -> ManagedVersion | None:
-        for version in self._versions.get(id.model, ()):
-            alive = version.state not in (State.DRAINING, State.GONE)
-            if alive and version.wanted.id == id and version.wanted.fingerprint == fingerprint:
+        for version in self._incarnations(*id):
+            if version.state not in (State.DRAINING, State.GONE) and version.wanted.fingerprint == fingerprint:
                 return version
         return None
 
@@ -176,7 +216,7 @@ class Manager:
 
         def entered(state: State, why: str) -> None:
             version.move(state, why)
-            self._publish(version.wanted.id.model)
+            self._publish(*version.wanted.id)
 
         try:
             loaded = await self._loader.load(version.wanted, entered=entered)
@@ -191,24 +231,30 @@ class Manager:
             version.servable = loaded.servable
             version.servable.batcher.hung = partial(self._has_hung, version)
             version.watched = watched(loaded.servable, loaded.predictor, loaded.predictor.estimator)
-            self._publish(version.wanted.id.model)  # ready is said after it can be leased
+            self._publish(*version.wanted.id)  # ready is said after it can be leased
             rows = loaded.servable.provenance.golden_rows
             version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
-            self._publish(version.wanted.id.model)
-            self._look_at(version.wanted.id.model)
+            self._publish(*version.wanted.id)
+            self._look_at(*version.wanted.id, *self._omitted(version.wanted.id.model))  # which may go now
             return loaded
-        self._look_at(version.wanted.id.model)
+        self._look_at(*version.wanted.id)
         return None
+
+    def _omitted(self, model: str) -> Iterable[str]:
+        """The versions of a model that are there and no longer wanted."""
+        wanted = self._wanted.models.get(model) if self._wanted is not None else None
+        there = self._versions.get(model, {}).keys()
+        return there - wanted.versions.keys() if wanted is not None else there
 
     def _failed(self, version: ManagedVersion, error: LoadFailed) -> None:
         self._metrics.load_failures.labels(*version.wanted.id, error.reason).inc()
         moved = error.reason == "missing" and version.wanted.digest is not None and version.attempts == 1
         version.retry_at = self._clock() + (_SWAP_RETRY_S if moved else backoff_s(version.attempts))
-        heappush(self._retries, (version.retry_at, version.wanted.id.model))
+        heappush(self._retries, (version.retry_at, version.wanted.id))
         version.quarantined = error.reason == "quarantined"
         version.move(State.FAILED, f"{error.reason}: {error}")
         self._let_go(())
-        self._publish(version.wanted.id.model)
+        self._publish(*version.wanted.id)
 
     def _has_hung(self, version: ManagedVersion, where: str, too_many: str) -> None:
         """Note a prediction that did not return; fail the version when they are too many, though it was ready.
@@ -224,16 +270,15 @@ class Manager:
             version.task.cancel()  # it may look for faster forms
         version.retry_at, version.servable = NEVER, None
         version.move(State.FAILED, f"predict does not return: {too_many}, the last {where}")
-        self._publish(id.model)
+        self._publish(*id)
         servable.batcher.close()
         self._let_go(version.watched)
-        self._look_at(id.model)
+        self._look_at(*id)
 
     async def _retire(self, version: ManagedVersion) -> None:
         """Wait for the leases of a version that is no longer given out, close its batcher, and forget it."""
         servable = version.servable
         assert servable is not None, "only what was ready is retired"
-        self._publish(version.wanted.id.model)
         why = "no request holds it any more"
         try:
             async with asyncio.timeout(self._drain_timeout_s):
@@ -245,31 +290,34 @@ class Manager:
         if version.state is State.DRAINING:
             version.move(State.GONE, why)
         self._forget(version)
-        self._look_at(version.wanted.id.model)
+        self._look_at(*version.wanted.id)
 
     def _forget(self, version: ManagedVersion) -> None:
         """Drop a version, and its series unless another incarnation of the same version goes on counting."""
         version.task = None  # a task that was cancelled holds the frames it was cancelled in, and these the version
         version.servable = None  # whose batcher knows the version
         self._let_go(version.watched)
-        others = self._versions[version.wanted.id.model]
+        model, name = version.wanted.id
+        others = self._versions[model][name]
         others.remove(version)
-        if not others:
-            del self._versions[version.wanted.id.model]
-        if not any(other.wanted.id == version.wanted.id for other in others):
-            self._metrics.forget(*version.wanted.id)
+        if others:
+            return
+        del self._versions[model][name]
+        if not self._versions[model]:
+            del self._versions[model]
+        self._metrics.forget(model, name)
 
     # what requests see
 
-    def _publish(self, *models: str) -> None:
-        """Show the next view of these models, each by one assignment, and note how far they are."""
+    def _publish(self, model: str, *versions: str) -> None:
+        """Show the next view of a model, by one assignment, and note how far these versions of it are."""
         assert self._wanted is not None, "there is something to show once something is wanted"
-        standings = {}
-        for name in models:
-            wanted, versions = self._wanted.models.get(name), self._versions.get(name, ())
-            view = next_view(wanted, versions, self._registry.models.get(name))
-            self._registry.show(name, view)
-            standings[name] = standing(wanted, versions, view)
+        wanted, there = self._wanted.models.get(model), self._versions.get(model, {})
+        view = next_view(wanted, there, self._registry.models.get(model), versions)
+        self._registry.show(model, view)
+        self._note({(model, name): each for name, each in standings(wanted, there, view, versions).items()})
+
+    def _note(self, standings: Mapping[Part, Standing]) -> None:
         self._progress.note(standings)
         self._registry.ended = self._progress.ended
         if not self._registry.reached and (self._progress.settled or self._one_of_them_answers()):
@@ -279,3 +327,9 @@ class Manager:
     def _one_of_them_answers(self) -> bool:
         answers = (view.default is not None for view in self._registry.models.values())
         return self._any_model and self._progress.ended and any(answers)
+
+
+def _few(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Names in parts that are soon done with; one part without any where there are none."""
+    for start in range(0, max(1, len(names)), _AT_ONCE):
+        yield names[start : start + _AT_ONCE]

@@ -1,13 +1,17 @@
 """How far what is served is from what is wanted, and since when: the figures behind readiness and convergence.
 
-Models that are not there yet are kept by name, so that a change of one model costs the same however many there are.
+What is not there yet is kept by name, so that a change of one version costs the same however many there are.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from model_manager.metrics import Convergence
 from model_manager.serving.views import Standing
+
+Part: TypeAlias = tuple[str, str]
+"""A model and one of its versions, or AS_A_WHOLE."""
 
 
 class Progress:
@@ -15,9 +19,9 @@ class Progress:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._unfinished: set[str] = set()
-        self._unsettled: set[str] = set()
-        self._behind: set[str] = set()
+        self._unfinished: set[Part] = set()
+        self._unsettled: set[Part] = set()
+        self._behind: set[Part] = set()
         self._wanted = 0
         self._in_force = 0
         self._behind_since: float | None = None
@@ -33,16 +37,24 @@ class Progress:
         """Whether every wanted version is ready or has failed, whatever answers."""
         return self._wanted > 0 and not self._unfinished
 
-    def wanted_another(self) -> None:
-        """Another wanted state was read."""
+    def wanted_another(self, changed: Iterable[Part]) -> None:
+        """Another wanted state was read. What changed counts as not there until the next note of it."""
         self._wanted += 1
+        parts = set(changed)
+        self._unfinished |= parts
+        self._unsettled |= parts
+        self._behind |= parts
+        self._look()
 
-    def note(self, standings: Mapping[str, Standing]) -> None:
-        """Note how far these models are at this moment; all others are where they were."""
-        for model, standing in standings.items():
-            (self._unfinished.discard if standing.ended else self._unfinished.add)(model)
-            (self._unsettled.discard if standing.settled else self._unsettled.add)(model)
-            (self._behind.discard if standing.in_force else self._behind.add)(model)
+    def note(self, standings: Mapping[Part, Standing]) -> None:
+        """Note how far these are at this moment; all others are where they were."""
+        for part, standing in standings.items():
+            (self._unfinished.discard if standing.ended else self._unfinished.add)(part)
+            (self._unsettled.discard if standing.settled else self._unsettled.add)(part)
+            (self._behind.discard if standing.in_force else self._behind.add)(part)
+        self._look()
+
+    def _look(self) -> None:
         if not self._behind:
             self._in_force = self._wanted
             self._behind_since = None

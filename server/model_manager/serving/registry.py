@@ -93,8 +93,7 @@ class Registry:
 
     def _refusal(self, model: str, view: ModelView, version: str | None) -> VersionNotFound | VersionNotReady:
         if version is None:
-            states = "; ".join(_describe(view.statuses[name]) for name in sorted(view.statuses, key=version_order))
-            return VersionNotReady(f"model '{model}' has no version ready: {states}", retry_after_s=2)
+            return VersionNotReady(f"model '{model}' has no version ready: {_states(view.statuses)}", retry_after_s=2)
         status = view.statuses.get(version)
         if status is None:
             return VersionNotFound(f"model '{model}' has no version '{version}'; {_list('versions', view.statuses)}")
@@ -103,6 +102,12 @@ class Registry:
 
 def _describe(status: VersionStatus) -> str:
     return f"version '{status.version}' is {status.state}" + (f": {status.reason}" if status.reason else "")
+
+
+def _states(statuses: Mapping[str, VersionStatus]) -> str:
+    if len(statuses) > _TOLD:
+        return f"there are {len(statuses)} versions, which the repository index lists"
+    return "; ".join(_describe(statuses[name]) for name in sorted(statuses, key=version_order))
 
 
 def _list(what: str, names: Collection[str]) -> str:

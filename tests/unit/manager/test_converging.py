@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import model_manager
 from model_manager.metrics.recording import Metrics
 from model_manager.repository.policy import Policy
 from model_manager.repository.regular_files import Files
 from model_manager.repository.source import Source
-from model_manager.serving import manager as manager_module
 from model_manager.serving.following import Follower
 from model_manager.serving.loading import Loader
 from model_manager.serving.loop_watch import LoopWatch
@@ -112,8 +112,8 @@ async def test_a_change_of_the_folder_is_read_while_every_loader_thread_is_held(
 
 @contextmanager
 def counting_lines() -> Iterator[list[int]]:
-    """Count the lines that this thread runs in the room of the manager: work, not time."""
-    counted, room, before = [0], os.path.dirname(manager_module.__file__), sys.gettrace()
+    """Count the lines that this thread runs of the server: work, not time."""
+    counted, room, before = [0], os.path.dirname(model_manager.__file__), sys.gettrace()
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(room):
@@ -146,6 +146,48 @@ async def test_bringing_a_version_into_force_takes_no_more_work_among_many_model
 
     few, many = await work_among(4), await work_among(300)
     assert many < 3 * few  # the broken version may be tried again meanwhile, and the folder looked at once more
+
+
+def want(folder: Path, artifact: Path, versions: int) -> None:
+    """Want so many versions of one model, all of the same bytes, in one change of the folder."""
+    listed = "".join(f'      "{number + 1}": {{artifact: {artifact}}}\n' for number in range(versions))
+    (folder / ".models.yaml").write_text("models:\n  m:\n    versions:\n" + listed)
+    (folder / ".models.yaml").rename(folder / "models.yaml")
+
+
+async def test_a_version_takes_no_more_work_among_many_of_its_model_and_no_turn_of_the_loop_does_much_at_once(
+    tmp_path: Path,
+) -> None:
+    artifact = put(tmp_path / "elsewhere", "m", "1", ONE) / "model.joblib"
+
+    async def work_of(versions: int) -> tuple[float, int]:
+        """The work of loading and unloading them, for each of them; and the most in one turn while they go."""
+        folder = tmp_path / str(versions)
+        folder.mkdir()
+        want(folder, artifact, versions=1)
+        async with running(folder) as system:
+            await until(lambda: system.registry.reached, "the first version to be ready")
+            turns: list[int] = []
+
+            async def count_turns() -> None:
+                while True:
+                    before = counted[0]
+                    await asyncio.sleep(0)
+                    turns.append(counted[0] - before)
+
+            with counting_lines() as counted:
+                want(folder, artifact, versions)
+                await until(lambda: len(system.registry.models["m"].ready) == versions, "all to be ready")
+                counting = asyncio.create_task(count_turns())
+                want(folder, artifact, versions=1)
+                await until(lambda: len(system.registry.models["m"].statuses) == 1, "all but one to be gone")
+                counting.cancel()
+            return counted[0] / versions, max(turns)
+
+    few, most_of_few = await work_of(100)
+    many, most_of_many = await work_of(400)
+    assert many < 1.5 * few
+    assert most_of_many < 2 * most_of_few
 
 
 async def test_a_load_that_is_no_longer_wanted_is_cancelled_and_no_failure(tmp_path: Path) -> None:

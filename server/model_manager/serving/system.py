@@ -200,6 +200,9 @@ class System:
 
     async def waiting_for(self) -> str:
         """Why this process should get no traffic now; empty when it should."""
+        return self._waiting_for()
+
+    def _waiting_for(self) -> str:
         return self.registry.waiting_for() or self._predicting.lost()
 
     async def not_alive(self) -> str:
@@ -234,7 +237,7 @@ class System:
             if number % _VERSIONS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         live.add_convergence(self.manager.convergence)
-        ready = not await self.waiting_for()
+        ready = not self._waiting_for()
         live.add_process(ready=ready, version=__version__, threads_given_up=self._predicting.given_up)
         live.add_unclean_ends(self.attribution.ends)
         if self.tracing is not None:

@@ -158,12 +158,10 @@ def want(folder: Path, artifact: Path, versions: int) -> None:
 async def test_a_version_takes_no_more_work_among_many_of_its_model_and_no_turn_of_the_loop_does_much_at_once(
     tmp_path: Path,
 ) -> None:
-    artifact = put(tmp_path / "elsewhere", "m", "1", ONE) / "model.joblib"
-
     async def work_of(versions: int) -> tuple[float, int]:
         """The work of loading and unloading them, for each of them; and the most in one turn while they go."""
         folder = tmp_path / str(versions)
-        folder.mkdir()
+        artifact = put(folder / "artifacts", "m", "1", ONE) / "model.joblib"
         want(folder, artifact, versions=1)
         async with running(folder) as system:
             await until(lambda: system.registry.reached, "the first version to be ready")

@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import UnsupportedOperation
@@ -145,12 +145,13 @@ class Loader:
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded, described.predictor, inline)
         compilable = wanted.compile if wanted.compile is not None else self.compile
-        if not compilable:
-            return Loaded(servable, None, described.predictor, described.example, inline, None, None, trace)
-        kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
-        return Loaded(
-            servable, loaded.estimator, described.predictor, described.example, inline, kept, wanted.metadata, trace
-        )
+        estimator, kept = None, None
+        if compilable:
+            estimator = loaded.estimator
+        if compilable and self.children is not None:
+            kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
+        predictor, example = described.predictor, described.example
+        return Loaded(servable, estimator, predictor, example, inline, kept, wanted.metadata, trace)
 
     async def _measure(self, described: Described, trial: Trial | None) -> InlineLimits:
         """What may run on the loop: measured in the child meanwhile, or here."""
@@ -171,8 +172,7 @@ class Loader:
         """
         if loaded.estimator is None:
             return
-        assert loaded.artifact is not None, "what can be compiled is kept"
-        with loaded.artifact:
+        with loaded.artifact or nullcontext():
             await self._improve(loaded, told)
 
     async def _improve(self, loaded: Loaded, told: Callable[[], None]) -> None:
@@ -197,7 +197,7 @@ class Loader:
         if self.children is None:
             return await loop.run_in_executor(self.compiling, self._compile_here, loaded, attempt)
         servable, artifact = loaded.servable, loaded.artifact
-        assert artifact is not None, "what can be compiled is kept"
+        assert artifact is not None, "it is kept where there are children"
         task = Task(loaded.metadata, self.library_mismatch, seconds_allowed(attempt))
         try:
             async with self.children.trial(servable.id, task, artifact, Compiled) as (found, _):

@@ -164,8 +164,11 @@ class Loader:
         plain = Loaded(servable, noted, inline, None, described.predictor, described.example, None, None, trace)
         if not (compilable and loaded.compilable):
             return plain
+        plain = replace(plain, estimator=loaded.estimator)
+        if self.children is None:
+            return plain
         kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
-        return replace(plain, estimator=loaded.estimator, artifact=kept, reading=reading)
+        return replace(plain, artifact=kept, reading=reading)
 
     def _reading(self, wanted: WantedVersion) -> Reading:
         policy = self.policy
@@ -232,7 +235,7 @@ class Loader:
                 self.compiling, noted.run, "compiling", self._compile_here, loaded, attempt
             )
         servable, artifact, reading = loaded.servable, loaded.artifact, loaded.reading
-        assert artifact is not None, "what can be compiled is kept"
+        assert artifact is not None, "it is kept where there are children"
         assert reading is not None, "and how it is read"
         task = Task(reading, seconds_allowed(attempt))
         try:

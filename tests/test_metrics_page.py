@@ -18,6 +18,8 @@ ONLY_WITH = {
     "model_manager_spans_dropped": "tracing",
     "model_manager_prediction_records": "records",
     "model_manager_load_failures": "a failed load",
+    "model_manager_predictions_given_up": "a prediction that does not return",
+    "model_manager_process_changes": "a model that changes the process",
     "model_manager_source_failures": "a folder that cannot be read",
     "model_manager_dropped_requests": "an overload",
     "model_manager_unrouted_requests": "a request to no model",

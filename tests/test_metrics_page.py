@@ -22,6 +22,8 @@ ONLY_WITH = {
     "model_manager_version_quarantined": "a version that ended the server",
     "model_manager_unclean_ends": "a state folder, or several workers",
     "model_manager_unanswered_questions": "several workers, one of which does not answer",
+    "model_manager_predictions_given_up": "a prediction that does not return",
+    "model_manager_process_changes": "a model that changes the process",
     "model_manager_source_failures": "a folder that cannot be read",
     "model_manager_dropped_requests": "an overload",
     "model_manager_unrouted_requests": "a request to no model",

@@ -135,7 +135,7 @@ def test_a_prediction_that_never_returns_does_not_hold_the_exit(tmp_path: Path, 
         assert server.process.wait(stretched(30)) == 0
     assert len(server.logged("stopped")) == workers
     # a loop in Python may be quicker to come by than threads that would end: they are left as well, and named
-    (left,) = [one for one in server.logged("does not come back") if "predict (foreign_models.py:" in one["at"]]
+    (left,) = [one for one in server.logged("does not come back: predict_") if "(foreign_models.py:" in one["at"]]
     assert left["versions"] == "stuck/1"
     assert sorted(json.loads(line)["data"]["status"] for line in records.read_text().splitlines()) == [200, 504]
 

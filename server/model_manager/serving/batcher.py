@@ -36,8 +36,8 @@ from model_manager.inference.cost import NOTHING_INLINE, InlineLimits
 from model_manager.metrics import DropReason, ServableMetrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.admission import Admission
-from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, run
-from model_manager.serving.giving_up import DoesNotReturn, Hangs
+from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, given_up, run
+from model_manager.serving.giving_up import DoesNotReturn, GivenUp, Hangs
 from model_manager.serving.large import EXPIRED, LargeRequests
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.pace import Paces
@@ -246,10 +246,17 @@ class Batcher:
         self._started = perf_counter()
         rows = sum([item.size for item in batch])
         if self._inline.allow(batch[0].outputs, rows, batch):
+            watch = self._watch
             try:
-                self._settle(batch, self._watch.run(self._predict, batch), rows, "loop")
-                if self._watch.ended is batch:
-                    self._has_hung(self._watch.where)
+                try:
+                    watch.computing = batch
+                    ran = run(self._predict, batch)
+                    watch.computing = None
+                except GivenUp:  # raised when the batch had just ended by itself
+                    watch.computing, ran = None, Ran([given_up() for _ in batch])
+                self._settle(batch, ran, rows, "loop")
+                if watch.ended is batch:
+                    self._has_hung(watch.where)
             finally:
                 self._go_on()
             return

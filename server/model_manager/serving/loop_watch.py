@@ -1,6 +1,6 @@
 """Watch over the event loop: model code that holds it is interrupted, and a loop that stays frozen ends the process.
 
-In the flow: batcher → **loop watch** → batch, for what is computed on the loop. Every turn of the loop puts an alarm
+In the flow: batcher → **loop watch**, told what is computed on the loop. Every turn of the loop puts an alarm
 off; where none comes, the alarm's handler raises GivenUp in the model's code. That ends loops, sleeps and waits of
 Python, and C code that looks for signals, such as a regular expression. What it does not reach keeps the process from
 answering anything, so the process ends itself and says where every thread was. Who was suspended was not frozen: an
@@ -13,12 +13,11 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Final
 
-from model_manager.serving.batch import Item, Predict, Ran, given_up, run
 from model_manager.serving.giving_up import GivenUp, place_in, place_of
 
 logger = logging.getLogger(__name__)
@@ -36,27 +35,17 @@ _BEAT_S: Final = 1.0
 class LoopWatch:
     """What the event loop computes just now, and what became of it.
 
-    `cpus` are what the process may use. `ended` is the last batch that was interrupted, and `where`.
+    `computing` is set to a batch while it is predicted there, and to None after it. `ended` is the last batch that was
+    interrupted, and `where`. `cpus` are what the process may use.
     """
 
     def __init__(self, cpus: int = 1) -> None:
         self.ended: object = None
         self.where = ""
-        self._computing: object = None
+        self.computing: object = None
         self._suspect: object = None
         self._turns = 0
         self._cpus = cpus
-
-    def run(self, predict: Predict, batch: Sequence[Item]) -> Ran:
-        """Run a batch here, on the loop's thread: see `batch.run`."""
-        try:
-            self._computing = batch
-            ran = run(predict, batch)
-            self._computing = None
-        except GivenUp:  # it came when the batch had just ended by itself
-            self._computing = None
-            ran = Ran([given_up() for _ in batch])
-        return ran
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -90,7 +79,7 @@ class LoopWatch:
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
         """Raise in the model's code that an earlier alarm met as well; called on the loop's thread, in that code."""
-        computing, suspect = self._computing, self._suspect
+        computing, suspect = self.computing, self._suspect
         self._suspect = computing
         if computing is not None and computing is suspect:
             self.ended, self.where = computing, f"on the event loop, at {place_in(frame)}"

@@ -58,6 +58,7 @@ class Keeper:
         self._died = died
         self._heard = heard
         self.process: ForkServerProcess | None = None
+        self._former: ForkServerProcess | None = None
         self.waiting_for: str | None = None
         """What it last said that it waits for before it can get traffic; None while it says nothing."""
         self.ready = asyncio.Event()
@@ -94,7 +95,7 @@ class Keeper:
             self._leaving = True
             self.ready.clear()
             self.process.terminate()
-            asyncio.get_running_loop().call_later(limit_s, self.process.kill)
+            asyncio.get_running_loop().call_later(limit_s, self._kill, self.process)
 
     def terminate(self) -> None:
         """Ask the process to end."""
@@ -103,9 +104,13 @@ class Keeper:
 
     def kill(self) -> None:
         """End the process if it is still there: model code that never lets go of the interpreter hears no signal."""
-        if self.process is not None and self.process.is_alive():
+        if self.process is not None:
+            self._kill(self.process)
+
+    def _kill(self, process: ForkServerProcess) -> None:
+        if process is self.process and process.is_alive():
             logger.error("worker %d does not end and is killed", self.number)
-            self.process.kill()
+            process.kill()
 
     async def _run(self, stopping: asyncio.Event) -> int:
         self.waiting_for, self._frozen = None, False
@@ -122,7 +127,9 @@ class Keeper:
             watching.cancel()
             self.waiting_for = None
             self.ready.clear()
-        return process.exitcode or 0
+        code = process.exitcode or 0
+        self.process, self._former = None, process
+        return code
 
     async def _watch(self, process: ForkServerProcess) -> None:
         """Ask the process how it is, and end it when its event loop has stood still, once it had begun to turn.
@@ -144,9 +151,16 @@ class Keeper:
                 silent_s = 0.0
                 if not self.waiting_for and not self._leaving:
                     self.ready.set()
+                    self._forget_former()
                 self._heard(self.waiting_for, monotonic() - began)
             last = monotonic()
         await self._end(process)
+
+    def _forget_former(self) -> None:
+        """Let go of the process before this one. Should it live, since the fork server died and not it, it ends now."""
+        if self._former is not None:
+            self._former.close()
+            self._former = None
 
     async def _end(self, process: ForkServerProcess) -> None:
         logger.error("the event loop of worker %d stands still: its process is ended", self.number)

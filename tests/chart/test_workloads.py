@@ -158,7 +158,8 @@ def test_models_come_whole_and_in_one_volume(helm4: Helm) -> None:
     ]
     assert not any("subPath" in each for each in mounts)
     assert [each.get("readOnly") for each in mounts] == [None, None, True, True, True]
-    stable = pod(render.one("Deployment", "stable"))["volumes"][1]["projected"]["sources"]
+    (models,) = [each for each in pod(render.one("Deployment", "stable"))["volumes"] if each["name"] == "models"]
+    stable = models["projected"]["sources"]
     assert [each["configMap"]["name"] for each in stable] == ["iris-models", "shared-artifacts"]
     assert {each["metadata"]["name"] for each in render.all("ConfigMap")} == {"iris-green", "iris-dashboard"}
 

@@ -79,6 +79,15 @@ def test_a_stop_removes_the_journal_and_what_still_runs_may_go_on(tmp_path: Path
     assert read_journal(path) is None
 
 
+def test_a_stop_leaves_the_journal_of_whoever_took_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "journal-0"
+    former, present = Journal(path), Journal(path)
+    former.end()
+    assert read_journal(path) == []
+    present.end()
+    assert read_journal(path) is None
+
+
 def test_more_versions_than_slots_are_served_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     journal = Journal(tmp_path / "journal-0")
     slots = [journal.take(A, "m", str(number)) for number in range(module._SLOTS + 2)]

@@ -81,6 +81,7 @@ class Journal:
             path.unlink()
             raise
         finally:
+            self._inode = os.fstat(number).st_ino
             os.close(number)
         self.file[: len(_MAGIC)] = _MAGIC
         self._free = deque(range(_SLOTS))
@@ -110,7 +111,8 @@ class Journal:
     def end(self) -> None:
         """Remove the file: from now on whatever happens was asked for. What still runs may go on noting itself."""
         with suppress(OSError):
-            self._path.unlink()
+            if self._path.stat().st_ino == self._inode:  # and not that of the process which took this one's place
+                self._path.unlink()
 
 
 class Turns:

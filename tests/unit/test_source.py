@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from model_manager.errors import ManifestInvalid, SourceUnreadable
+from model_manager.repository.metadata import Metadata, parse_metadata
 from model_manager.repository.regular_files import Files
 from model_manager.repository.source import Source
 from model_manager.repository.wanted import Batching, WantedModel, WantedState, WantedVersion
@@ -341,3 +342,23 @@ def test_a_release_link_is_followed_to_where_it_leads_now(tmp_path: Path) -> Non
     (tmp_path / "next").symlink_to("releases/2")
     (tmp_path / "next").replace(tmp_path / "current")
     assert list(source.read().models["iris"].versions) == ["2"]
+
+
+def test_metadata_that_was_read_is_not_read_again_however_many_packages_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+
+    def reading(metadata: bytes) -> Metadata:
+        read.append(metadata)
+        return parse_metadata(metadata)
+
+    monkeypatch.setattr("model_manager.repository.packages.parse_metadata", reading)
+    for number in range(300):
+        content = b"%d of many" % number
+        publish(tmp_path, f"many/{number}", content, metadata_for(content))
+    source = Source(tmp_path)
+    first = source.read()
+    assert len(read) == 300
+    assert source.read() == first
+    assert len(read) == 300

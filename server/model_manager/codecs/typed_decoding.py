@@ -6,7 +6,7 @@ which names the fault or finds that there is none.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -69,16 +69,21 @@ def object_type(columns: Sequence[Column], types: Sequence[Any]) -> Any | None:
 
     Fields are called c0, c1, …: names are the model's and need not be identifiers.
     """
+    fields = tuple((f"c{position}", each) for position, each in enumerate(types))
     try:
-        return msgspec.defstruct(
-            "Columns",
-            [(f"c{position}", each) for position, each in enumerate(types)],
-            rename={f"c{position}": column.name for position, column in enumerate(columns)},
-            forbid_unknown_fields=True,
-            gc=False,
-        )
+        return struct_type("Columns", fields, tuple(column.name for column in columns))
     except ValueError:  # quotes, backslashes and control characters
         return None
+
+
+@lru_cache(maxsize=64)
+def struct_type(name: str, fields: tuple[tuple[Any, ...], ...], names: tuple[str, ...] | None = None) -> Any:
+    """Define a struct, once for all versions that take the same: a class is a circle, which only collecting frees.
+
+    `names`: what its fields are called in JSON. Raises ValueError for names that msgspec cannot take.
+    """
+    rename = {field[0]: name for field, name in zip(fields, names, strict=True)} if names is not None else None
+    return msgspec.defstruct(name, fields, rename=rename, forbid_unknown_fields=True, gc=False)
 
 
 class TypedRows:

@@ -17,7 +17,7 @@ from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing
 from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values, infinities
 from model_manager.codecs.parameters import check_request_parameters
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
-from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type
+from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type, struct_type
 from model_manager.errors import InvalidInput
 from model_manager.signature import Array, Layout, PredictRequest, Rows, Signature
 
@@ -165,12 +165,11 @@ def _compile(signature: Signature) -> tuple[msgspec.json.Decoder[Any], TypedRows
             inputs = instances | columns.type
         except Doubt:
             columns = None
-    fields = [
+    fields = (
         ("instances", instances | None, None),
         ("inputs", inputs | None, None),
         ("signature_name", str | None, None),
         ("outputs", list[str] | None, None),
-    ]
+    )
     # `parameters` is left out: who sends it is read by the reference path, which knows how many keys it holds.
-    body_type = msgspec.defstruct("V1Body", fields, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(body_type), rows, columns
+    return msgspec.json.Decoder(struct_type("V1Body", fields)), rows, columns

@@ -10,11 +10,12 @@ from weakref import ref
 
 import numpy as np
 import pytest
+from model_manager.codecs.protocols import codecs_for
 from model_manager.errors import PredictionFailed
 from model_manager.serving.heap import give_back, watched
 from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
-from model_manager.signature import Rows
+from model_manager.signature import Column, Layout, Output, Rows, Signature
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
@@ -131,6 +132,21 @@ async def test_a_request_that_failed_holds_no_version_for_long(tmp_path: Path) -
         package.rename(tmp_path / ".gone")
         await until(lambda: status(system, "m")[0] is None, "the version to be unloaded")
         await until(lambda: not any(one() is not None for one in alive), "the version to be gone from memory")
+
+
+@pytest.mark.parametrize("layout", [Layout.ARRAY, Layout.FRAME])
+def test_the_codecs_of_versions_with_the_same_inputs_leave_nothing_behind(layout: Layout) -> None:
+    columns = (Column("age", "FP64", nullable=True), Column("plan", "BYTES" if layout is Layout.FRAME else "FP64"))
+    signature = Signature(layout, columns, named=True, outputs=(Output("predict", "FP64", (-1,)),))
+    first = codecs_for(signature, max_rows=10, model="m", version="1")
+    gc.collect()
+    gc.disable()
+    try:
+        codecs_for(signature, max_rows=10, model="m", version="2")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    assert first
 
 
 def test_no_more_is_collected_than_is_needed() -> None:

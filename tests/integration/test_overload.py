@@ -201,3 +201,20 @@ def test_so_does_what_the_parameters_say(crowded: LiveServer, parameters: dict[s
     assert v1.status_code == status, v1.text
     if status == 400:
         assert next(iter(parameters)) in v1.json()["error"]
+
+
+def test_bodies_that_no_request_can_need_hold_nobody_up(crowded: LiveServer) -> None:
+    path = "/v1/models/quick:predict"
+    wide = b'{"instances": [[%b]]}' % b",".join([b"0"] * 6_000_000)
+    keys = b"{%b}" % b",".join(b'"k%d":1' % number for number in range(500_000))
+
+    async def measure() -> tuple[Outcome, Outcome, list[Outcome]]:
+        hostile = [Crowd(crowded.server.api, path, body) for body in (wide, keys)]
+        async with crowd(crowded, "quick") as quick, hostile[0], hostile[1]:
+            quiet = await quick.run(50, 2)
+            beside, *refused = await asyncio.gather(quick.run(50, 3), *(one.loop(1, 3) for one in hostile))
+            return quiet, beside, refused
+
+    quiet, beside, refused = asyncio.run(measure())
+    assert [set(one.statuses) for one in (quiet, beside, *refused)] == [{200}, {200}, {400}, {400}]
+    assert beside.quantile(200, 0.9) < 5 * quiet.quantile(200, 0.9) + 0.1

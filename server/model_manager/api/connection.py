@@ -146,10 +146,10 @@ class Connection(Lifetime):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes after a body is none."""
-        name = name.lower()
-        if name in _WATCHED:
-            self._check_header(name, value)
         if self._stage == HEAD:
+            name = name.lower()
+            if name in _WATCHED:
+                self._check_header(name, value)
             self.headers.append((name, value))
 
     def _check_header(self, name: bytes, value: bytes) -> None:

@@ -23,7 +23,8 @@ def batching_ratios(stage: Stage, workload: Workload, pairs: int) -> list[float]
     folder = stage.folder / "batching"
     folder.mkdir()
     _ask_for_both(model, stage.models / model, folder)
-    with model_manager("batching on and off", folder, core=stage.cores.server) as running:
+    flags = ["--artifact-roots", str(stage.models)]
+    with model_manager("batching on and off", folder, flags=flags, core=stage.cores.server) as running:
 
         def latency(name: str, seconds: int = _SECONDS) -> float:
             path = workload.plan.path.replace(model, name)

@@ -18,7 +18,7 @@ from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.repository.lifecycle import State
-from model_manager.signature import Layout, Rows, Signature
+from model_manager.signature import Declared, DeclaredTensor, Layout, Rows, Signature
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -148,6 +148,15 @@ class TestOnnx:
         labels, shares = answers(predictor, IRIS.astype(np.float32), "predict", "predict_proba")
         assert labels.tolist() == model.predict(IRIS).tolist()
         np.testing.assert_allclose(shares, model.predict_proba(IRIS), atol=1e-5)
+
+    def test_metadata_names_its_columns_and_may_not_contradict_it(self) -> None:
+        model = load(onnx_of(LogisticRegression(max_iter=500).fit(IRIS, LABELS)), "onnx").estimator
+        names = ("a", "b", "c", "d")
+        told = Declared(tensor=DeclaredTensor("flower", "FP32", 4, names, nullable=True))
+        signature = infer_signature(model, told)
+        assert [(one.name, one.nullable) for one in signature.columns or ()] == [(name, True) for name in names]
+        with pytest.raises(LoadFailed, match="3 columns are declared; the estimator was fitted with 4"):
+            infer_signature(model, Declared(tensor=DeclaredTensor("flower", "FP32", 3)))
 
     def test_a_regressor_answers_one_number_a_row(self) -> None:
         X, y = load_diabetes(return_X_y=True)

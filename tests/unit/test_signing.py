@@ -92,6 +92,15 @@ def test_what_was_not_signed_is_refused_with_what_to_do(package: Path) -> None:
     )
 
 
+def test_an_artifact_of_another_name_is_signed_with_its_metadata(package: Path, tmp_path: Path) -> None:
+    (package / "model.joblib").rename(package / "svm.pkl")
+    signed = run("sign", package, "--key", tmp_path / "key.pem", "--json")
+    assert json.loads(signed.stdout)["signature"] == f"{package}/svm.sig"
+    assert told(package) == ""
+    (package / "metadata.json").write_bytes(b"{ }")
+    assert "does not cover the metadata as it is" in told(package)
+
+
 def test_a_signature_declares_the_digest(signed: Path, tmp_path: Path) -> None:
     models = tmp_path / "models"
     assert reason(models, require_digest=True).startswith("digest_missing")

@@ -44,7 +44,10 @@ class OnnxModel:
         self._is_tensor = len(self._names) == 1 and len(session.get_inputs()[0].shape) == 2
         self._ranks = [len(one.shape) for one in session.get_inputs()]
         self.declared = self._declare(session.get_inputs())
-        if not self._is_tensor:
+        tensor = self.declared.tensor
+        if tensor is not None and tensor.width is not None:
+            self.n_features_in_ = tensor.width
+        if tensor is None:
             self.feature_names_in_ = np.array(self._names, dtype=object)
         if len(classes):
             self.classes_ = np.array(classes)

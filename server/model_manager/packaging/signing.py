@@ -43,7 +43,7 @@ def sign_package(package: Path, *, key: Path, chain: Path | None = None, passwor
         artifact = _artifact(package)
         private = _private_key(key, password)
         certificates = _chain(chain, private) if chain is not None else ()
-        covered = {name: _digest(path) for name, path in _files(artifact).items()}
+        covered = {name: _digest(path) for name, path in _files(artifact, _metadata(artifact, package)).items()}
         signature = Path(signature_path(str(artifact)))
         name = artifact.parent.name if is_package(str(artifact)) else artifact.name
         _write(signature, make_bundle(covered, name=name or "model", key=private, chain=certificates))
@@ -63,8 +63,7 @@ def verify_package(package: Path, trust: Trust) -> Signed:
     try:
         artifact = _artifact(package)
         place, folder = str(artifact), str(artifact.parent)
-        described = METADATA if is_package(place) else os.path.basename(metadata_path(place))
-        metadata, problem = read_metadata(os.path.join(folder, described), Files(folder))
+        metadata, problem = read_metadata(str(_metadata(artifact, package)), Files(folder))
         if problem:
             raise PackageRefused(problem)
         digest = _digest(artifact)
@@ -88,11 +87,15 @@ def _artifact(package: Path) -> Path:
     return package / name
 
 
-def _files(artifact: Path) -> dict[str, Path]:
-    """What a signature of an artifact covers: its whole package, or itself and the metadata beside it."""
+def _metadata(artifact: Path, package: Path) -> Path:
+    """Where the metadata lies: in a folder of its own it is always called metadata.json."""
+    return artifact.parent / METADATA if package.is_dir() else Path(metadata_path(str(artifact)))
+
+
+def _files(artifact: Path, metadata: Path) -> dict[str, Path]:
+    """What a signature of an artifact covers: its whole package, or itself and its metadata."""
     if is_package(str(artifact)):
         return {name: artifact.parent / name for name in sorted(files_of_package(str(artifact.parent)))}
-    metadata = Path(metadata_path(str(artifact)))
     return {path.name: path for path in (artifact, metadata) if path.exists()}
 
 

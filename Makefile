@@ -49,6 +49,7 @@ check: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Lint, type-check, and hold the c
 docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made from the code
 	$(BIN)/python -m tools.metrics_page
 	$(BIN)/python -m tools.dashboard_json
+	$(BIN)/python -m tools.settings_page
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from model_manager.settings import Settings, shown_default
 
 from models.churn.train import train as train_churn
 from tests.conftest import ROOT
@@ -141,10 +140,3 @@ def test_the_make_commands_are_targets_of_the_makefile() -> None:
     assert commands == ["make serve", "make test", "make image"]
     for command in commands:
         subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
-
-
-def test_the_table_of_settings_is_complete() -> None:
-    for name, field in Settings.model_fields.items():
-        flag, variable = f"--{name.replace('_', '-')}", f"MODEL_MANAGER_{name.upper()}"
-        row = f"| `{flag}` | `{variable}` | {shown_default(name)} | {field.description} |"
-        assert row in README

@@ -22,8 +22,8 @@ from typing import Final, TypeAlias
 import uvicorn
 from starlette.types import ASGIApp
 
+from model_manager.api.credentials import Credentials
 from model_manager.api.door import Door, Limits
-from model_manager.api.doors import Doors
 from model_manager.api.port import Port, connections_of
 from model_manager.api.tls import Tls
 from model_manager.app import Pod, create_admin_app, create_app
@@ -160,9 +160,9 @@ async def serve(
     def refused(code: int) -> None:
         system.metrics.unrouted_requests.labels(str(code)).inc()
 
-    doors = Doors(settings)
+    credentials = Credentials(settings)
     door = Door(Limits.of(settings), refused)
-    config = _config(create_app(system, crashed=crashed, replaces=replaces), settings, door, doors.api_tls)
+    config = _config(create_app(system, crashed=crashed, replaces=replaces), settings, door, credentials.api_tls)
     api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)
@@ -170,10 +170,10 @@ async def serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a supervisor's worker starts without
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
-        admin = admin_server(admin_app(system, settings, doors), settings, doors.admin_tls)
+        admin = admin_server(admin_app(system, settings, credentials), settings, credentials.admin_tls)
         announce(settings, api_socket, admin_socket)
     async with (
-        doors.followed(),
+        credentials.followed(),
         system.watch.watching(),
         system.process_state.keeping(),
         asyncio.TaskGroup() as tasks,
@@ -225,10 +225,10 @@ def longest_stop_s(settings: Settings) -> float:
     return settings.lame_duck_s + 2 * math.ceil(settings.drain_timeout_s) + FLUSH_S + _LEAVE_S + _SLACK_S
 
 
-def admin_app(pod: Pod, settings: Settings, doors: Doors) -> ASGIApp:
+def admin_app(pod: Pod, settings: Settings, credentials: Credentials) -> ASGIApp:
     """What the admin port serves, for one process or for all of a pod."""
     return create_admin_app(
-        pod, max_body_bytes=settings.max_body_bytes, debug_routes=settings.debug_routes, token=doors.token
+        pod, max_body_bytes=settings.max_body_bytes, debug_routes=settings.debug_routes, token=credentials.token
     )
 
 

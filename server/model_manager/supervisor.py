@@ -27,7 +27,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from model_manager.api.doors import Doors
+from model_manager.api.credentials import Credentials
 from model_manager.keeper import Keeper
 from model_manager.metrics import READY, Family, LiveFamilies, Metrics, merge_families
 from model_manager.process import (
@@ -67,7 +67,7 @@ def run(settings: Settings) -> int:
     """
     check_folder(settings)
     _check_what_workers_need(settings)
-    doors = Doors(settings)
+    credentials = Credentials(settings)
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
@@ -75,7 +75,7 @@ def run(settings: Settings) -> int:
         _remembering(settings.state, Path(folder)) as quarantine,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(Supervisor(settings, api, Path(folder), quarantine).run(admin, doors))
+        return runner.run(Supervisor(settings, api, Path(folder), quarantine).run(admin, credentials))
 
 
 def _check_what_workers_need(settings: Settings) -> None:
@@ -136,16 +136,16 @@ class Supervisor:
         self._remembering = asyncio.Lock()
         self._making_room: set[asyncio.Task[None]] = set()
 
-    async def run(self, admin_socket: socket.socket, doors: Doors) -> int:
+    async def run(self, admin_socket: socket.socket, credentials: Credentials) -> int:
         """Start everything, wait for a signal, and stop in order: workers drain first, the admin port goes last."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        server = admin_server(admin_app(self, self._settings, doors), self._settings, doors.admin_tls)
+        server = admin_server(admin_app(self, self._settings, credentials), self._settings, credentials.admin_tls)
         admin_task = asyncio.create_task(server.serve(sockets=[admin_socket]))
         announce(self._settings, self._api, admin_socket)
         try:
-            async with doors.followed():
+            async with credentials.followed():
                 codes = await asyncio.gather(*(keeper.keep(self._stopping) for keeper in self._keepers))
         finally:
             for task in self._making_room:

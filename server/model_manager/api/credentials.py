@@ -9,7 +9,7 @@ from model_manager.serving.admin_token import AdminToken
 from model_manager.settings import Settings
 
 
-class Doors:
+class Credentials:
     """Made before the ports serve. Raises ConfigurationError for what cannot be used: a door is never left open."""
 
     def __init__(self, settings: Settings) -> None:

@@ -27,7 +27,7 @@ from model_manager.signature import PredictRequest
 
 OK: Final = 200
 _TURN_S: Final = 0.0005
-"""The longest turn of the interpreter while a large body is decoded beside the loop, which waits for one at every step."""
+"""The longest turn of the interpreter while a large body is decoded beside the loop, which waits for one each time."""
 CLIENT_GONE: Final = CODES[ClientGone]
 
 Gone = Callable[[], Awaitable[object]]

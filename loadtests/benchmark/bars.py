@@ -6,6 +6,7 @@ from statistics import median
 from typing import Final
 
 from loadtests.benchmark.measuring import Outcome, rows_ratio
+from loadtests.benchmark.model_memory import mb_a_model
 from loadtests.benchmark.timing import BARE, SERVER
 from loadtests.benchmark.wide_models import COLUMNS, WORDS
 
@@ -70,6 +71,8 @@ BARS: Final = (
         lambda o: o.load_cpu.get(WORDS), 3.0, None, at_least=False),
     Bar("CPU seconds until 1,000 columns of a ColumnTransformer are ready", "W1",
         lambda o: o.load_cpu.get(COLUMNS), 2.0, None, at_least=False),
+    Bar("MB of memory for one more small model, among 1,000", "W1",
+        lambda o: mb_a_model(o.resident), 0.1, None, at_least=False),
 )  # fmt: skip
 """As issue and docs/performance.md state them. "None measurable" is read as: within 5%."""
 

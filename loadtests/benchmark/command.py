@@ -18,6 +18,7 @@ from loadtests.benchmark import plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
 from loadtests.benchmark.batching import batching_ratios
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt
+from loadtests.benchmark.model_memory import resident_by_count
 from loadtests.benchmark.report import document_of, print_report
 from loadtests.benchmark.targets import Stage, Target, uvicorn_options
 from loadtests.benchmark.telemetry import telemetry_ratios
@@ -62,7 +63,7 @@ class Bench:
                 self._weigh(workload)
 
     def _weigh(self, workload: Workload) -> None:
-        """See what batching, metrics and traces, and wide models cost, once all other servers have stopped."""
+        """See what batching, metrics and traces, wide and many models cost, once all other servers have stopped."""
         schedule, outcome, id = self._schedule, self.outcomes[workload.plan.id], workload.plan.id
         try:
             with self._console.status(f"{id} with batching and without, {schedule.batching_pairs} times"):
@@ -71,6 +72,9 @@ class Bench:
                 outcome.telemetry = telemetry_ratios(self._stage, workload, schedule.telemetry_s)
             with self._console.status("loading wide models"):
                 outcome.load_cpu = load_cpu_seconds(self._stage.folder / "wide")
+            with self._console.status(f"serving up to {max(schedule.model_counts):,} models"):
+                artifact = next((self._stage.models / workload.plan.model).glob("*/model.joblib"))
+                outcome.resident = resident_by_count(artifact, self._stage.folder / "many", schedule.model_counts)
         except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
             outcome.status, outcome.reason = "failed", str(error)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from loadtests.benchmark.answers import WrongAnswer, check_answers
+from loadtests.benchmark.model_memory import COUNTS
 from loadtests.benchmark.targets import Target
 from loadtests.benchmark.timing import NO_CONNECTION, PREDICT, SERVER, Point, Points, Timing
 from loadtests.benchmark.workloads import Plan, Workload
@@ -28,6 +29,7 @@ class Outcome:
     batching: Sequence[float] = ()  # idle latency with batching on ÷ off
     telemetry: Sequence[float] = ()  # rate with metrics and traces ÷ rate without, second by second
     load_cpu: Mapping[str, float] = field(default_factory=dict)  # CPU seconds until a wide model is ready, by its name
+    resident: Mapping[int, float] = field(default_factory=dict)  # MB that a server holds, by its number of models
 
     @property
     def form(self) -> str:
@@ -59,6 +61,11 @@ class Schedule:
     def telemetry_s(self) -> int:
         """How long metrics and traces are switched on and off to see what they cost."""
         return 10 if self.quick else 20 * self.rounds
+
+    @property
+    def model_counts(self) -> tuple[int, ...]:
+        """How many models are served to see what one more weighs."""
+        return COUNTS[:-1] if self.quick else COUNTS
 
     def runs(self, plan: Plan, targets: Sequence[Target]) -> Iterator[tuple[int, int, Target]]:
         """Every timed run of a workload as (round, connections, target), in order."""

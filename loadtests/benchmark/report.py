@@ -48,6 +48,7 @@ def _workload(outcome: Outcome) -> Document:
         "batching_ratios": list(outcome.batching),
         "telemetry_ratios": list(outcome.telemetry),
         "load_cpu_seconds": dict(outcome.load_cpu),
+        "resident_mb": {str(count): held for count, held in outcome.resident.items()},
         "runs": [
             {"target": p.target, "connections": p.connections, "round": p.round, "rate": p.timing.rate}
             | asdict(p.timing)

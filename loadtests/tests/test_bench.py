@@ -96,11 +96,12 @@ def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() ->
     ]  # fmt: skip
     outcome = Outcome(
         PLANS["W1"], "measured", points=Points(points), batching=[1.1, 1.0, 0.9], telemetry=[0.7, 0.9, 0.95],
-        load_cpu={"words": 0.4, "columns": 2.5},
+        load_cpu={"words": 0.4, "columns": 2.5}, resident={1: 180.0, 1000: 230.0},
     )  # fmt: skip
     reached = hold_against_bars({"W1": outcome})
     assert [(bar.value, bar.met) for bar in reached] == [
         (0.6, True), (2.5, False), (1.0, True), (0.9, False), (2.0, True), (0.4, True), (2.5, False),
+        (pytest.approx(0.05005, rel=1e-3), True),
     ]  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
-from tests.live import LiveServer, live_server, wait_until
+from tests.live import live_server, wait_until
 from tests.models import put
+from tools.memory import resident_mb
 
 SETTLED, RELOADS = 5, 20
 """After so many reloads every thread has its buffers, and every library what it keeps; and after so many it is told."""
@@ -22,12 +23,6 @@ def tree() -> Any:
     """A large model that is quick to load, to compile and to prove."""
     random = np.random.default_rng(0)
     return DecisionTreeRegressor(random_state=0).fit(random.normal(size=(60_000, 10)), random.normal(size=60_000))
-
-
-def resident_mb(server: LiveServer) -> float:
-    """The resident memory of the server's process."""
-    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -64,5 +59,5 @@ def test_reloading_a_model_of_eight_megabytes_takes_no_more_memory(
             if not settings:
                 told("m/1 is answered", number + 1)
             assert server.predict("m", [[0.1] * 10]).status_code == 200
-            after.append(resident_mb(server))
+            after.append(resident_mb(server.process.pid))
         assert after[-1] < 1.2 * after[SETTLED], after

@@ -191,9 +191,13 @@ class LargeRequests:
             self._again(self._line[0].item)
 
     def _is_over(self, whole: asyncio.Future[Results]) -> None:
-        """Let go of the slice that runs for a request that was given up."""
-        if whole.cancelled() and self._running is not None and self._running.item.future is whole:
+        """Let go of the slice that runs for a request that was given up, or refused while it ran."""
+        if self._running is None or self._running.item.future is not whole or self._slice.done():
+            return
+        if whole.cancelled():
             self._slice.cancel()
+        elif (error := whole.exception()) is not None:  # which was counted when it was refused
+            self._slice.set_exception(error)
 
 
 def _settle(whole: asyncio.Future[Results], one: Large) -> None:

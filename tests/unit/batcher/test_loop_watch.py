@@ -146,16 +146,16 @@ def frozen(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("code", "signum"),
+    ("code", "signals"),
     [
-        ("sum(itertools.repeat(0))", signal.SIGPROF),  # lets no other thread run
-        ("while True: pass", signal.SIGABRT),
-        ("time.sleep(10000)", signal.SIGABRT),
+        ("sum(itertools.repeat(0))", {signal.SIGPROF}),  # lets no other thread run
+        ("while True: pass", {signal.SIGPROF, signal.SIGABRT}),  # whichever is first
+        ("time.sleep(10000)", {signal.SIGABRT}),
     ],
 )
-def test_a_loop_that_stays_frozen_ends_the_process_and_says_where(code: str, signum: int) -> None:
+def test_a_loop_that_stays_frozen_ends_the_process_and_says_where(code: str, signals: set[int]) -> None:
     process = frozen(code)
-    assert -process.returncode == signum
+    assert -process.returncode in signals
     assert 'File "<string>", line 10 in run' in process.stderr
     assert process.stdout == ""
 

@@ -24,9 +24,11 @@ from model_manager.errors import (
     KeysInvalid,
     LoadFailed,
     ManifestInvalid,
+    PredictionFailed,
     RequestRefused,
     Unauthenticated,
 )
+from model_manager.inference.out_of_range import out_of_range
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.metrics import Metrics
@@ -40,6 +42,7 @@ from model_manager.traces.headers import trace_fields
 from model_manager.traces.propagation import Propagation
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -144,6 +147,7 @@ def _served() -> list[tuple[V1Codec, V2Codec, SklearnPredictor]]:
     estimators = [
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y),
         make_pipeline(columns, LogisticRegression()).fit(table, [0, 1, 0, 1]),
+        RandomForestClassifier(n_estimators=2, random_state=0).fit(X, y),  # which knows nothing beyond float32
     ]
     served = []
     for estimator in estimators:
@@ -164,7 +168,12 @@ def predicted(body: bytes) -> None:
                 continue
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # such as of sums that overflow
-                results = predictor.predict(request.rows, request.outputs)
+                try:
+                    results = predictor.predict(request.rows, request.outputs)
+                except PredictionFailed as failed:  # told as the caller's fault where a value is too large
+                    if out_of_range(failed.__cause__, request.rows, predictor.signature) is None:
+                        raise
+                    continue
             json.loads(codec.encode(request, results)[1])
 
 

@@ -4,12 +4,15 @@ In the flow: batcher.submit → **admission** → waiting. A request that waits 
 deadline and the model a place in the queue; refused at once, it may still succeed elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
+from time import perf_counter
 from typing import Final
 
+from model_manager.call import LOW
 from model_manager.errors import Overloaded
 from model_manager.metrics import DropReason
+from model_manager.serving.batch import Item
 from model_manager.serving.pace import Pace, Paces
 from model_manager.serving.waiting import Waiting
 
@@ -19,24 +22,70 @@ _LONGEST_RETRY_S: Final = 60
 
 
 class Admission:
-    """Judges requests by what waits and by the paces. `dropped` counts those that it refuses."""
+    """Judges requests by what waits and by the paces. `dropped` counts those that it refuses; `now` is loop time.
 
-    def __init__(self, waiting: Waiting, paces: Paces, max_rows: int, dropped: Callable[[DropReason], None]) -> None:
+    `running` is the batch that runs on a thread, empty if none does, and `started` when it left (perf_counter).
+    """
+
+    def __init__(
+        self,
+        waiting: Waiting,
+        paces: Paces,
+        max_rows: int,
+        dropped: Callable[[DropReason], None],
+        now: Callable[[], float],
+    ) -> None:
         self._waiting = waiting
         self._paces = paces
         self._max_rows = max_rows
         self._dropped = dropped
+        self._now = now
 
-    def check(
-        self, size: int, outputs: tuple[str, ...], priority: int, *, large: bool, remaining: float, left: float
+    def check_room(self, deadline: float, priority: int, *, running: Sequence[Item], started: float) -> None:
+        """Raise Overloaded if not even one row could be queued, or answered in time."""
+        self._check(1, running[0].outputs, deadline, priority, large=False, running=running, started=started)
+        if self._waiting.held_rows >= self._waiting.most_rows:
+            self._waiting.make_room(1, priority)
+
+    def make_room(
+        self,
+        size: int,
+        outputs: tuple[str, ...],
+        deadline: float,
+        priority: int,
+        *,
+        large: bool,
+        running: Sequence[Item],
+        started: float,
     ) -> None:
-        """Let a request pass that can be answered within the seconds `left`, or of which nothing is known.
+        """See that a request can be queued, and answered in time. Raises Overloaded."""
+        waiting = self._waiting
+        if running:
+            self._check(size, outputs, deadline, priority, large=large, running=running, started=started)
+        if large:
+            waiting.large.make_room(size, priority)
+        elif waiting.held_rows and waiting.held_rows + size > waiting.most_rows:
+            waiting.make_room(size, priority)
+        if priority < LOW and running:
+            self._shed_late(size, priority, self._now())
 
-        `remaining` are those for which the batch that runs is expected to run. Raises Overloaded.
-        """
+    def _check(
+        self,
+        size: int,
+        outputs: tuple[str, ...],
+        deadline: float,
+        priority: int,
+        *,
+        large: bool,
+        running: Sequence[Item],
+        started: float,
+    ) -> None:
+        """Let a request pass that can be answered before its deadline, or of which nothing is known."""
         pace = self._paces.of(outputs)
         if pace is None:
             return
+        elapsed, left = perf_counter() - started, deadline - self._now()
+        remaining = self._paces.remaining(running[0].outputs, sum(item.size for item in running), elapsed)
         seconds = (self._of_large if large else self._of_others)(size, pace, outputs, priority)
         seconds = seconds * self._waiting.slowdown(priority) + remaining
         if seconds * _MARGIN > left:
@@ -47,7 +96,7 @@ class Admission:
                 retry_after_s=min(max(ceil(seconds), 1), _LONGEST_RETRY_S),
             )
 
-    def shed_late(self, size: int, priority: int, now: float) -> None:
+    def _shed_late(self, size: int, priority: int, now: float) -> None:
         """Refuse what waits at a lower priority, newest first, for which so many rows more leave no time."""
         waiting = self._waiting
         while (found := waiting.newest_below(priority)) is not None:

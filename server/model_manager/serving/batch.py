@@ -4,7 +4,7 @@ In the flow: batcher → **batch** → predictor.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from model_manager.errors import PredictionFailed
+from model_manager.metrics import DropReason
 from model_manager.serving.giving_up import was_given_up
 from model_manager.signature import Array, Rows
 
@@ -132,3 +133,32 @@ def _failure(error: BaseException) -> PredictionFailed:
     failure = PredictionFailed("the model failed on this input")
     failure.__cause__ = error
     return failure
+
+
+def answer(items: Sequence[Item], ran: Ran, dropped: Callable[[DropReason], None]) -> int:
+    """Answer every item that still waits, each from its own outcome; how many failed. `dropped` counts who left."""
+    failed = 0
+    for item, outcome in zip(items, ran.answers, strict=True):
+        future = item.future
+        if future.done():
+            if future.cancelled():
+                dropped("cancelled_in_batch")
+        elif isinstance(outcome, PredictionFailed):
+            failed += 1
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+    return failed
+
+
+def unanswered(items: Iterable[Item]) -> Iterator[Item]:
+    """Those that still wait."""
+    return (item for item in items if not item.future.done())
+
+
+def told_when(items: Sequence[Item], started: float, ended: float) -> list[Observed]:
+    """Tell those who want to know when their batch left and ended, and name them."""
+    observed = [item.observed for item in items if item.observed is not None]
+    for one in observed:
+        one.batch_started, one.batch_ended = started, ended
+    return observed

@@ -25,18 +25,31 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
-from model_manager.call import LOW, NORMAL
-from model_manager.errors import DeadlineExceeded, PredictionFailed, VersionNotReady
+from model_manager.call import NORMAL
+from model_manager.errors import DeadlineExceeded, VersionNotReady
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits
-from model_manager.metrics import DropReason, ServableMetrics
+from model_manager.metrics import ServableMetrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.admission import Admission
-from model_manager.serving.batch import Finished, Item, Observed, Predict, Ran, Results, given_up, run
+from model_manager.serving.batch import (
+    Finished,
+    Item,
+    Observed,
+    Predict,
+    Ran,
+    Results,
+    answer,
+    given_up,
+    run,
+    told_when,
+    unanswered,
+)
+from model_manager.serving.deadlines import Deadlines, expire
 from model_manager.serving.giving_up import DoesNotReturn, GivenUp, Hangs
 from model_manager.serving.large import EXPIRED, LargeRequests
 from model_manager.serving.loop_watch import LoopWatch
@@ -88,12 +101,12 @@ class Batcher:
         self._paces = Paces(batching.max_rows)
         large = LargeRequests(most, metrics.dropped, self._paces.rows_of_slice, self._next_slice)
         self._waiting = Waiting(most, metrics.dropped, large)
-        self._admission = Admission(self._waiting, self._paces, batching.max_rows, metrics.dropped)
+        self._admission = Admission(self._waiting, self._paces, batching.max_rows, metrics.dropped, self._loop.time)
         self.arrivals = 0
         self._running: list[Item] = []
         self._started = 0.0
         self._wakeup: asyncio.Handle | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._deadlines = Deadlines(self._loop, self._expire)
         self.closed = False
         self.recent: deque[Finished] = deque(maxlen=_REMEMBERED)
 
@@ -158,7 +171,8 @@ class Batcher:
         size = len(rows.blocks[0])
         large = size > self._batching.max_rows
         if large or waiting.held_rows or self._running:
-            self._make_room(size, outputs, deadline, priority, large=large)
+            running, started = self._running, self._started
+            self._admission.make_room(size, outputs, deadline, priority, large=large, running=running, started=started)
         self.arrivals += 1
         future = self._loop.create_future()
         item = Item(rows, size, outputs, deadline, future, self.arrivals, observed, perf_counter())
@@ -168,41 +182,19 @@ class Batcher:
             waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item, priority)
         if not self._running:
             self._wake()
-        if self._alarm is None or deadline < self._alarm.when():
-            self._set_alarm(deadline)
+        self._deadlines.watch(deadline)
         return future
 
     def check_room(self, deadline: float, priority: int) -> None:
         """Raise Overloaded if not even one row could be queued, or answered in time: then decoding is of no use."""
         if self._running and not self.closed:
-            self._check(1, self._running[0].outputs, deadline, priority, large=False)
-            if self._waiting.is_full(priority):
-                self._waiting.make_room(1, priority)
-
-    def _make_room(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
-        """See that a request can be queued, and answered in time. Raises Overloaded."""
-        waiting = self._waiting
-        if self._running:
-            self._check(size, outputs, deadline, priority, large=large)
-        if large:
-            waiting.large.make_room(size, priority)
-        elif waiting.held_rows and waiting.held_rows + size > waiting.most_rows:
-            waiting.make_room(size, priority)
-        if priority < LOW and self._running:
-            self._admission.shed_late(size, priority, self._loop.time())
-
-    def _check(self, size: int, outputs: tuple[str, ...], deadline: float, priority: int, *, large: bool) -> None:
-        running, elapsed = self._running[0], perf_counter() - self._started
-        remaining = self._paces.remaining(running.outputs, self.running_rows, elapsed)
-        left = deadline - self._loop.time()
-        self._admission.check(size, outputs, priority, large=large, remaining=remaining, left=left)
+            self._admission.check_room(deadline, priority, running=self._running, started=self._started)
 
     def _next_slice(self, item: Item) -> None:
         """See that the next slice of a large request leaves, and that it is told in time if none does."""
         if not self._running:
             self._wake()
-        if self._alarm is None or item.deadline < self._alarm.when():
-            self._set_alarm(item.deadline)
+        self._deadlines.watch(item.deadline)
 
     def close(self) -> None:
         """Refuse new requests, and answer queued ones with VersionNotReady. What already runs is still answered."""
@@ -219,9 +211,7 @@ class Batcher:
     def _finish(self) -> None:
         """What is left to do once the batcher is closed and nothing runs: nobody will ask again."""
         self._metrics.fold()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._deadlines.stop()
 
     def _wake(self) -> None:
         """See that a batch leaves: at the end of this turn of the loop, or after max_delay_ms while there is room."""
@@ -293,10 +283,9 @@ class Batcher:
 
     def _give_up(self, batch: list[Item], error: DoesNotReturn) -> None:
         """Answer those of a batch that does not return whose time is not over yet, if there are any."""
-        for item in batch:
-            if not item.future.done():
-                self._metrics.dropped("expired_in_batch")
-                item.future.set_exception(DeadlineExceeded(EXPIRED))
+        for item in unanswered(batch):
+            self._metrics.dropped("expired_in_batch")
+            item.future.set_exception(DeadlineExceeded(EXPIRED))
         self._has_hung(str(error), error.thread)
 
     def _has_hung(self, where: str, thread: threading.Thread | None = None) -> None:
@@ -307,10 +296,9 @@ class Batcher:
 
     def _refuse(self, batch: list[Item], error: BaseException) -> None:
         """Answer a batch that no thread has computed."""
-        for item in batch:
-            if not item.future.done():
-                self._metrics.dropped("unloaded")
-                item.future.set_exception(VersionNotReady(f"no thread computes this version now ({error}); ask again"))
+        for item in unanswered(batch):
+            self._metrics.dropped("unloaded")
+            item.future.set_exception(VersionNotReady(f"no thread computes this version now ({error}); ask again"))
 
     def _settle(self, batch: list[Item], ran: Ran, rows: int, on: Literal["loop", "thread"]) -> None:
         """Answer every item that still waits, each from its own outcome; then count what was done.
@@ -318,54 +306,22 @@ class Batcher:
         In this order, so that what the model returned can trouble the counting and still be an answer.
         """
         started, ended = self._started, perf_counter()
-        failed = 0
-        for item, answer in zip(batch, ran.answers, strict=True):
-            future = item.future
-            if future.done():
-                if future.cancelled():
-                    self._metrics.dropped("cancelled_in_batch")
-            elif isinstance(answer, PredictionFailed):
-                failed += 1
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+        failed = answer(batch, ran, self._metrics.dropped)
         if len(ran.calls) == 1:
             self._paces.learn(batch[0].outputs, rows, ended - started)
         self.recent.append(
             Finished(time.time(), rows, len(batch), (ended - started) * 1e3, ran.seconds * 1e3, on, failed)
         )
-        observed = [item.observed for item in batch if item.observed is not None]
-        if observed:
-            for one in observed:
-                one.batch_started, one.batch_ended = started, ended
-            if self._tell_batch is not None:
-                self._tell_batch(observed, rows, len(batch))
+        observed = told_when(batch, started, ended)
+        if observed and self._tell_batch is not None:
+            self._tell_batch(observed, rows, len(batch))
         waits = (started - item.queued_at for item in batch)
         self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
 
-    def _set_alarm(self, deadline: float) -> None:
-        """Keep one timer for the earliest deadline: a request that waits is told in time, whatever the model does."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(deadline, self._expire)
-
-    def _expire(self) -> None:
-        self._alarm = None
-        now = self._loop.time()
-        later = []
-        reasons: tuple[tuple[Iterable[Item], DropReason], ...] = (
-            (self._running, "expired_in_batch"),
-            (self._waiting, "expired_in_queue"),
-        )
-        for items, reason in reasons:
-            for item in items:
-                if item.future.done():
-                    continue
-                if item.deadline > now:
-                    later.append(item.deadline)
-                else:
-                    item.future.set_exception(DeadlineExceeded(EXPIRED))
-                    self._metrics.dropped(reason)
+    def _expire(self, now: float) -> list[float]:
+        """Answer those whose time is over, and give the deadlines of the others."""
+        dropped = self._metrics.dropped
+        later = expire(self._running, now, "expired_in_batch", dropped)
+        later += expire(self._waiting, now, "expired_in_queue", dropped)
         self._waiting.purge()
-        if later:
-            self._set_alarm(min(later))
+        return later

@@ -36,7 +36,7 @@ async def test_nothing_rings_once_all_is_answered(model: Model, executor: Thread
     await asyncio.sleep(0)
     busy.close()
     await running
-    assert [b._alarm for b in (idle, busy)] == [None, None]
+    assert [b._deadlines.due for b in (idle, busy)] == [None, None]
 
 
 async def test_a_batch_that_ends_after_closing_is_counted(

@@ -24,6 +24,7 @@ ADDED = {
     "flagger": FLAGGER | {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor"},
     "flagger-gateway-api": FLAGGER | {"ScaledObject"},
     "gateway-api": {"HTTPRoute"},
+    "guarded": {"ServiceMonitor"},
     "image-volume": set(),
     "istio-plain": ISTIO | {"PeerAuthentication", "AuthorizationPolicy", "Telemetry", "NetworkPolicy"},
     "keda": {"ScaledObject", "PodDisruptionBudget", "PrometheusRule"},

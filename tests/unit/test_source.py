@@ -12,7 +12,7 @@ from model_manager.repository.metadata import Metadata, parse_metadata
 from model_manager.repository.source import Source
 from model_manager.repository.wanted import Batching, WantedModel, WantedState, WantedVersion
 
-from tests.kubelet import ConfigMapVolume
+from tools.kubelet import ConfigMapVolume
 
 
 def sha(content: bytes) -> str:

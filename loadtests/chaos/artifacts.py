@@ -15,11 +15,8 @@ from sklearn.dummy import DummyRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from loadtests.chaos.misbehaving import MisbehavingRegressor
+from loadtests.chaos.traffic import WIDTH
 
-WIDTH: Final = 4
-"""Columns of every model's rows."""
-STEADY: Final = 0.5
-"""What the model answers that is never changed."""
 _ROWS: Final = 7000  # a tree that knows each of them by itself takes a megabyte
 _SPARSE_BYTES: Final = 10 << 30
 _GREEDY_BYTES: Final = 1 << 30

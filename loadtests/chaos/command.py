@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -32,6 +33,7 @@ from tools.machine import describe_commit, describe_machine, describe_versions, 
 from tools.processes import ProcessFailed, stop_when_told
 
 _QUICK_THOUSAND = 100
+_TOLD = 10
 _QUICK_QUIET_S = 1.0
 
 
@@ -118,7 +120,7 @@ def main(
         for line in document[what]:
             console.print(f"{what}: {line}", markup=False, highlight=False)
     for what in ("failed", "wrong"):
-        for line, times in document[what].items():
+        for line, times in islice(document[what].items(), _TOLD):
             console.print(f"{what}, {times} times: {line}", markup=False, highlight=False)
     text = json.dumps(document, indent=1, ensure_ascii=False)
     if json_path == "-":

@@ -1,5 +1,6 @@
 """Was every answer right? Held against the versions that could answer while its request was on its way."""
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -42,7 +43,7 @@ def judge(requests: Iterable[Request], allowed: Allowed) -> Verdict:
         verdict.requests += 1
         if one.status != 200:
             what = "no answer" if one.status == FAILED else str(one.status)
-            verdict.failed[f"{what}: {one.said}"] += 1
+            verdict.failed[f"{what}: {_alike(one.said)}"] += 1
         elif not one.agrees:
             verdict.wrong[f"{one.model}: the values are not those of version {one.said}"] += 1
         elif one.model == CHANGING and one.said not in allowed.between(one.sent, one.received):
@@ -50,6 +51,11 @@ def judge(requests: Iterable[Request], allowed: Allowed) -> Verdict:
         elif one.model == UNCHANGED and one.said != "1":
             verdict.wrong[f"{one.model}: version {one.said} never was"] += 1
     return verdict
+
+
+def _alike(said: str) -> str:
+    """What was said, less what tells one time that it is said from another."""
+    return re.sub(r"[0-9a-f]{32}|[0-9]+", "…", said)[:120]
 
 
 def latencies_ms(requests: Iterable[Request], windows: Sequence[tuple[float, float]]) -> list[float]:

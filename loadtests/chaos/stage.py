@@ -13,12 +13,12 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests.chaos.artifacts import STEADY, WIDTH, Placed, tiny
+from loadtests.chaos.artifacts import Placed, tiny
 from loadtests.chaos.judging import Allowed
-from loadtests.chaos.traffic import CHANGING, UNCHANGED
+from loadtests.chaos.traffic import CHANGING, STEADY, UNCHANGED, WIDTH
 from tools.kubelet import ConfigMapVolume, Step
 from tools.patience import LIMIT_S, Limit
-from tools.processes import Process, without_server_settings
+from tools.processes import Process, ProcessFailed, without_server_settings
 from tools.servers import Server, ask
 
 _PAUSE_S: Final = 0.002
@@ -112,7 +112,10 @@ class Stage:
             self.wait(self._is_ready, "the first models to be ready")
             yield
             assert self._server is not None
-            self._server.stop()
+            try:
+                self._server.stop()
+            except ProcessFailed as error:
+                self.restarts.append(f"at the end: {error}")
         finally:
             if self._asking is not None:
                 self._asking.close()
@@ -199,12 +202,15 @@ class Stage:
         return sum("can be used again" in line for line in self._server.log)
 
     def traffic(self, log: Path) -> Process:
-        """Start the traffic; it ends when it is stopped."""
-        return Process(
+        """Start the traffic, and wait until it is there; it ends when it is stopped."""
+        traffic = Process(
             "the traffic",
             [sys.executable, "-m", "loadtests.chaos.traffic", "127.0.0.1", str(self._port), str(log)],
             environment=without_server_settings(),
         )
+        with traffic.killed_if_in_vain():
+            traffic.wait_for(lambda: log.exists() and log.stat().st_size > 0, "to ask")
+        return traffic
 
 
 def _free_port() -> int:

@@ -16,13 +16,15 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from loadtests.chaos.artifacts import STEADY, WIDTH
-
 CONNECTIONS: Final = 4
 CHANGING: Final = "m"
 """The model that is swapped."""
 UNCHANGED: Final = "steady"
 """The model that is not, and whose answers nothing may disturb."""
+WIDTH: Final = 4
+"""Columns of both models' rows."""
+STEADY: Final = 0.5
+"""What the unchanged one answers."""
 _PAUSE_S: Final = 0.004
 _ANSWER_S: Final = 20.0
 _BATCH: Final = 20
@@ -151,5 +153,5 @@ async def run(host: str, port: int, log: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    with Path(sys.argv[3]).open("w") as lines:
+    with Path(sys.argv[3]).open("w", buffering=1) as lines:
         asyncio.run(run(sys.argv[1], int(sys.argv[2]), lines))

@@ -125,7 +125,8 @@ class Stage:
     def _start(self) -> None:
         command = [sys.executable, "-m", "model_manager", "serve", "--models", str(self.mount), "--host", "127.0.0.1"]
         ports = ["--port", str(self._port), "--admin-port", str(self._admin_port)]
-        options = [*ports, "--log-format", "json", "--poll-interval-s", "1", *self._flags]
+        folders = ["--artifact-roots", str(self.elsewhere)]
+        options = [*ports, *folders, "--log-format", "json", "--poll-interval-s", "1", *self._flags]
         self._server = Server("the server", [*command, *options], environment=without_server_settings())
 
     def revive(self, why: str) -> bool:

@@ -20,6 +20,7 @@ from loadtests.chaos.report import (
     Document,
     document_of,
     draw,
+    figures_of,
     is_flawless,
     measures_of,
     page_with,
@@ -128,12 +129,12 @@ def main(
     elif json_path is not None:
         Path(json_path).write_text(text + "\n")
     if write:
-        _write(document, text, console)
+        _write(document, console)
     sys.exit(not is_flawless(document))
 
 
-def _write(document: Document, text: str, console: Console) -> None:
-    RESULT.write_text(text + "\n")
+def _write(document: Document, console: Console) -> None:
+    RESULT.write_text(json.dumps(figures_of(document), indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page_with(document, PAGE.read_text()))
     machine = document["machine"]
     caption = f"{machine['cpu']}, {machine['cores']} cores; {document['commit'][:12]} {document['started']}"

@@ -76,6 +76,11 @@ def document_of(
     }
 
 
+def figures_of(document: Mapping[str, Any]) -> Document:
+    """The document less what only the picture needs, moment by moment."""
+    return {name: value for name, value in document.items() if name not in ("swaps_at", "answered_at", "seconds")}
+
+
 def measures_of(document: Mapping[str, Any]) -> list[Measure]:
     """The lines of the table."""
     swap, quiet, loading = document["swap_ms"], document["quiet_p99_ms"], document["loading_p99_ms"]

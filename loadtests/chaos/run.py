@@ -1,5 +1,6 @@
 """One run: the script's swaps carried out on the stage, one after the other, each until it has taken effect."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ QUIET_S: Final = 5.0
 SETTLED: Final = 10
 """After so many swaps the memory is looked at for the first time."""
 THOUSAND: Final = 1000
+_GIVEN_BACK_S: Final = 2.0
+"""After so long what was freed has gone back to the system."""
 _BAD_S: Final = 2.0
 """How long a bad artifact is waited for that neither fails nor gets ready: what hangs is taken back while it does."""
 _FIRST_OF_MANY: Final = 1_000_000
@@ -82,7 +85,7 @@ class Run:
 
     def carry_out(self, script: Sequence[Swap], *, told: Callable[[Swap], None] = lambda swap: None) -> None:
         """Do every swap, and tell of each. What the server does not survive is noted, and another one started."""
-        course, stage = self.course, self._stage
+        course = self.course
         for number, swap in enumerate(script):
             course.moments.append((time.monotonic(), swap.kind))
             name = f"{swap.kind} {swap.detail}".strip()
@@ -92,9 +95,16 @@ class Run:
                 self._recover(name, error)
             course.swaps[name] = course.swaps.get(name, 0) + 1
             if number == min(SETTLED, len(script) // 2):
-                course.resident_start_mb = resident_mb(stage.pid)
+                course.resident_start_mb = self._resident_mb()
             told(swap)
-        course.resident_end_mb = resident_mb(stage.pid)
+        course.resident_end_mb = self._resident_mb()
+
+    def _resident_mb(self) -> float:
+        """What the server holds once it has done what it does after a swap: looking for faster forms takes memory."""
+        with contextlib.suppress(Stuck):
+            self._stage.wait(self._stage.is_settled, "the search for faster forms to end")
+        time.sleep(_GIVEN_BACK_S)
+        return resident_mb(self._stage.pid)
 
     def _recover(self, name: str, error: Exception) -> None:
         """Go back to the last good version, with another server if this one ended or does not go on."""

@@ -19,7 +19,7 @@ from loadtests.chaos.traffic import CHANGING, STEADY, UNCHANGED, WIDTH
 from tools.kubelet import ConfigMapVolume, Step
 from tools.patience import LIMIT_S, Limit
 from tools.processes import Process, ProcessFailed, without_server_settings
-from tools.servers import Server, ask
+from tools.servers import Server, ask, is_settled
 
 _PAUSE_S: Final = 0.002
 
@@ -190,6 +190,10 @@ class Stage:
         """The states of the changing model's versions."""
         rows = json.loads(ask(f"http://127.0.0.1:{self._port}/v2/repository/index", b"").body)
         return {row["version"]: row["state"] for row in rows if row["name"] == CHANGING}
+
+    def is_settled(self) -> bool:
+        """Whether every version is as fast as it will be."""
+        return is_settled(f"http://127.0.0.1:{self._port}")
 
     def refusals(self) -> float:
         """How often the folder could not be used so far."""

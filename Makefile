@@ -12,7 +12,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem fuzz e2e check docs format bench budget loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure the server against its
 
 budget: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure where the microseconds of one request go, step by step
 	$(BIN)/python -m loadtests.benchmark.budget
+
+chaos: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Swap models a thousand times under traffic, in every good and bad way; takes ten minutes
+	$(BIN)/python -m loadtests.chaos $(CHAOS)
 
 loadtest: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Put a realistic load on a server and hold it to limits; takes a minute
 	$(BIN)/python -m loadtests.headless $(LOADTEST)

@@ -18,8 +18,8 @@ import yaml
 from models.churn.train import train as train_churn
 from tests.conftest import ROOT
 from tests.history import NOW, History, write_side
-from tests.kubelet import ConfigMapVolume
 from tests.live import LiveServer, live_server, wait_until
+from tools.kubelet import ConfigMapVolume
 from tools.parts import helm, kubectl
 
 README = (ROOT / "README.md").read_text()

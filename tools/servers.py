@@ -98,7 +98,7 @@ def model_manager(
     with Server(name, command, core=core, environment=variables) as running:
         running.wait_for(running.is_ready, "to be ready")
         if "off" not in flags:  # --compile off
-            running.wait_for(lambda: _is_settled(running.api), "to end its search for faster forms", limit_s=_SETTLE_S)
+            running.wait_for(lambda: is_settled(running.api), "to end its search for faster forms", limit_s=_SETTLE_S)
         yield running
 
 
@@ -131,7 +131,7 @@ def _record(line: str) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _is_settled(api: str) -> bool:
+def is_settled(api: str) -> bool:
     """Whether no version is still answered by scikit-learn for want of a decision."""
     rows = json.loads(ask(f"{api}/v2/repository/index", b"").body)
     said = [row.get("parameters", {}) for row in rows]

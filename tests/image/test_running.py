@@ -16,11 +16,11 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.image.containers import CPUS, MEMORY, TIMEOUT_S, Container, contained, measured, podman
-from tests.kubelet import ConfigMapVolume
 from tests.live import wait_until
 from tests.models import constant, dump, put
 from tests.slow_model import SlowRegressor
 from tools import leash
+from tools.kubelet import ConfigMapVolume
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(TIMEOUT_S)]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubelet import ConfigMapVolume
 from tests.live import LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
 from tests.raising_model import RaisingRegressor
+from tools.kubelet import ConfigMapVolume
 
 ROW = [[0.0, 0.0]]
 

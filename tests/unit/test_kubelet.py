@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubelet import ConfigMapVolume, Step
+from tools.kubelet import ConfigMapVolume, Step
 
 
 def top_level(folder: Path) -> set[str]:

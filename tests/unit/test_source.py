@@ -13,7 +13,7 @@ from model_manager.repository.regular_files import Files
 from model_manager.repository.source import Source
 from model_manager.repository.wanted import Batching, WantedModel, WantedState, WantedVersion
 
-from tests.kubelet import ConfigMapVolume
+from tools.kubelet import ConfigMapVolume
 
 
 def sha(content: bytes) -> str:

@@ -19,7 +19,7 @@ from model_manager.errors import SourceUnreadable
 from model_manager.repository.source import Source
 from model_manager.repository.wanted import WantedState
 
-from tests.kubelet import ConfigMapVolume, Step
+from tools.kubelet import ConfigMapVolume, Step
 
 Payload = dict[str, bytes]
 

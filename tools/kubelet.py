@@ -1,4 +1,4 @@
-"""A ConfigMap volume, written as the kubelet writes one. For tests that need a mounted folder which changes.
+"""A ConfigMap volume, written as the kubelet writes one. For whatever needs a mounted folder that changes.
 
 The order is that of the kubelet's atomic writer (kubernetes pkg/volume/util/atomic_writer.go):
 

@@ -1,0 +1,5 @@
+"""python -m loadtests.chaos"""
+
+from loadtests.chaos.command import main
+
+main(prog_name="python -m loadtests.chaos")

@@ -18,7 +18,7 @@ def test_other_names_are_served_or_told_of(tmp_path: Path) -> None:
     put(tmp_path / "both" / "1" / "model.joblib", 5.0)
     put(tmp_path / "both" / "2" / "a.joblib", 6.0)
     put(tmp_path / "both" / "2" / "b.joblib", 7.0)
-    put(tmp_path / "foreign" / "1" / "model.skops", 8.0)
+    put(tmp_path / "foreign" / "1" / "model.cbm", 8.0)
     served, refused = {"named": 3.0, "alone": 4.0, "both": 5.0}, {"both": "2", "foreign": "1"}
     with live_server(tmp_path, wait=False) as server:
         wait_until(lambda: all(server.predict(one, [[1, 2]]).status_code == 200 for one in served), "what is clear")
@@ -30,4 +30,4 @@ def test_other_names_are_served_or_told_of(tmp_path: Path) -> None:
     }
     assert answers["alone"].headers["x-model-version"] == "1"
     assert "model.joblib: there is no such file; found a.joblib, b.joblib: check `artifact`, or name" in told["both"]
-    assert "found model.skops: write the model with joblib.dump, as model.joblib" in told["foreign"]
+    assert "found model.cbm: write the model with joblib.dump, as model.joblib" in told["foreign"]

@@ -55,6 +55,7 @@ def confine(limits: Limits, *, parent: int, keep: Iterable[int], output: int) ->
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # who runs out of memory first
     _signal_nobody_outside()
+    faulthandler.disable()  # the server's, whose handlers are gone: it would not be enabled again
     faulthandler.enable(2)
 
 

@@ -37,7 +37,8 @@ class Deadlines:
             self._alarm = self._loop.call_at(deadline, self._ring)
 
     def stop(self) -> None:
-        """Ring no more."""
+        """Ring no more, and let go of whoever was to be told: a circle would keep a model until it is collected."""
+        self._expire = lambda now: ()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

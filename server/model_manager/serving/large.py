@@ -157,7 +157,8 @@ class LargeRequests:
             self._line = [one for one in self._line if not one.item.future.done()]
 
     def clear(self) -> list[Item]:
-        """Take everything out, and return what is still wanted: a slice that runs is not the whole answer."""
+        """Take everything out for good, and return what is still wanted: a slice that runs is not the whole answer."""
+        self._again = lambda item: None  # a circle with whoever is called would keep a model until it is collected
         wanted = [one.item for one in self._live() if one.rest]
         for one in self._line:
             if one.item.future.cancelled():

@@ -145,7 +145,7 @@ class IsolatedPredictor:
                 self._changed.notify_all()
 
     async def _run(self, started: asyncio.Future[Serving]) -> tuple[str, bool]:
-        """Run one process to its end; how that was, and whether nobody is blamed for it. Raises LoadFailed and OSError."""
+        """Run one process to its end; how, and whether nobody is blamed. Raises LoadFailed and OSError."""
         if _identity(self._artifact) != self._identity:
             raise LoadFailed("digest_mismatch", "its artifact was written into")
         async with AsyncExitStack() as stack:

@@ -166,10 +166,11 @@ class IsolatedPredictor:
                 self._process = process
                 self._changed.notify_all()
             try:
-                return end_of(await child.ended(), limits), not process.blamed
+                how = end_of(await child.ended(), limits)
             finally:
                 self._forget(process)
-                process.end()
+                blamed = process.end()
+            return how, not blamed
 
 
 class _Process:
@@ -184,8 +185,7 @@ class _Process:
         self._line.settimeout(overdue_s)
         self._lock = threading.Lock()
         self._number = 0
-        self._busy = self._ended = self._released = False
-        self.blamed = False
+        self._busy = self._blamed = self._ended = self._released = False
         self.kill: Callable[[], None] = lambda: None
 
     @property
@@ -193,13 +193,17 @@ class _Process:
         """What the other side is given: its end of the line, and the memory."""
         return self.other_end.fileno(), self._memory.file
 
-    def end(self) -> None:
-        """Wake a thread that waits, and let go of everything, as soon as no thread uses it."""
+    def end(self) -> bool:
+        """Wake a thread that waits, and let go of everything, as soon as no thread uses it.
+
+        Returns whether a prediction is to blame for the end.
+        """
         with self._lock:
             self._ended = True
             with suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
             self._release()
+            return self._blamed or self._busy
 
     def predict(self, rows: Rows, outputs: list[Output]) -> dict[str, Array]:
         """Ask for one batch. Raises PredictionFailed, ProcessLost and _Gone."""
@@ -225,8 +229,8 @@ class _Process:
             heard = self._line.recv(PACKET.size + 1)
         except TimeoutError:
             raise self._lose("did not answer and was ended", hung=True) from None
-        except OSError:
-            heard = b""
+        except OSError:  # reset: it ended before it had taken what it was sent
+            raise _Gone from None
         if not heard:
             raise self._lose("ended")
         try:
@@ -243,9 +247,8 @@ class _Process:
 
     def _lose(self, how: str, *, hung: bool = False) -> ProcessLost:
         """Let this process answer nothing any more."""
-        self.blamed = True
         with self._lock:
-            self._ended = True
+            self._blamed = self._ended = True
         self.kill()
         return ProcessLost(how, hung=hung)
 

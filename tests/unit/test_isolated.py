@@ -94,7 +94,7 @@ def deed(name: str) -> float:
 
 SEVEN: Final = Rows((np.array([[7.0, 0.0]]),))
 FATAL: Final = [
-    "exit 0", "segfault", "SIGTERM", "SIGKILL", "its parent", "its group", "leaving processes", "closing files",
+    "exit 0", "segfault", "SIGTERM", "SIGKILL", "its group", "leaving processes", "closing files",
     "writing garbage", "changing the process",
 ]  # fmt: skip
 

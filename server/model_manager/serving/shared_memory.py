@@ -11,6 +11,7 @@ import mmap
 import os
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any, Final, TypeAlias
 
@@ -97,8 +98,10 @@ class SharedMemory:
             raise
 
     def close(self) -> None:
-        """Let go of it; its pages go with the last who has it mapped, which this side has for as long as this lives."""
+        """Let go of it; its pages go with the last who has it mapped."""
         os.close(self.file)
+        with suppress(BufferError):  # an array that an error still refers to: it goes with that
+            self._mapped.close()
 
     def write_rows(self, rows: Rows, outputs: tuple[str, ...]) -> Place:
         """Write a batch."""

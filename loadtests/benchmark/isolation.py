@@ -15,11 +15,11 @@ from model_manager.errors import PackageRefused
 from models.samples import build_sample
 from tools.cores import choose_cores
 from tools.processes import ProcessFailed, stop_when_told
-from tools.servers import Server, model_manager
+from tools.servers import Server, ask, model_manager
 
 _MODELS = {
-    "compiled": {},
-    "scikit-learn": {"compile": "off"},
+    "compiled": {"compile": "auto"},
+    "scikit-learn": {},
     "isolated": {"isolation": "process"},
 }
 _ROW = [5.1, 3.5, 1.4, 0.2]
@@ -33,6 +33,12 @@ def write_manifest(folder: Path) -> None:
     artifact = str(folder / "packages" / "iris" / "1" / "model.joblib")
     models = {name: {"versions": {"1": {"artifact": artifact}}, **options} for name, options in _MODELS.items()}
     (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+
+
+def is_compiled(api: str) -> bool:
+    """Whether the model that is to be compiled is."""
+    rows = json.loads(ask(f"{api}/v2/repository/index", b"").body)
+    return any(row["name"] == "compiled" and row["parameters"]["form"] != "sklearn" for row in rows)
 
 
 def measure(running: Server, rows: int) -> dict[str, float]:
@@ -65,7 +71,9 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="model-manager-isolation-") as temporary:
             write_manifest(Path(temporary))
-            with model_manager("model-manager", Path(temporary), core=cores.server) as running:
+            flags = ("--compile", "off")
+            with model_manager("model-manager", Path(temporary), core=cores.server, flags=flags) as running:
+                running.wait_for(lambda: is_compiled(running.api), "to have compiled one")
                 for rows in (1, 256):
                     found = measure(running, rows)
                     more = found["isolated"] - found["scikit-learn"]

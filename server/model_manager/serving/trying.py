@@ -61,7 +61,7 @@ class Children:
         compile_s = task.compile_s or 0.0
         async with AsyncExitStack() as stack:
             async with (self.proving if task.compile_s is None else self.compiling).turn() as turn:
-                own, limits = await asyncio.to_thread(self._for_child, artifact, compile_s)
+                own, limits = await self._opened(artifact, compile_s)
                 stack.callback(os.close, own)
                 child = await self._start(stack, JUDGE, (own,), limits)
                 stack.push_async_callback(_log_output, child, id, "while it was tried")
@@ -85,7 +85,7 @@ class Children:
         """
         async with AsyncExitStack() as stack:
             async with self.proving.turn() if task.signature is None else nullcontext():
-                own, limits = await asyncio.to_thread(self._for_child, artifact, 0.0)
+                own, limits = await self._opened(artifact, 0.0)
                 limits = msgspec.structs.replace(limits, cpu_s=None, niceness=0)
                 try:
                     child = await self._start(stack, PREDICT, (own, *files), limits)
@@ -102,12 +102,26 @@ class Children:
         except OSError as error:
             raise LoadFailed("internal", f"no child process can be started: {error.strerror}") from error
 
+    async def _opened(self, artifact: BinaryIO, compile_s: float) -> tuple[int, Limits]:
+        """See _for_child; cancelled meanwhile, the file is closed as soon as it is open."""
+        opening = asyncio.ensure_future(asyncio.to_thread(self._for_child, artifact, compile_s))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
+
     def _for_child(self, artifact: BinaryIO, compile_s: float) -> tuple[int, Limits]:
         """Open the same file once more, since where a child reads must not be where the server does; and limit it."""
         own = os.open(f"/proc/self/fd/{artifact.fileno()}", os.O_RDONLY)
         memory = memory_left() if self.memory_mb is None else self.memory_mb << 20
         file_bytes = max(_LEAST_FILE_BYTES, 4 * os.fstat(own).st_size)
         return own, Limits(memory, self.cpu_s + round(_CPU_PER_BUDGET * compile_s), file_bytes)
+
+
+def _close_opened(opening: asyncio.Future[tuple[int, Limits]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result()[0])
 
 
 class Trial:

@@ -144,8 +144,8 @@ async def test_a_process_that_ends_while_nobody_asks_costs_no_request(nursery: N
         process = predictor._process
         assert process is not None
         process.kill()
+        await until(lambda: predictor._process is not process, "the end to be noticed")
         assert (await asyncio.to_thread(predictor.predict, SEVEN, ("predict",)))["predict"].tolist() == [7.0]
-        await until(lambda: ends, "the end to be told")
         assert ends == [True]
 
 

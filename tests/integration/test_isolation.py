@@ -166,7 +166,7 @@ def test_nothing_is_left_of_versions_that_went_and_no_request_failed(tmp_path: P
             client.join()
         assert set(codes) == {200}
         below = descendants(server.process.pid)
-    assert not [pid for pid in below if os.path.exists(f"/proc/{pid}")]
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in below), "all processes to be gone")
 
 
 def test_without_children_it_is_refused_and_says_why(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ ROWS = {
 }
 
 
+WIDE = Rows(tuple(np.array([float(column)]) for column in range(60_000)))
+
+
 def two_sides() -> tuple[SharedMemory, SharedMemory]:
     server = SharedMemory.create()
     return server, SharedMemory(os.dup(server.file))
@@ -55,6 +58,14 @@ def test_rows_come_over_as_they_were(name: str) -> None:
         assert got.flags.f_contiguous == sent.flags.f_contiguous or not sent.flags.contiguous
         assert got.flags.writeable
         assert got.flags.owndata or got.base is not None
+    for side in (server, child):
+        side.close()
+
+
+def test_a_very_wide_table_comes_over() -> None:
+    server, child = two_sides()
+    rows, _ = child.read_rows(server.write_rows(WIDE, ("predict",)))
+    assert [block[0] for block in rows.blocks] == [block[0] for block in WIDE.blocks]
     for side in (server, child):
         side.close()
 

@@ -120,6 +120,20 @@ class HostileRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         return np.zeros(len(X))
 
 
+class ObedientRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Answers its first column, and does the deed whose number, from 1, its second column holds."""
+
+    def __init__(self) -> None:
+        self.n_features_in_ = 2
+        self.fitted_ = True
+
+    def predict(self, X: Any) -> Any:
+        for number in X[:, 1]:
+            if number >= 1:
+                list(DEEDS.values())[int(number) - 1]()
+        return np.array(X[:, 0])
+
+
 def _is_compiling() -> bool:
     frame = sys._getframe()
     while frame is not None:

@@ -23,6 +23,7 @@ ONLY_WITH = {
     "model_manager_unclean_ends": "a state folder, or several workers",
     "model_manager_unanswered_questions": "several workers, one of which does not answer",
     "model_manager_predictions_given_up": "a prediction that does not return",
+    "model_manager_isolated_process_ends": "a version whose process ended",
     "model_manager_process_changes": "a model that changes the process",
     "model_manager_source_failures": "a folder that cannot be read",
     "model_manager_dropped_requests": "an overload",

@@ -55,6 +55,7 @@ LoadFailureReason = Literal[
     "predict_raises",  # it raises on every row that was tried
     "ended_process",  # its own code ended the child process in which it was tried, or broke it
     "timeout",  # trying it did not come to an end
+    "not_isolated",  # it is to predict in a process of its own, which is not possible
     "quarantined",  # its code ended the server too often
     "internal",  # our own bug
 ]

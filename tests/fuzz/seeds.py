@@ -17,7 +17,8 @@ TOKENS: Final = (
     *(word.encode() for word in (
         "[", "]", "{", "}", ",", ":", "null", "true", "false", "NaN", "Infinity", "-0", "1e39", "1e308", "1e999", "-1",
         "9007199254740993", "18446744073709551616", "0.1", '"\\ud800"', '"\\u0000"', "models:", "versions:", "keys:",
-        "artifact:", "sha256:", "default:", "batching:", "max_rows:", "timeout_ms:", "requests_per_second:", "burst:",
+        "artifact:", "sha256:", "default:", "batching:", "max_rows:", "timeout_ms:", "isolation:", "burst:",
+        "requests_per_second:",
         "&a ", "*a", "<<: ", "!!python/name:os.system ", "!!binary ", "? ", "| \n", "- ", "---\n", ".inf", ".nan",
         "0x10", "2026-13-45", "traceparent:", "b3:", "x-b3-traceid:", "authorization: Bearer ", "x-api-key:",
         "content-type:", "content-encoding:", "x-request-id:", "00-", "-01", "\n", "\\", "\ufeff", "%",

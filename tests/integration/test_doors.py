@@ -15,9 +15,9 @@ import pytest
 from model_manager.serving.keys import digest_of
 
 from tests.certificates import Authority
-from tests.kubelet import ConfigMapVolume
 from tests.live import COMMAND, LiveServer, live_server, wait_until, without_server_settings
 from tests.models import constant, dump, put
+from tools.kubelet import ConfigMapVolume
 from tools.patience import LIMIT_S, stretched
 from tools.processes import ProcessFailed
 

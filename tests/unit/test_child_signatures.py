@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_manager.inference.signature.infer import infer_signature
-from model_manager.serving.child import Message, Proven, _told
+from model_manager.serving.child import Message, Proven, told
 from model_manager.signature import Column, Layout, Moments, Output, Signature
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -44,7 +44,7 @@ SIGNATURES = {
 def test_it_comes_back_as_it_was(name: str) -> None:
     signature = SIGNATURES[name]
     assert signature.dtype is not None  # what was worked out is left behind
-    carried = msgspec.msgpack.decode(msgspec.msgpack.encode(Proven(_told(signature))), type=Message)
+    carried = msgspec.msgpack.decode(msgspec.msgpack.encode(Proven(told(signature))), type=Message)
     assert isinstance(carried, Proven)
     assert carried.signature == signature
     assert repr(carried.signature) == repr(signature)
@@ -54,7 +54,7 @@ def test_it_comes_back_as_it_was(name: str) -> None:
 def test_one_that_cannot_be_told_is_found_out_again(category: str) -> None:
     signature = SIGNATURES["of all kinds"]
     column = replace((signature.columns or ())[0], categories=(category,))
-    told = _told(replace(signature, columns=(column,)))
-    if told is not None:
-        carried = msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=Signature)
+    sent = told(replace(signature, columns=(column,)))
+    if sent is not None:
+        carried = msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=Signature)
         assert repr(carried.columns) == repr((column,))

@@ -25,6 +25,7 @@ models:
           framework: {{version: "1.6"}}
     batching: {{max_rows: 64, max_queue_rows: 128, max_delay_ms: 1}}
     timeout_ms: 250
+    isolation: process
   wine:
     versions:
       "9": {{artifact: /mnt/wine/9/model.joblib}}
@@ -51,6 +52,7 @@ def test_a_whole_manifest_is_read() -> None:
     assert iris.batching is not None
     assert (iris.batching.max_rows, iris.batching.max_queue_rows, iris.batching.max_delay_ms) == (64, 128, 1.0)
     assert iris.timeout_ms == 250.0
+    assert (iris.isolation, wine.isolation) == ("process", None)
     assert wine.batching is None
     assert wine.timeout_ms is None
 

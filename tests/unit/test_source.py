@@ -196,6 +196,7 @@ class TestManifest:
                   "4": {{artifact: "s3://b/4.joblib", sha256: {"4f" * 32}}}
                 batching: {{max_rows: 8}}
                 timeout_ms: 100
+                isolation: process
             """)
         files = Files(str(folder), roots=(str(tmp_path / "pvc"),))
         model = Source(folder, files).read().models["iris"]
@@ -210,6 +211,7 @@ class TestManifest:
             "4": ("s3://b/4.joblib", "4f" * 32, "4f" * 32, None),
         }
         assert {(each.batching, each.timeout_ms) for each in model.versions.values()} == {(Batching(max_rows=8), 100.0)}
+        assert all(each.isolated for each in model.versions.values())
 
     def test_the_digest_in_the_metadata_beside_an_artifact_is_declared_too(self, tmp_path: Path) -> None:
         (tmp_path / "a.joblib").write_bytes(b"x")

@@ -83,8 +83,9 @@ def test_moved_bytes_are_the_same_version() -> None:
         dataclasses.replace(VERSION, metadata=None),
         dataclasses.replace(VERSION, batching=Batching(max_rows=1)),
         dataclasses.replace(VERSION, timeout_ms=1.0),
+        dataclasses.replace(VERSION, isolated=True),
     ],
-    ids=["sha256", "digest", "no digest", "metadata", "batching", "timeout"],
+    ids=["sha256", "digest", "no digest", "metadata", "batching", "timeout", "isolation"],
 )
 def test_whatever_else_changes_makes_another_incarnation(changed: WantedVersion) -> None:
     assert changed != VERSION

@@ -49,6 +49,7 @@ class Metrics:
         self.prediction_value = Instrument(predictions.PREDICTION_VALUE)
         self.load_failures = Instrument(versions.LOAD_FAILURES)
         self.given_up = Instrument(versions.GIVEN_UP)
+        self.process_ends = Instrument(versions.PROCESS_ENDS)
         self.process_changes = Instrument(process.PROCESS_CHANGES)
         self.source_failures = Instrument(versions.SOURCE_FAILURES)
         self.event_loop_lag = Instrument(process.EVENT_LOOP_LAG)
@@ -57,7 +58,7 @@ class Metrics:
         self._of_versions = (
             self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
             self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
-            self.prediction_value, self.load_failures, self.given_up,
+            self.prediction_value, self.load_failures, self.given_up, self.process_ends,
         )  # fmt: skip
 
     def servable(
@@ -161,6 +162,10 @@ class ServableMetrics:
     def gave_up(self) -> None:
         """Count a prediction that did not return."""
         self._metrics.given_up.labels(*self._labels).inc()
+
+    def process_ended(self) -> None:
+        """Count an end of the process in which the version predicts."""
+        self._metrics.process_ends.labels(*self._labels).inc()
 
     def ran(
         self, waits: Iterable[float], batch: float, predict: float, calls: Iterable[tuple[int, Mapping[str, Array]]]

@@ -58,6 +58,7 @@ def _version(
         timeout_ms=model.timeout_ms,
         compile=None if model.compile is None else model.compile == "auto",
         metadata_problem=problem,
+        isolated=model.isolation == "process",
     )
 
 

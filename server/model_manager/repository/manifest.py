@@ -75,6 +75,7 @@ class ModelEntry(_Entry):
     batching: BatchingEntry | None = None
     timeout_ms: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT_MS, allow_inf_nan=False)
     compile: Literal["auto", "off"] | None = None
+    isolation: Literal["process", "none"] | None = None
 
     @field_validator("compile", mode="before")
     @classmethod

@@ -47,7 +47,7 @@ class WantedVersion:
     no part of the identity. `sha256` is the declared digest, checked before unpickling. `digest` is that of the bytes
     found (or the declared one where they are remote); None when there are none. `metadata` is JSON; `metadata_problem`
     says why it cannot be read, if so. `timeout_ms` and `compile` (whether faster forms are looked for) are None where
-    they are left to the server's settings.
+    they are left to the server's settings. `isolated`: it predicts in a process of its own.
     """
 
     id: ServableId
@@ -59,13 +59,14 @@ class WantedVersion:
     timeout_ms: float | None
     compile: bool | None = None
     metadata_problem: str = ""
+    isolated: bool = False
     fingerprint: str = field(init=False, compare=False, repr=False)
     """Identity of this incarnation: whatever else is wanted of the version makes another, loaded beside it."""
 
     def __post_init__(self) -> None:
         # Taken once, on the thread that reads the folder: convergence compares fingerprints often, on the event loop.
         described = (self.metadata, self.metadata_problem)
-        parts = (self.sha256, self.digest, described, self.batching, self.timeout_ms, self.compile)
+        parts = (self.sha256, self.digest, described, self.batching, self.timeout_ms, self.compile, self.isolated)
         object.__setattr__(self, "fingerprint", hashlib.sha256(repr(parts).encode()).hexdigest())
 
 

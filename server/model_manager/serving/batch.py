@@ -13,7 +13,7 @@ import msgspec
 
 from model_manager.errors import PredictionFailed
 from model_manager.metrics import DropReason
-from model_manager.serving.giving_up import was_given_up
+from model_manager.serving.giving_up import ProcessLost, was_given_up
 from model_manager.signature import Array, Rows
 
 if TYPE_CHECKING:
@@ -52,11 +52,15 @@ class Item(msgspec.Struct, eq=False):  # made for every request
 
 @dataclass(slots=True)
 class Ran:
-    """What came of a batch: an answer or a failure for each item, the time it took, and what each call got and gave."""
+    """What came of a batch: an answer or a failure for each item, the time it took, and what each call got and gave.
+
+    `lost`: why it cost its version's process, if it did.
+    """
 
     answers: list[Results | PredictionFailed]
     seconds: float = 0.0
     calls: list[tuple[int, Results]] = field(default_factory=list)
+    lost: ProcessLost | None = None
 
 
 class Finished(NamedTuple):
@@ -85,7 +89,7 @@ def run(predict: Predict, items: Sequence[Item]) -> Ran:
     try:
         ran.answers = _together(predict, items, ran)
     except BaseException as error:
-        if was_given_up(error):
+        if was_given_up(error) or _lost(error, ran):
             ran.answers = [given_up() for _ in items]
         else:
             ran.answers = [_failure(error)] if len(items) == 1 else [_alone(predict, item, ran) for item in items]
@@ -118,11 +122,19 @@ def _alone(predict: Predict, item: Item, ran: Ran) -> Results | PredictionFailed
     try:
         return _together(predict, [item], ran)[0]
     except BaseException as error:
-        return given_up() if was_given_up(error) else _failure(error)
+        return given_up() if was_given_up(error) or _lost(error, ran) else _failure(error)
+
+
+def _lost(error: BaseException, ran: Ran) -> bool:
+    """Note an error that says that the process was lost, and tell whether that hung, and would do so again."""
+    if not isinstance(error, ProcessLost):
+        return False
+    ran.lost = error
+    return error.hung
 
 
 def given_up() -> PredictionFailed:
-    """What is told to a request whose prediction held the event loop until it was ended."""
+    """What is told to a request whose prediction held the event loop, or its process, until it was ended."""
     return PredictionFailed("the model took far too long over this input and was ended")
 
 

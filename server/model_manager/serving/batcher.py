@@ -69,7 +69,9 @@ class Batcher:
     handing them to a thread; all others run on `executor`, one at a time. `shapes_vary`: rows come in different widths
     or dtypes, because the version's signature does not say which it takes. `tell_batch` is called for every batch that
     holds observed requests, with these, and the rows and requests of the whole batch. `watch` ends what holds the loop.
-    `hung`, to be set, is called when a prediction does not return: with where it was, and why they are too many, if so.
+    `hung`, to be set, is called when a prediction does not return: with where it was, and why they are too many, if so;
+    `lost` when it cost the process in which its version predicts: with how, and the same. `finished` is called once it
+    is closed and nothing runs.
     """
 
     def __init__(
@@ -95,6 +97,8 @@ class Batcher:
         self._hangs = Hangs()
         self._off_the_loop = False
         self.hung: Callable[[str, str], None] = lambda where, too_many: None
+        self.lost: Callable[[str, str], None] = lambda how, too_many: None
+        self.finished: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         most = batching.max_queue_rows
@@ -212,6 +216,7 @@ class Batcher:
         """What is left to do once the batcher is closed and nothing runs: nobody will ask again."""
         self._metrics.fold()
         self._deadlines.stop()
+        self.finished()
 
     def _wake(self) -> None:
         """See that a batch leaves: at the end of this turn of the loop, or after max_delay_ms while there is room."""
@@ -270,7 +275,10 @@ class Batcher:
         try:
             error = asyncio.CancelledError("it was cancelled") if running.cancelled() else running.exception()
             if error is None:
-                self._settle(batch, running.result(), rows, "thread")
+                ran = running.result()
+                self._settle(batch, ran, rows, "thread")
+                if ran.lost is not None:
+                    self._has_lost(ran.lost.how, hung=ran.lost.hung)
             elif isinstance(error, DoesNotReturn):
                 self._give_up(batch, error)
             else:  # no thread took it, since `run` raises nothing
@@ -293,6 +301,18 @@ class Batcher:
             self._inline, self._off_the_loop = NOTHING_INLINE, True
         self._metrics.gave_up()
         self.hung(where, self._hangs.add(self._loop.time(), thread))
+
+    def process_ended(self, how: str, idle: bool) -> None:
+        """Note that the process in which the version predicts ended and is started again, and whether it was idle."""
+        self._metrics.process_ended()
+        if idle:
+            self._has_lost(how)
+
+    def _has_lost(self, how: str, *, hung: bool = False) -> None:
+        """Count a loss of that process: one for each batch, whatever it took to find the guilty request of it."""
+        if hung:
+            self._metrics.gave_up()
+        self.lost(f"time it {how}", self._hangs.add(self._loop.time(), None, "ended it, or hung"))
 
     def _refuse(self, batch: list[Item], error: BaseException) -> None:
         """Answer a batch that no thread has computed."""

@@ -64,8 +64,15 @@ class Compiled(msgspec.Struct, frozen=True, tag=True):
     measured: Measured
 
 
-Message: TypeAlias = Step | Refused | Proven | Costs | Compiled
-Verdict: TypeAlias = Proven | Costs | Compiled
+class Serving(msgspec.Struct, frozen=True, tag=True):
+    """It answers from now on in a process of its own: what it takes and gives, and a library mismatch if any."""
+
+    signature: Signature
+    library_warning: str | None
+
+
+Message: TypeAlias = Step | Refused | Proven | Costs | Compiled | Serving
+Verdict: TypeAlias = Proven | Costs | Compiled | Serving
 
 
 def prepare() -> None:
@@ -78,10 +85,9 @@ def judge(talk: int, artifact: int) -> None:
     with socket.socket(fileno=talk) as line, open(artifact, "rb") as file:
 
         def say(message: Message) -> None:
-            encoded = msgspec.msgpack.encode(message)
-            line.sendall(len(encoded).to_bytes(4, "big") + encoded)
+            send(line, message)
 
-        task = msgspec.msgpack.decode(_receive(line), type=Task)
+        task = msgspec.msgpack.decode(receive(line), type=Task)
         try:
             last: Message = _judge(task, file, say)
         except LoadFailed as error:
@@ -97,7 +103,7 @@ def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Ve
     if task.compile_s is None:
         say(Step("proving it"))
         described = contained("proving it", prove, loaded, metadata)
-        say(Proven(_told(described.predictor.signature)))
+        say(Proven(told(described.predictor.signature)))
         say(Step("measuring it"))
         return Costs(measure_inline_limits(described.predictor, described.example).measured)
     described = contained("describing it", describe, loaded, metadata)
@@ -113,16 +119,23 @@ def _judge(task: Task, artifact: BinaryIO, say: Callable[[Message], None]) -> Ve
     return Compiled(compilation.recipe, measure_inline_limits(compilation.predictor, described.example).measured)
 
 
-def _told(signature: Signature) -> Signature | None:
+def told(signature: Signature) -> Signature | None:
     """A signature that can be sent, without what it has worked out."""
-    told = replace(signature)
+    plain = replace(signature)
     try:
-        msgspec.msgpack.encode(told)
+        msgspec.msgpack.encode(plain)
     except (TypeError, UnicodeEncodeError, OverflowError):  # categories that are no plain values
         return None
-    return told
+    return plain
 
 
-def _receive(line: socket.socket) -> bytes:
+def send(line: socket.socket, message: Message) -> None:
+    """Send a message as `Child.hear` of the nursery receives it."""
+    encoded = msgspec.msgpack.encode(message)
+    line.sendall(len(encoded).to_bytes(4, "big") + encoded)
+
+
+def receive(line: socket.socket) -> bytes:
+    """Receive a message as `Child.tell` of the nursery sends it."""
     with line.makefile("rb") as stream:
         return stream.read(int.from_bytes(stream.read(4), "big"))

@@ -31,12 +31,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Limits(msgspec.Struct, frozen=True):
     """What a child may take: bytes of memory beyond those it begins with, seconds of CPU, bytes of a file it writes.
 
-    No limit of memory where it is None.
+    No limit of memory, or of CPU time, where it is None. `niceness` is what it has from its start.
     """
 
     memory_bytes: int | None
-    cpu_s: int
+    cpu_s: int | None
     file_bytes: int
+    niceness: int = QUICK_NICENESS
 
 
 def confine(limits: Limits, *, parent: int, keep: Iterable[int], output: int) -> None:
@@ -51,7 +52,7 @@ def confine(limits: Limits, *, parent: int, keep: Iterable[int], output: int) ->
     _leave_open(keep, output)
     default_signals()
     _limit(limits)
-    os.nice(QUICK_NICENESS)
+    os.nice(limits.niceness)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # who runs out of memory first
     _signal_nobody_outside()
@@ -92,9 +93,10 @@ def _limit(limits: Limits) -> None:
     wanted = {
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_FSIZE: (limits.file_bytes, limits.file_bytes),
-        # told by SIGXCPU first, which it may ignore, then killed
-        resource.RLIMIT_CPU: (limits.cpu_s, limits.cpu_s + 5),
     }
+    if limits.cpu_s is not None:
+        # told by SIGXCPU first, which it may ignore, then killed
+        wanted[resource.RLIMIT_CPU] = (limits.cpu_s, limits.cpu_s + 5)
     if limits.memory_bytes is not None:
         bytes = limits.memory_bytes + _private_bytes()
         wanted[resource.RLIMIT_DATA] = (bytes, bytes)

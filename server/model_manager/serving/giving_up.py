@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from model_manager.errors import PredictionFailed
+
 OVERDUE: Final = 3.0
 """A prediction on a thread is given up after so many times its version's timeout, and not before OVERDUE_S."""
 OVERDUE_S: Final = 2.0
@@ -34,6 +36,18 @@ class DoesNotReturn(Exception):
     def __init__(self, thread: threading.Thread) -> None:
         super().__init__(f"on {thread.name}, at {place_of(thread)}")
         self.thread = thread
+
+
+class ProcessLost(PredictionFailed):
+    """The process in which an isolated version predicts ended over a batch, or was ended since it `hung` over it.
+
+    `how` continues "its process …".
+    """
+
+    def __init__(self, how: str, *, hung: bool = False) -> None:
+        super().__init__(f"the process of this model {how} over this input")
+        self.how = how
+        self.hung = hung
 
 
 def overdue_after_s(timeout_s: float) -> float:
@@ -73,14 +87,14 @@ def place_in(frame: FrameType | None) -> str:
 
 
 class Hangs:
-    """The predictions of one version that were given up."""
+    """The predictions of one version that were given up; or, of one in a process of its own, that ended that."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=MOST_HUNG)
         self._threads: list[threading.Thread] = []
 
-    def add(self, now: float, thread: threading.Thread | None) -> str:
-        """Count one more, at `now` in seconds, and the thread that it still holds, if any.
+    def add(self, now: float, thread: threading.Thread | None, did: str = "were given up") -> str:
+        """Count one more, at `now` in seconds, and the thread that it still holds, if any. `did` says what they did.
 
         Returns why the version should be failed, which is empty as long as it should not.
         """
@@ -88,7 +102,7 @@ class Hangs:
         self._threads = [one for one in (*self._threads, thread) if one is not None and one.is_alive()]
         recent = sum(now - time <= WINDOW_S for time in self._times)
         if recent >= MOST_HUNG:
-            return f"{recent} predictions within {WINDOW_S / 60:g} minutes were given up"
+            return f"{recent} predictions within {WINDOW_S / 60:g} minutes {did}"
         if len(self._threads) >= MOST_HUNG:
             return f"{len(self._threads)} predictions that were given up still hold a thread each"
         return ""

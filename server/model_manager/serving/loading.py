@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from io import UnsupportedOperation
 from itertools import count, pairwise
+from math import inf
 from shutil import copyfileobj
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
@@ -27,13 +28,12 @@ from model_manager.inference.compiled.compilation import (
     seconds_before_retry,
 )
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
-from model_manager.inference.estimator_files import LoadedEstimator
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
 from model_manager.repository.artifact import open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
-from model_manager.repository.metadata import Metadata
+from model_manager.repository.metadata import Metadata, parse_metadata
 from model_manager.repository.packages import format_of
 from model_manager.repository.policy import Policy
 from model_manager.repository.wanted import ServableId, WantedVersion
@@ -43,6 +43,7 @@ from model_manager.serving.batcher import Batcher
 from model_manager.serving.child import Compiled, Costs, Proven, Task
 from model_manager.serving.form_failures import failures_told_of
 from model_manager.serving.giving_up import overdue_after_s
+from model_manager.serving.isolated import IsolatedPredictor
 from model_manager.serving.journal import Noted
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.prediction_threads import PredictionThreads
@@ -71,11 +72,22 @@ class Loaded:
     noted: Noted
     inline: InlineLimits
     estimator: Any
-    predictor: SklearnPredictor
+    predictor: SklearnPredictor | IsolatedPredictor
     example: Rows | None
     artifact: BinaryIO | None
     reading: Reading | None
     trace: "LoadTrace | None"
+
+    @property
+    def plain(self) -> SklearnPredictor:
+        """The predictor that others are compared with."""
+        assert isinstance(self.predictor, SklearnPredictor), "no faster forms are looked for of an isolated version"
+        return self.predictor
+
+    @property
+    def held(self) -> tuple[Any, ...]:
+        """What should be gone from memory once the version is."""
+        return (self.servable, self.predictor, getattr(self.predictor, "estimator", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,8 @@ class Loader:
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
         signature, trial, seen, reading = None, None, _identity(artifact), self._reading(wanted)
+        if wanted.isolated:
+            return await self._isolate(wanted, artifact, reading, noted, entered, times, trace)
         if self.children is not None:
             trying = self.children.trial(wanted.id, Task(reading), artifact, Proven)
             proven, trial = await stack.enter_async_context(trying)
@@ -159,7 +173,7 @@ class Loader:
         described = await self._calling(noted, "proving it", prove, loaded, metadata, signature)
         inline = await self._measure(noted, described, trial)
         times.append(perf_counter())
-        servable = self._servable(wanted, metadata, loaded, described.predictor, inline, noted)
+        servable = self._servable(wanted, metadata, loaded.library_warning, described.predictor, inline, noted)
         compilable = wanted.compile if wanted.compile is not None else self.compile
         plain = Loaded(servable, noted, inline, None, described.predictor, described.example, None, None, trace)
         if not (compilable and loaded.compilable):
@@ -169,6 +183,39 @@ class Loader:
             return plain
         kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
         return replace(plain, artifact=kept, reading=reading)
+
+    async def _isolate(
+        self,
+        wanted: WantedVersion,
+        artifact: BinaryIO,
+        reading: Reading,
+        noted: Noted,
+        entered: Callable[[State, str], None],
+        times: list[float],
+        trace: "LoadTrace | None",
+    ) -> Loaded:
+        """Have a version read, proven and asked in a process of its own; the one that proves it is the first."""
+        if self.children is None:
+            advice = "leave --load-isolation at process, on Linux, or take the line out of models.yaml"
+            raise LoadFailed("not_isolated", f"isolation: process needs child processes; {advice}")
+        timeout_s = self._timeout_s(wanted)
+        predictor = IsolatedPredictor(wanted.id, self.children, reading, artifact, timeout_s=timeout_s)
+        serving = await predictor.start()
+        times.append(perf_counter())
+        entered(State.PROVING, f"it was read and proven in its own process in {times[-1] - times[-2]:.3f} s")
+        times.append(times[-1])
+        try:
+            metadata = parse_metadata(reading.metadata) if reading.metadata is not None else Metadata()
+            servable = self._servable(wanted, metadata, serving.library_warning, predictor, NOTHING_INLINE, noted)
+        except BaseException:
+            predictor.close()
+            raise
+        batcher = servable.batcher
+        batcher.finished, predictor.ended = predictor.close, batcher.process_ended
+        return Loaded(servable, noted, NOTHING_INLINE, None, predictor, None, None, None, trace)
+
+    def _timeout_s(self, wanted: WantedVersion) -> float:
+        return wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s
 
     def _reading(self, wanted: WantedVersion) -> Reading:
         policy = self.policy
@@ -229,7 +276,7 @@ class Loader:
     async def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
         loop, noted = asyncio.get_running_loop(), loaded.noted
         if noted.never_compiled:
-            return not_compiled(loaded.predictor, noted.never_compiled), loaded.inline
+            return not_compiled(loaded.plain, noted.never_compiled), loaded.inline
         if self.children is None:
             return await loop.run_in_executor(
                 self.compiling, noted.run, "compiling", self._compile_here, loaded, attempt
@@ -242,19 +289,23 @@ class Loader:
             async with self.children.trial(servable.id, task, artifact, Compiled) as (found, _):
                 return await loop.run_in_executor(self.compiling, noted.run, "compiling", self._build, loaded, found)
         except LoadFailed as error:
-            return not_compiled(loaded.predictor, f"compiling failed: {error}"), loaded.inline
+            return not_compiled(loaded.plain, f"compiling failed: {error}"), loaded.inline
 
     def _open(self, wanted: WantedVersion) -> tuple[Noted, BinaryIO]:
-        """Open the artifact of a version that may be loaded. Raises LoadFailed."""
-        return self.attribution.admit(wanted), _as_file(open_artifact(wanted, self.policy))
+        """Open the artifact of a version that may be loaded. Raises LoadFailed.
+
+        What an isolated one does ends no server, so that nothing is noted of it, and nothing held against it.
+        """
+        attribution = Attribution() if wanted.isolated else self.attribution
+        return attribution.admit(wanted), _as_file(open_artifact(wanted, self.policy))
 
     def _build(self, loaded: Loaded, found: Compiled) -> tuple[Compilation, InlineLimits]:
         """Build here the forms that won in the child."""
         try:
             failed = failures_told_of(loaded.servable)
-            compilation = build_proven(loaded.estimator, loaded.predictor, found.recipe, failed=failed)
+            compilation = build_proven(loaded.estimator, loaded.plain, found.recipe, failed=failed)
         except BaseException as error:  # foreign code: it must end neither this thread nor the program
-            return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), loaded.inline
+            return not_compiled(loaded.plain, f"compiling failed: {one_line(error)}"), loaded.inline
         return compilation, InlineLimits.of(found.measured)
 
     def _compile_here(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
@@ -262,11 +313,11 @@ class Loader:
             return self.stopped() or loaded.servable.batcher.closed
 
         if loaded.noted.never_compiled:
-            return not_compiled(loaded.predictor, loaded.noted.never_compiled), loaded.inline
+            return not_compiled(loaded.plain, loaded.noted.never_compiled), loaded.inline
         try:
             compilation = compile_predictor(
                 loaded.estimator,
-                loaded.predictor,
+                loaded.plain,
                 loaded.example,
                 budget_s=seconds_allowed(attempt),
                 stopped=stopped,
@@ -274,26 +325,28 @@ class Loader:
             )
             return compilation, measure_inline_limits(compilation.predictor, loaded.example)
         except BaseException as error:  # what model code raises must end neither this search nor the program
-            return not_compiled(loaded.predictor, f"compiling failed: {one_line(error)}"), NOTHING_INLINE
+            return not_compiled(loaded.plain, f"compiling failed: {one_line(error)}"), NOTHING_INLINE
 
     def _servable(
         self,
         wanted: WantedVersion,
         metadata: Metadata,
-        loaded: LoadedEstimator,
-        predictor: SklearnPredictor,
+        library_warning: str | None,
+        predictor: SklearnPredictor | IsolatedPredictor,
         inline: InlineLimits,
         noted: Noted,
     ) -> Servable:
         signature, baseline = predictor.signature, metadata.baseline
         predictions = baseline.outputs.get(COUNTED_OUTPUT) if baseline is not None else None
         metrics = self.metrics.servable(*wanted.id, signature, predictions.edges if predictions is not None else None)
-        timeout_s = wanted.timeout_ms / 1000 if wanted.timeout_ms is not None else self.timeout_s
+        timeout_s = self._timeout_s(wanted)
+        # an isolated one keeps its time itself, and comes back whatever its process does
+        overdue_s = inf if wanted.isolated else overdue_after_s(timeout_s)
         batcher = Batcher(
             noted.predict(predictor.predict),
             batching=wanted.batching,
             inline=inline if noted.turns is None else NOTHING_INLINE,
-            executor=self.predicting.lane(str(wanted.id), overdue_after_s(timeout_s)),
+            executor=self.predicting.lane(str(wanted.id), overdue_s),
             metrics=metrics,
             shapes_vary=signature.columns is None,
             tell_batch=partial(_record_batch, wanted.id) if self.tracing is not None else None,
@@ -304,7 +357,7 @@ class Loader:
             signature=signature,
             predictor=predictor,
             batcher=batcher,
-            provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, loaded.library_warning),
+            provenance=Provenance(wanted.digest or wanted.sha256 or "", metadata, library_warning),
             metrics=metrics,
             timeout_s=timeout_s,
             max_rows=self.max_rows,

@@ -230,7 +230,8 @@ class Manager:
         else:
             version.servable = loaded.servable
             version.servable.batcher.hung = partial(self._has_hung, version)
-            version.watched = watched(loaded.servable, loaded.predictor, loaded.predictor.estimator)
+            version.servable.batcher.lost = partial(self._give_up, version, "predict ends its process")
+            version.watched = watched(*loaded.held)
             self._publish(*version.wanted.id)  # ready is said after it can be leased
             rows = loaded.servable.provenance.golden_rows
             version.move(State.READY, f"it answered {rows} golden rows" if rows else "its package has no golden rows")
@@ -257,19 +258,24 @@ class Manager:
         self._publish(*version.wanted.id)
 
     def _has_hung(self, version: ManagedVersion, where: str, too_many: str) -> None:
-        """Note a prediction that did not return; fail the version when they are too many, though it was ready.
+        """Note a prediction that did not return."""
+        id = version.wanted.id
+        fields = {"model_name": id.model, "model_version": id.version}
+        logger.error("%s: predict does not return and was given up %s", id, where, extra=fields)
+        self._give_up(version, "predict does not return", where, too_many)
+
+    def _give_up(self, version: ManagedVersion, what: str, last: str, too_many: str) -> None:
+        """Fail a version because of `what` its predictions do, if they are too many, though it was ready.
 
         Whatever else of its model is ready answers from then on.
         """
         id, servable = version.wanted.id, version.servable
-        fields = {"model_name": id.model, "model_version": id.version}
-        logger.error("%s: predict does not return and was given up %s", id, where, extra=fields)
         if not too_many or version.state is not State.READY or servable is None:
             return
         if version.task is not None:
             version.task.cancel()  # it may look for faster forms
         version.retry_at, version.servable = NEVER, None
-        version.move(State.FAILED, f"predict does not return: {too_many}, the last {where}")
+        version.move(State.FAILED, f"{what}: {too_many}, the last {last}")
         self._publish(*id)
         servable.batcher.close()
         self._let_go(version.watched)

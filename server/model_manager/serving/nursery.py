@@ -124,14 +124,17 @@ class Nursery:
             with watched, talked:
                 order = msgspec.msgpack.encode(Order(function, limits))
                 await self._send(order, [watched.fileno(), talked.fileno(), *fds])
+            watching = await asyncio.open_unix_connection(sock=watch)
         except BaseException:
             watch.close()
             talk.close()
             raise
-        child = Child(
-            await asyncio.open_unix_connection(sock=talk, limit=1 << 20),
-            await asyncio.open_unix_connection(sock=watch),
-        )
+        try:
+            child = Child(await asyncio.open_unix_connection(sock=talk, limit=1 << 20), watching)
+        except BaseException:  # cancelled
+            watching[1].transport.abort()
+            talk.close()
+            raise
         try:
             yield child
         finally:

@@ -88,6 +88,8 @@ class Form:
     def properties(self) -> dict[str, str]:
         """What the model's metadata says of it, as text."""
         properties = {"form": self.name}
+        if self.name == "process":
+            properties["isolation"] = "process"
         for rows, gain in self.speedup.items():
             properties[f"speedup_{rows}_rows"] = f"{gain:g}"
         if self.speedup:

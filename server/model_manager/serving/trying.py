@@ -7,8 +7,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Final, TypeVar
 
@@ -16,8 +16,9 @@ import msgspec
 
 from model_manager.errors import LoadFailed
 from model_manager.repository.wanted import ServableId
-from model_manager.serving.child import JUDGE, Message, Refused, Step, Task, Verdict
+from model_manager.serving.child import JUDGE, Message, Refused, Serving, Step, Task, Verdict
 from model_manager.serving.confinement import Limits
+from model_manager.serving.isolated_child import PREDICT, Isolating
 from model_manager.serving.keeper import Ended
 from model_manager.serving.memory_left import memory_left
 from model_manager.serving.nursery import Child, Garbled, Nursery
@@ -60,13 +61,10 @@ class Children:
         compile_s = task.compile_s or 0.0
         async with AsyncExitStack() as stack:
             async with (self.proving if task.compile_s is None else self.compiling).turn() as turn:
-                own, limits = await asyncio.to_thread(self._for_child, artifact, compile_s)
+                own, limits = await self._opened(artifact, compile_s)
                 stack.callback(os.close, own)
-                try:
-                    child = await stack.enter_async_context(self.nursery.child(JUDGE, fds=[own], limits=limits))
-                except OSError as error:
-                    raise LoadFailed("internal", f"no child process can be started: {error.strerror}") from error
-                stack.push_async_callback(_log_output, child, id)
+                child = await self._start(stack, JUDGE, (own,), limits)
+                stack.push_async_callback(_log_output, child, id, "while it was tried")
                 turn.when_slow = child.slow
                 if task.compile_s is not None:
                     child.slow()  # nobody waits for it
@@ -76,12 +74,54 @@ class Children:
                 found = await trial.hear(kind)
             yield found, trial
 
+    @asynccontextmanager
+    async def isolated(
+        self, id: ServableId, task: Isolating, artifact: BinaryIO, files: tuple[int, int]
+    ) -> AsyncIterator[tuple[Serving, Child, Limits]]:
+        """Have a child answer, over the line and by the memory whose descriptors are `files`, while the body runs.
+
+        It is given as much memory as one that is only tried, all the CPU time it takes, and the server's own priority.
+        One that is proven in it waits for its turn; one that takes another's place does not. Raises as `trial` does.
+        """
+        async with AsyncExitStack() as stack:
+            async with self.proving.turn() if task.signature is None else nullcontext():
+                own, limits = await self._opened(artifact, 0.0)
+                limits = msgspec.structs.replace(limits, cpu_s=None, niceness=0)
+                try:
+                    child = await self._start(stack, PREDICT, (own, *files), limits)
+                finally:
+                    os.close(own)
+                stack.push_async_callback(_log_output, child, id, "in its process")
+                child.tell(msgspec.msgpack.encode(task))
+                found = await Trial(child, limits, self.timeout_s).hear(Serving)
+            yield found, child, limits
+
+    async def _start(self, stack: AsyncExitStack, function: str, fds: Sequence[int], limits: Limits) -> Child:
+        try:
+            return await stack.enter_async_context(self.nursery.child(function, fds=fds, limits=limits))
+        except OSError as error:
+            raise LoadFailed("internal", f"no child process can be started: {error.strerror}") from error
+
+    async def _opened(self, artifact: BinaryIO, compile_s: float) -> tuple[int, Limits]:
+        """See _for_child; cancelled meanwhile, the file is closed as soon as it is open."""
+        opening = asyncio.ensure_future(asyncio.to_thread(self._for_child, artifact, compile_s))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
+
     def _for_child(self, artifact: BinaryIO, compile_s: float) -> tuple[int, Limits]:
         """Open the same file once more, since where a child reads must not be where the server does; and limit it."""
         own = os.open(f"/proc/self/fd/{artifact.fileno()}", os.O_RDONLY)
         memory = memory_left() if self.memory_mb is None else self.memory_mb << 20
         file_bytes = max(_LEAST_FILE_BYTES, 4 * os.fstat(own).st_size)
         return own, Limits(memory, self.cpu_s + round(_CPU_PER_BUDGET * compile_s), file_bytes)
+
+
+def _close_opened(opening: asyncio.Future[tuple[int, Limits]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result()[0])
 
 
 class Trial:
@@ -107,7 +147,7 @@ class Trial:
                         return message
                     else:
                         raise Garbled
-                end = _end(await self._child.ended(), self._limits)
+                end = end_of(await self._child.ended(), self._limits)
                 raise LoadFailed("ended_process", f"{self._step} {end} ({_UNHARMED})")
         except TimeoutError:
             what = f"{self._step} did not return within {self._timeout_s:g} s and was stopped ({_UNHARMED}); "
@@ -123,7 +163,7 @@ def _with_limit(message: str, limits: Limits) -> str:
     return f"{message} (it may take {limits.memory_bytes >> 20} MiB: --load-memory-mb)"
 
 
-def _end(ended: Ended | None, limits: Limits) -> str:
+def end_of(ended: Ended | None, limits: Limits) -> str:
     """Say what a process did that ended without a verdict."""
     if ended is None:
         return "ended the process that watched over it"
@@ -137,7 +177,7 @@ def _end(ended: Ended | None, limits: Limits) -> str:
     return f"ended the process with {name}{why}"
 
 
-async def _log_output(child: Child, id: ServableId) -> None:
+async def _log_output(child: Child, id: ServableId, when: str) -> None:
     """Log what a child wrote, once it has ended, which it is made to."""
     child.kill()
     try:
@@ -152,4 +192,4 @@ async def _log_output(child: Child, id: ServableId) -> None:
         half = _LONGEST_LINE // 2
         text = f"{text[:half]} [...] {text[-half:]}"
     fields = {"model_name": id.model, "model_version": id.version, "bytes": ended.output_bytes}
-    logger.info("%s wrote while it was tried: %s", id, " | ".join(text.split("\n")), extra=fields)
+    logger.info("%s wrote %s: %s", id, when, " | ".join(text.split("\n")), extra=fields)

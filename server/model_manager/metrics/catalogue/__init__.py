@@ -39,6 +39,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.PREDICTOR_DIFFERENCE,
         versions.FORM_FAILURES,
         versions.GIVEN_UP,
+        versions.PROCESS_ENDS,
     ),
     "Convergence": (
         versions.WANTED_GENERATION,

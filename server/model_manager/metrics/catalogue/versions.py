@@ -99,6 +99,13 @@ GIVEN_UP: Final = counter(
     VERSION,
     "sum by (model_name, model_version) (increase(model_manager_predictions_given_up_total[1h])) > 0",
 )
+PROCESS_ENDS: Final = counter(
+    "isolated_process_ends",
+    "Ends, unasked, of the process in which a version with `isolation: process` predicts; another takes its place. "
+    "After three batches within ten minutes that cost it the version fails.",
+    VERSION,
+    "sum by (model_name, model_version) (increase(model_manager_isolated_process_ends_total[1h])) > 0",
+)
 
 WANTED_GENERATION: Final = Description(
     "model_manager_wanted_generation",

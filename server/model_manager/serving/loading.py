@@ -1,32 +1,24 @@
 """Bring one version from wanted to servable: fetch, try in a child process, load, prove. What blocks runs on threads.
 
 In the flow: manager → **loader** → repository (bytes), child (what a model's code may break) and inference (estimator,
-signature, proof) → servable. Once it serves, the loader looks for faster forms of it, in a child again.
+signature, proof) → servable → improving.
 """
 
 import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import UnsupportedOperation
-from itertools import count, pairwise
+from itertools import pairwise
 from math import inf
 from shutil import copyfileobj
-from time import perf_counter, time
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
+from time import perf_counter
+from typing import TYPE_CHECKING, BinaryIO, Literal, ParamSpec, TypeVar
 
-from model_manager.errors import LoadFailed, one_line
-from model_manager.inference.compiled.compilation import (
-    Compilation,
-    build_proven,
-    compile_predictor,
-    not_compiled,
-    seconds_allowed,
-    seconds_before_retry,
-)
+from model_manager.errors import LoadFailed
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
@@ -40,9 +32,9 @@ from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
-from model_manager.serving.child import Compiled, Costs, Proven, Task
-from model_manager.serving.form_failures import failures_told_of
+from model_manager.serving.child import Costs, Proven, Task
 from model_manager.serving.giving_up import overdue_after_s
+from model_manager.serving.improving import Loaded
 from model_manager.serving.isolated import IsolatedPredictor
 from model_manager.serving.journal import Noted
 from model_manager.serving.loop_watch import LoopWatch
@@ -51,7 +43,6 @@ from model_manager.serving.proving import Described, Reading, contained, prove, 
 from model_manager.serving.servable import Provenance, Servable
 from model_manager.serving.trying import Children, Trial
 from model_manager.serving.turns import Turns
-from model_manager.signature import Rows
 from model_manager.traces import batch_span
 
 if TYPE_CHECKING:
@@ -62,49 +53,19 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A servable, and what is needed to look for faster forms of it; no estimator or artifact where none are wanted.
-
-    `inline`: what its predictor was measured to allow.
-    """
-
-    servable: Servable
-    noted: Noted
-    inline: InlineLimits
-    estimator: Any
-    predictor: SklearnPredictor | IsolatedPredictor
-    example: Rows | None
-    artifact: BinaryIO | None
-    reading: Reading | None
-    trace: "LoadTrace | None"
-
-    @property
-    def plain(self) -> SklearnPredictor:
-        """The predictor that others are compared with."""
-        assert isinstance(self.predictor, SklearnPredictor), "no faster forms are looked for of an isolated version"
-        return self.predictor
-
-    @property
-    def held(self) -> tuple[Any, ...]:
-        """What should be gone from memory once the version is."""
-        return (self.servable, self.predictor, getattr(self.predictor, "estimator", None))
-
-
-@dataclass(frozen=True, slots=True)
 class Loader:
     """Loads versions.
 
     `loading` runs what blocks while a version is loaded, so many as `turns` says at once, but any number of slow ones;
-    `compiling` looks for faster forms of one that serves; `predicting` is the shared limit on batches computed off the
-    loop, `watch` looks after those on it. `policy`: what is demanded of artifacts. `children`: None where versions are
-    loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest says nothing.
-    `stopped` ends the search for faster forms. `attribution`: who notes what is called, and refuses what ends the
-    server. `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose code ran.
+    `predicting` is the shared limit on batches computed off the loop, `watch` looks after those on it. `policy`: what
+    is demanded of artifacts. `children`: None where versions are loaded here alone. `max_rows` bounds one request;
+    `timeout_s` and `compile` hold where the manifest says nothing. `attribution`: who notes what is called, and refuses
+    what ends the server. `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose
+    code ran.
     """
 
     metrics: Metrics
     loading: Executor
-    compiling: Executor
     predicting: PredictionThreads
     watch: LoopWatch
     policy: Policy
@@ -112,7 +73,6 @@ class Loader:
     max_rows: int
     timeout_s: float
     compile: bool
-    stopped: Callable[[], bool]
     attribution: Attribution = field(default_factory=Attribution)
     tracing: "Tracing | None" = None
     children: Children | None = None
@@ -181,7 +141,7 @@ class Loader:
         plain = replace(plain, estimator=loaded.estimator)
         if self.children is None:
             return plain
-        kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which `improve` closes
+        kept = os.fdopen(os.dup(artifact.fileno()), "rb", buffering=0)  # which improving closes
         return replace(plain, artifact=kept, reading=reading)
 
     async def _isolate(
@@ -244,53 +204,6 @@ class Loader:
         async with self.turns.turn():
             return await asyncio.get_running_loop().run_in_executor(self.loading, partial(call, *arguments, **options))
 
-    async def improve(self, loaded: Loaded, *, told: Callable[[], None]) -> None:
-        """Look for faster forms of a version that serves already, and let it use those that proved equal.
-
-        An attempt that ran out of time is repeated later, with more of it; `told` is called after each. Never fails:
-        scikit-learn stays, and the servable's report says why. Cancellation leaves the version as it is.
-        """
-        with loaded.artifact or nullcontext():
-            await _end_probation(loaded)
-            if loaded.estimator is not None:
-                await self._improve(loaded, told)
-
-    async def _improve(self, loaded: Loaded, told: Callable[[], None]) -> None:
-        for attempt in count(1):
-            started = perf_counter()
-            compilation, inline = await self._compile(loaded, attempt)
-            ended = perf_counter()
-            self.check_process(f"{loaded.servable.id}, while faster forms of it were looked for")
-            loaded.servable.load_seconds["compile"] = ended - started
-            if loaded.trace is not None:
-                loaded.trace.stage("compile", started, ended)
-            report, wait_s = compilation.report, seconds_before_retry(attempt)
-            if report.out_of_time:
-                report = replace(report, retry_at=time() + wait_s)
-            loaded.servable.use(compilation.predictor, report, inline=inline)
-            told()
-            if not report.out_of_time:
-                return
-            await asyncio.sleep(wait_s)
-
-    async def _compile(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
-        loop, noted = asyncio.get_running_loop(), loaded.noted
-        if noted.never_compiled:
-            return not_compiled(loaded.plain, noted.never_compiled), loaded.inline
-        if self.children is None:
-            return await loop.run_in_executor(
-                self.compiling, noted.run, "compiling", self._compile_here, loaded, attempt
-            )
-        servable, artifact, reading = loaded.servable, loaded.artifact, loaded.reading
-        assert artifact is not None, "it is kept where there are children"
-        assert reading is not None, "and how it is read"
-        task = Task(reading, seconds_allowed(attempt))
-        try:
-            async with self.children.trial(servable.id, task, artifact, Compiled) as (found, _):
-                return await loop.run_in_executor(self.compiling, noted.run, "compiling", self._build, loaded, found)
-        except LoadFailed as error:
-            return not_compiled(loaded.plain, f"compiling failed: {error}"), loaded.inline
-
     def _open(self, wanted: WantedVersion) -> tuple[Noted, BinaryIO]:
         """Open the artifact of a version that may be loaded. Raises LoadFailed.
 
@@ -298,34 +211,6 @@ class Loader:
         """
         attribution = Attribution() if wanted.isolated else self.attribution
         return attribution.admit(wanted), _as_file(open_artifact(wanted, self.policy))
-
-    def _build(self, loaded: Loaded, found: Compiled) -> tuple[Compilation, InlineLimits]:
-        """Build here the forms that won in the child."""
-        try:
-            failed = failures_told_of(loaded.servable)
-            compilation = build_proven(loaded.estimator, loaded.plain, found.recipe, failed=failed)
-        except BaseException as error:  # foreign code: it must end neither this thread nor the program
-            return not_compiled(loaded.plain, f"compiling failed: {one_line(error)}"), loaded.inline
-        return compilation, InlineLimits.of(found.measured)
-
-    def _compile_here(self, loaded: Loaded, attempt: int) -> tuple[Compilation, InlineLimits]:
-        def stopped() -> bool:
-            return self.stopped() or loaded.servable.batcher.closed
-
-        if loaded.noted.never_compiled:
-            return not_compiled(loaded.plain, loaded.noted.never_compiled), loaded.inline
-        try:
-            compilation = compile_predictor(
-                loaded.estimator,
-                loaded.plain,
-                loaded.example,
-                budget_s=seconds_allowed(attempt),
-                stopped=stopped,
-                failed=failures_told_of(loaded.servable),
-            )
-            return compilation, measure_inline_limits(compilation.predictor, loaded.example)
-        except BaseException as error:  # what model code raises must end neither this search nor the program
-            return not_compiled(loaded.plain, f"compiling failed: {one_line(error)}"), NOTHING_INLINE
 
     def _servable(
         self,
@@ -363,15 +248,6 @@ class Loader:
             max_rows=self.max_rows,
             noted=noted,
         )
-
-
-async def _end_probation(loaded: Loaded) -> None:
-    """Wait until a version is no longer suspected, and let it compute as others do; see suspicion.py."""
-    noted = loaded.noted
-    if noted.turns is not None:
-        await asyncio.sleep(max(0.0, noted.until - time()))
-        noted.turns = None
-        loaded.servable.use(loaded.predictor, loaded.servable.report, inline=loaded.inline)
 
 
 def _record_batch(id: ServableId, observed: Sequence[Observed], rows: int, requests: int) -> None:

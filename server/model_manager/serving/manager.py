@@ -32,7 +32,8 @@ from model_manager.repository.lifecycle import (
 from model_manager.repository.wanted import ServableId, WantedModel, WantedState
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import watched
-from model_manager.serving.loading import Loaded, Loader
+from model_manager.serving.improving import Improver, Loaded
+from model_manager.serving.loading import Loader
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.progress import Part, Progress
 from model_manager.serving.registry import Registry
@@ -56,6 +57,7 @@ class Manager:
         self,
         follower: Follower,
         loader: Loader,
+        improver: Improver,
         registry: Registry,
         metrics: Metrics,
         *,
@@ -67,6 +69,7 @@ class Manager:
     ) -> None:
         self._follower = follower
         self._loader = loader
+        self._improver = improver
         self._registry = registry
         self._metrics = metrics
         self._drain_timeout_s = drain_timeout_s
@@ -206,7 +209,7 @@ class Manager:
         if loaded is None:
             return
         try:
-            await self._loader.improve(loaded, told=version.tell_form)
+            await self._improver.improve(loaded, told=version.tell_form)
         except Exception:  # our own bug; the version serves as it is
             logger.exception("looking for faster forms of %s failed in a way it should not", version.wanted.id)
         self._let_go(())

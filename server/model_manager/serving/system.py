@@ -26,6 +26,7 @@ from model_manager.serving.answering import Answering
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import Heap, settle_heap
+from model_manager.serving.improving import Improver
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.keys import Keyring
@@ -92,10 +93,10 @@ class System:
         self.watch = LoopWatch(allowed_cpus())
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         self.process_state = ProcessState(self.metrics, self._suspects)
+        children = None if nursery is None else _children(nursery, settings)
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
-            compiling=self._compiling,
             predicting=self._predicting,
             watch=self.watch,
             policy=policy,
@@ -103,11 +104,16 @@ class System:
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
             compile=settings.compile == "auto",
-            stopped=lambda: self.registry.stopping,
             attribution=self.attribution,
             tracing=self.tracing,
-            children=None if nursery is None else _children(nursery, settings),
+            children=children,
             turns=Turns(_LOADERS),
+            check_process=self.process_state.check,
+        )
+        improver = Improver(
+            self._compiling,
+            stopped=lambda: self.registry.stopping,
+            children=children,
             check_process=self.process_state.check,
         )
         source = Source(settings.models, policy.files, policy.artifact_limit)
@@ -116,6 +122,7 @@ class System:
         self.manager = Manager(
             follower,
             loader,
+            improver,
             self.registry,
             self.metrics,
             drain_timeout_s=settings.drain_timeout_s,

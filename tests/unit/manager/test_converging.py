@@ -16,6 +16,7 @@ from model_manager.repository.policy import Policy
 from model_manager.repository.regular_files import Files
 from model_manager.repository.source import Source
 from model_manager.serving.following import Follower
+from model_manager.serving.improving import Improver
 from model_manager.serving.loading import Loader
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.manager import Manager
@@ -55,7 +56,6 @@ async def test_a_model_wanted_in_the_turn_in_which_another_ones_load_goes_on_is_
     loader = Loader(
         metrics=metrics,
         loading=loading,
-        compiling=loading,
         predicting=PredictionThreads(1),
         watch=LoopWatch(),
         policy=Policy(Files(str(tmp_path))),
@@ -63,11 +63,11 @@ async def test_a_model_wanted_in_the_turn_in_which_another_ones_load_goes_on_is_
         max_rows=10,
         timeout_s=1.0,
         compile=False,
-        stopped=lambda: False,
     )
     source = await asyncio.to_thread(Source, tmp_path)
     follower = Follower(source, metrics, reading=reading, poll_interval_s=60)
-    manager = Manager(follower, loader, registry, metrics, drain_timeout_s=1)
+    improver = Improver(loading, stopped=lambda: False)
+    manager = Manager(follower, loader, improver, registry, metrics, drain_timeout_s=1)
     converging = asyncio.create_task(manager.run())
     try:
         await until(lambda: reading.waiting, "the first look at the folder")

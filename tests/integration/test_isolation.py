@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -176,3 +177,15 @@ def test_without_children_it_is_refused_and_says_why(tmp_path: Path) -> None:
     with live_server(folder, wait=False, load_isolation="none") as server:
         wait_until(lambda: server.status("m", "1")[0] == "UNAVAILABLE", "the version to fail")
         assert server.status("m", "1")[1].startswith("not_isolated: isolation: process needs child processes; ")
+
+
+def test_a_version_that_is_quarantined_serves_again_in_a_process_of_its_own(tmp_path: Path) -> None:
+    folder, artifact = tmp_path / "models", dump(constant(1.0))
+    for model in ("m", "n"):
+        put(folder, model, "1", artifact)
+    declare(folder, {"m": {}, "n": {"isolation": "process"}})
+    (tmp_path / "state" / "quarantined").mkdir(parents=True)
+    (tmp_path / "state" / "quarantined" / f"{sha256(artifact).hexdigest()}.json").touch()
+    with live_server(folder, state=tmp_path / "state") as server:
+        assert server.status("m", "1")[1].startswith("quarantined: ")
+        assert server.predict("n", [[0.0, 0.0]]).json() == {"predictions": [1.0]}

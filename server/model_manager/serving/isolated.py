@@ -133,7 +133,7 @@ class IsolatedPredictor:
                         started.set_exception(error)
                         return
                     how = f"could not be started again: {error}"
-                logger.error("%s: its process %s, and is started again", self._id, how, extra=fields)
+                logger.error("%s: it %s; another process takes its place", self._id, how, extra=fields)
                 self.ended(how, idle)
                 deaths = 1 if monotonic() - began >= _LASTING_S else deaths + 1
                 if deaths > 1:

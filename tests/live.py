@@ -122,4 +122,4 @@ def live_server(
             server.kill()
             print("\n".join([*map(str, server.log), *server.plain]))  # noqa: T201 - pytest shows it with the failure
             raise
-        assert server.stop() == 0
+        assert (code := server.stop()) == 0, (code, server.plain)

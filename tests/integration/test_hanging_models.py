@@ -23,6 +23,14 @@ def put_stuck(folder: Path, model: str, version: str, within: str, seconds: floa
     return announcement
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _not_covered() -> Iterator[None]:
+    """Measure no coverage in these servers: it takes a lock in every thread, which one that is given up may keep."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """Two threads, as many models that hang and are given 200 ms, and a third."""

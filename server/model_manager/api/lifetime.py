@@ -162,4 +162,11 @@ class Lifetime(HttpToolsProtocol):
         elif stage == BETWEEN and waited > limits.idle_s:
             self.close_if_idle()
         elif stage == OVER and waited > _LINGER:
+            self._end()
+
+    def _end(self) -> None:
+        """Close, at last: over TLS that would wait for the client's goodbye, which an idle one does not send."""
+        if not self.transport.is_closing():
             self.transport.close()
+        elif not self.transport.get_write_buffer_size():
+            self.transport.abort()

@@ -27,3 +27,11 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 def metrics() -> Metrics:
     """All metrics, the test's own."""
     return Metrics()
+
+
+@pytest.fixture(scope="module")
+def servers_not_covered() -> Iterator[None]:
+    """Measure no coverage in the servers of a module: it takes a lock, which a thread that is given up may keep."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield

@@ -26,6 +26,8 @@ from tests.models import constant, dump, put
 from tools.patience import stretched
 from tools.processes import ROOT
 
+pytestmark = pytest.mark.usefixtures("servers_not_covered")
+
 QUICK = [[0.0, 0.0]]
 
 

@@ -13,6 +13,8 @@ from tests.live import LiveServer, live_server, wait_until
 from tests.models import constant, dump, put
 from tools.patience import stretched
 
+pytestmark = pytest.mark.usefixtures("servers_not_covered")
+
 HANG, QUICK = [[666.0, 0.0]], [[8.0, 0.0]]
 
 
@@ -23,16 +25,8 @@ def put_stuck(folder: Path, model: str, version: str, within: str, seconds: floa
     return announcement
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _not_covered() -> Iterator[None]:
-    """Measure no coverage in these servers: it takes a lock in every thread, which one that is given up may keep."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
-
-
 @pytest.fixture(scope="module")
-def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def hanging(tmp_path_factory: pytest.TempPathFactory, servers_not_covered: None) -> Iterator[LiveServer]:
     """Two threads, as many models that hang and are given 200 ms, and a third."""
     folder = tmp_path_factory.mktemp("hanging") / "models"
     hang_on_threads = {"lock": "a lock", "loop": "a loop"}

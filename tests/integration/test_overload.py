@@ -88,16 +88,14 @@ _ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
-def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def crowded(tmp_path_factory: pytest.TempPathFactory, servers_not_covered: None) -> Iterator[LiveServer]:
     """A server of a model that computes fifty rows a second, and of one that is quick."""
     folder = tmp_path_factory.mktemp("crowded")
     (folder / "paced.joblib").write_bytes(dump(PacedRegressor(row_s=ROW_S).fit([[0.0, 0.0]], [0.0])))
     (folder / "quick.joblib").write_bytes(dump(constant(1.0)))
     (folder / "models.yaml").write_text(CROWDED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # which would take most of the time of a refusal
-        with live_server(folder, compile="off") as server:
-            yield server
+    with live_server(folder, compile="off") as server:
+        yield server
 
 
 def crowd(server: LiveServer, model: str = "paced", rows: int = 1, **headers: str) -> Crowd:

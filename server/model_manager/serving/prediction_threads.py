@@ -190,6 +190,8 @@ class PredictionThreads:
                     result = context.copy().run(job.call, *job.arguments)
                 except BaseException as error:
                     failure = error
+            if job.given_up:  # nothing is done for others here, since GivenUp may come at any point: a lock might stay
+                return
             stays = self._settle(job)
             if failure is not None and not job.given_up:
                 job.future.set_exception(failure)

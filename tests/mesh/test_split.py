@@ -198,12 +198,12 @@ def test_what_a_pod_has_begun_is_never_begun_again(helm4: Helm, held: SlowRegres
     # neither the route nor the server gives up before the pod is gone, however slow the machine
     routing = read_routing(helm4.template(file=VALUES, sets={"route.timeout": "60s"}).documents)
     with (
-        live_server(tmp_path / "models") as other,
+        live_server(tmp_path / "models", compile="off") as other,  # nobody but the test asks the model
         MeshProxy(["stable", "canary"], route_configuration(routing), tmp_path) as proxy,
         ThreadPoolExecutor() as pool,
         ExitStack() as pods,
     ):
-        broken = pods.enter_context(LiveServer(tmp_path / "models", {"timeout-ms": 60_000}))
+        broken = pods.enter_context(LiveServer(tmp_path / "models", {"timeout-ms": 60_000, "compile": "off"}))
         wait_until(broken.ready, "the server to be ready")
         held.shut()
         proxy.endpoints("stable", [str(broken.api.base_url)])
@@ -213,7 +213,7 @@ def test_what_a_pod_has_begun_is_never_begun_again(helm4: Helm, held: SlowRegres
         broken.stop(signal.SIGKILL)
         answer = asked.result()
         held.open()
-        assert answer.status_code == 503
+        assert answer.status_code == 503, (answer.text, dict(answer.headers))
         assert "reset reason: connection termination" in answer.text
         assert other.metric("model_manager_requests_total") == 0
 

@@ -50,7 +50,7 @@ def run_shape(shape: str, *, stretch: float, limits: dict[str, float], out: Path
                 command = locust_command(running.api, repository, shape, stretch=stretch, limits=limits, out=out)
                 _run_locust(command, out / f"{shape}.json", seconds=seconds, cores=cores)
             running.check()
-    report: dict[str, Any] = json.loads((out / f"{shape}.json").read_text())
+    report: dict[str, Any] = json.loads((out / f"{shape}.json").read_text(encoding="utf-8"))
     return report
 
 

@@ -144,7 +144,7 @@ def _watch(environment: Environment, **_: Any) -> None:
             report = {"shape": options.shape, "stretch": options.stretch, "seen": asdict(seen), "rate": seen.rate}
             report |= {"limits": asdict(limits), "broken": broken, "routes": _routes(environment)}
             report["seconds"] = [asdict(second) for second in timeline.seconds()]
-            options.report.write_text(json.dumps(report, indent=1) + "\n")
+            options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
     environment.events.request.add_listener(record)
     environment.events.quitting.add_listener(judge)

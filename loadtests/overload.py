@@ -50,7 +50,7 @@ def build(folder: Path, *, row_s: float, timeout_ms: float) -> None:
         joblib.dump(estimator, folder / f"{name}.joblib")
     models: dict[str, Any] = {name: {"versions": {"1": {"artifact": f"{name}.joblib"}}} for name in estimators}
     models["paced"] |= {"timeout_ms": timeout_ms, "batching": {"max_rows": 8}}
-    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}), encoding="utf-8")
 
 
 def _crowd(server: Server, model: str, body: bytes = _ROW, headers: Mapping[str, str] | None = None) -> Crowd:
@@ -58,7 +58,7 @@ def _crowd(server: Server, model: str, body: bytes = _ROW, headers: Mapping[str,
 
 
 def _memory_mb(server: Server) -> float:
-    status = Path(f"/proc/{server.popen.pid}/status").read_text()
+    status = Path(f"/proc/{server.popen.pid}/status").read_text(encoding="utf-8")
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 

@@ -45,7 +45,7 @@ def stay_on(core: int | None) -> None:
 def _siblings(core: int) -> set[int]:
     """The hyper-threads of a core's physical core, from Linux' list such as "0,4" or "0-1"."""
     try:
-        text = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text()
+        text = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text(encoding="utf-8")
     except OSError:
         return {core}
     siblings: set[int] = set()

@@ -123,4 +123,4 @@ def _with_labels(expression: str) -> str:
 
 
 if __name__ == "__main__":
-    DASHBOARD.write_text(json.dumps(dashboard(), indent=1) + "\n")
+    DASHBOARD.write_text(json.dumps(dashboard(), indent=1) + "\n", encoding="utf-8")

@@ -40,7 +40,7 @@ _PROCESS_HEAD = """## The process, as prometheus-client measures it
 
 def metrics_page() -> str:
     """The whole page, in the order of the catalogue, with the scrape's cost as it was last measured."""
-    cost = summary(json.loads(RESULT.read_text()))
+    cost = summary(json.loads(RESULT.read_text(encoding="utf-8")))
     sections = [_INTRODUCTION.replace("{cost}", cost)]
     for title, descriptions in catalogue.CATALOGUE.items():
         sections.append(f"## {title}\n\n" + "\n".join(map(_entry, descriptions)))
@@ -73,4 +73,4 @@ def _entry(description: Description) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(metrics_page())
+    PAGE.write_text(metrics_page(), encoding="utf-8")

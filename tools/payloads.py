@@ -85,7 +85,7 @@ def difference(request: Request, version: str | None, body: bytes) -> str:
 
 
 def _read(path: Path) -> Package:
-    said = json.loads(path.read_text())
+    said = json.loads(path.read_text(encoding="utf-8"))
     golden = said.get("golden") or {"instances": [], "outputs": {}}
     answers = golden["outputs"][said["outputs"][0]["name"]] if golden["instances"] else []
     by_name = bool(golden["instances"]) and isinstance(golden["instances"][0], dict)

@@ -58,4 +58,4 @@ def _row(name: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(settings_page())
+    PAGE.write_text(settings_page(), encoding="utf-8")

@@ -49,4 +49,4 @@ def _without(model: str) -> str:
 def _ask_for_both(model: str, artifacts: Path, folder: Path) -> None:
     versions = {path.name: {"artifact": str(path / "model.joblib")} for path in artifacts.iterdir()}
     models = {model: {"versions": versions}, _without(model): {"versions": versions, "batching": {"max_rows": 1}}}
-    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}), encoding="utf-8")

@@ -189,7 +189,7 @@ def _write(document: dict[str, Any], path: str, console: Console) -> None:
         click.echo(text)
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text + "\n")
+    Path(path).write_text(text + "\n", encoding="utf-8")
     console.print(f"figures: {path}", highlight=False)
 
 

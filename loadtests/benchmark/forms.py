@@ -124,10 +124,10 @@ def _write(document: dict[str, Any], json_path: str | None, console: Console, *,
         return
     path = Path(json_path) if json_path else RESULT if whole else ROOT / "build" / "forms.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     console.print(f"figures: {path}", highlight=False)
     if path == RESULT:
-        PAGE.write_text(page_with(table(document), PAGE.read_text()))
+        PAGE.write_text(page_with(table(document), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         console.print(f"table: {PAGE}", highlight=False)
 
 

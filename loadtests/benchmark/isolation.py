@@ -32,7 +32,7 @@ def write_manifest(folder: Path) -> None:
     build_sample("iris", "1", folder / "packages", created=None)
     artifact = str(folder / "packages" / "iris" / "1" / "model.joblib")
     models = {name: {"versions": {"1": {"artifact": artifact}}, **options} for name, options in _MODELS.items()}
-    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}), encoding="utf-8")
 
 
 def is_compiled(api: str) -> bool:

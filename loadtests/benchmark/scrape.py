@@ -48,7 +48,7 @@ def write_manifest(versions: int, folder: Path) -> None:
     build_sample("iris", "1", folder / "packages", created=None)
     artifact = str(folder / "packages" / "iris" / "1" / "model.joblib")
     models = {f"iris-{number}": {"versions": {"1": {"artifact": artifact}}} for number in range(versions)}
-    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+    (folder / "models.yaml").write_text(yaml.safe_dump({"models": models}), encoding="utf-8")
 
 
 class Client:
@@ -157,7 +157,7 @@ def main(versions: int, json_path: str | None) -> None:
         whole = versions == WHOLE_VERSIONS
         path = Path(json_path) if json_path else RESULT if whole else ROOT / "build" / "scrape.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         console.print(f"figures: {path}", highlight=False)
     console.print(summary(document), highlight=False)
 

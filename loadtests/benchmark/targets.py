@@ -180,14 +180,17 @@ def model_form(address: str, model: str) -> str:
 
 
 _UVICORN_OPTIONS: Sequence[str] = (
-    "http", "ws", "lifespan", "access_log", "server_header", "date_header", "timeout_keep_alive",
+    "ws", "lifespan", "access_log", "server_header", "date_header", "timeout_keep_alive",
 )  # fmt: skip
 
 
 def uvicorn_options(models: Path) -> dict[str, object]:
-    """How the server sets uvicorn up, read from the server itself, so that the ceilings stand on the same ground."""
+    """How the server sets uvicorn up, read from the server itself, so that the ceilings stand on the same ground.
+
+    But for its connections, which are the server's own kind of uvicorn's for httptools.
+    """
 
     async def nothing(scope: object, receive: object, send: object) -> None: ...
 
     config = admin_server(nothing, Settings(models=models)).config
-    return {name: getattr(config, name) for name in _UVICORN_OPTIONS}
+    return {"http": "httptools"} | {name: getattr(config, name) for name in _UVICORN_OPTIONS}

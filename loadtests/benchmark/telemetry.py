@@ -23,9 +23,9 @@ def telemetry_ratios(stage: Stage, workload: Workload, seconds: int) -> list[flo
     """
     with _alternating(stage) as (running, log):
         _press(running, stage, workload, _WARM_S)
-        warm = len(log.read_text().splitlines())
+        warm = len(log.read_text(encoding="utf-8").splitlines())
         _press(running, stage, workload, seconds)
-        halves = log.read_text().splitlines()[warm + 1 :]  # without the half that had begun before
+        halves = log.read_text(encoding="utf-8").splitlines()[warm + 1 :]  # without the half that had begun before
     ratios = ratios_of(halves)
     if not ratios:
         raise ProcessFailed("metrics and traces were never switched off and on again")

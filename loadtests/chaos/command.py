@@ -127,15 +127,15 @@ def main(
     if json_path == "-":
         click.echo(text)
     elif json_path is not None:
-        Path(json_path).write_text(text + "\n")
+        Path(json_path).write_text(text + "\n", encoding="utf-8")
     if write:
         _write(document, console)
     sys.exit(not is_flawless(document))
 
 
 def _write(document: Document, console: Console) -> None:
-    RESULT.write_text(json.dumps(figures_of(document), indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page_with(document, PAGE.read_text()))
+    RESULT.write_text(json.dumps(figures_of(document), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(page_with(document, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     machine = document["machine"]
     caption = f"{machine['cpu']}, {machine['cores']} cores; {document['commit'][:12]} {document['started']}"
     draw(document, caption, PICTURE)

@@ -57,7 +57,7 @@ class Request:
 def read_requests(path: Path) -> list[Request]:
     """Every request that a traffic process has noted down."""
     requests = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         sent, received, model, status, said, agrees = line.split("\t")
         requests.append(Request(float(sent), float(received), model, int(status), said, agrees == "1"))
     return requests

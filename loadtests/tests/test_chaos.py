@@ -27,7 +27,7 @@ def test_everything_that_can_happen_to_the_folder_fails_no_request_and_ends_no_s
     figures = tmp_path / "chaos.json"
     ran = run("loadtests.chaos", "--quick", "--json", str(figures))
     assert ran.returncode == 0, ran.stderr
-    document = json.loads(figures.read_text())
+    document = json.loads(figures.read_text(encoding="utf-8"))
     assert sum(document["swaps"].values()) == fewest_swaps()
     assert {name for name in document["swaps"] if name.startswith("bad artifact")} == {f"bad artifact {b}" for b in BAD}
     assert (document["failed"], document["wrong"], document["restarts"], document["stuck"]) == ({}, {}, [], [])
@@ -110,7 +110,7 @@ def test_what_failed_is_counted_by_what_was_said_whatever_tells_one_time_from_an
 
 def test_requests_are_read_as_they_were_written(tmp_path: Path) -> None:
     requests = [asked(1.5, 2.25, "17"), asked(2.0, 3.0, "two\nlines\tand a tab", status=503, agrees=False)]
-    (tmp_path / "log").write_text("".join(one.line() for one in requests))
+    (tmp_path / "log").write_text("".join(one.line() for one in requests), encoding="utf-8")
     first, second = read_requests(tmp_path / "log")
     assert first == requests[0]
     assert (second.status, second.said, second.agrees) == (503, "two lines and a tab", False)
@@ -132,7 +132,7 @@ def test_a_run_is_flawless_with_zeros_where_zeros_belong_however_slow_the_machin
 
 
 def test_the_page_gets_a_line_for_every_measure() -> None:
-    page = page_with(MEASURED, PAGE.read_text())
+    page = page_with(MEASURED, PAGE.read_text(encoding="utf-8"))
     assert "| failed requests | 0 | 0 |" in page
     assert "| swap to first answer, p50 | 80 ms | ≤ 100 ms |" in page
     assert "| p99 of requests while a version loads ÷ that | 2 | ≤ 5 |" in page
@@ -142,9 +142,9 @@ def test_the_page_gets_a_line_for_every_measure() -> None:
 
 
 def test_the_page_is_that_of_the_run_and_the_run_was_flawless() -> None:
-    document = json.loads(RESULT.read_text())
+    document = json.loads(RESULT.read_text(encoding="utf-8"))
     assert is_flawless(document)
-    assert page_with(document, PAGE.read_text()) == PAGE.read_text()
+    assert page_with(document, PAGE.read_text(encoding="utf-8")) == PAGE.read_text(encoding="utf-8")
 
 
 def test_a_good_version_takes_a_megabyte() -> None:

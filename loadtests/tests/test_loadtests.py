@@ -32,7 +32,7 @@ def test_the_bench_measures_the_server_against_its_ceilings(tmp_path: Path) -> N
     figures, picture = tmp_path / "bench.json", tmp_path / "bench.png"
     ran = run("loadtests.benchmark", "--quick", "--only", "W1", "--json", str(figures), "--plot", str(picture))
     assert ran.returncode == 0, ran.stderr
-    document = json.loads(figures.read_text())
+    document = json.loads(figures.read_text(encoding="utf-8"))
     (workload,) = document["workloads"]
     assert (workload["id"], workload["status"], workload["reason"]) == ("W1", "measured", "")
     lines = {(line["target"], line["connections"]): line for line in workload["medians"]}
@@ -68,14 +68,14 @@ def test_users_are_answered_rightly_and_the_run_is_reported(tmp_path: Path) -> N
     easy = ("--p95-ms", "20000", "--p99-ms", "20000", "--min-rate", "0.1")
     ran = run("loadtests.headless", "--shape", "soak", "--stretch", "0.06", "--out", str(tmp_path), *easy)
     assert ran.returncode == 0, ran.stderr
-    report = json.loads((tmp_path / "soak.json").read_text())
+    report = json.loads((tmp_path / "soak.json").read_text(encoding="utf-8"))
     assert report["seen"]["requests"] > 0
     assert report["seen"]["failures"] == 0
     assert report["broken"] == []
     assert sum(second["requests"] for second in report["seconds"]) == report["seen"]["requests"]
     assert "iris: one row" in {route["route"] for route in report["routes"]}
     assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")
-    assert "<html" in (tmp_path / "soak.html").read_text()
+    assert "<html" in (tmp_path / "soak.html").read_text(encoding="utf-8")
 
 
 def test_a_broken_limit_sets_the_exit_code(tmp_path: Path) -> None:

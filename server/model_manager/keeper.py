@@ -37,8 +37,8 @@ _LAST_WORDS_S: Final = 3.0
 class Keeper:
     """One of the workers. `post`: what its next process is started with.
 
-    `died` is called with how a process ended that was not asked to, before the next is started. `heard` is called with
-    every answer of a process, and how long it has run.
+    `died` is called with how a process ended that was not asked to, before the next is started: at once if it says that
+    whatever ended it is kept out from now on. `heard` is called with every answer of a process, and how long it has run.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Keeper:
         *,
         post: Callable[[int], Post],
         frozen_after_s: float,
-        died: Callable[[int, str], Awaitable[None]],
+        died: Callable[[int, str], Awaitable[bool]],
         heard: Callable[[str, float], None],
     ) -> None:
         self.number = number
@@ -77,11 +77,15 @@ class Keeper:
             if self._leaving:
                 self._leaving = False
                 continue
-            deaths = 1 if monotonic() - began >= _HEALTHY_S else deaths + 1
-            delay = min(_LONGEST_BACKOFF_S, 2.0 ** (deaths - 1))
             how = FROZEN if self._frozen else _how(code)
+            if await self._died(self.number, how):
+                deaths = 0
+            elif monotonic() - began >= _HEALTHY_S:
+                deaths = 1
+            else:
+                deaths += 1
+            delay = min(_LONGEST_BACKOFF_S, 2.0 ** (deaths - 1)) if deaths else 0.0
             logger.error("worker %d ended (%s) and is started again in %g s", self.number, how, delay)
-            await self._died(self.number, how)
             self.resting = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):

@@ -175,8 +175,8 @@ class Supervisor:
         report, state = self._keepers[number].report, self._quarantine.folder
         return Post(number, self._settings, self._api, state, report, replaces=self._was_ready)
 
-    async def _died(self, number: int, how: str) -> None:
-        """Find out who is to blame, and see that nobody serves it any more."""
+    async def _died(self, number: int, how: str) -> bool:
+        """Find out who is to blame, and see that nobody serves it any more. Whether that was found out."""
         self._deaths_since += 1
         async with self._remembering:
             journals = [self._quarantine.journal(number)]
@@ -185,9 +185,13 @@ class Supervisor:
             task = asyncio.create_task(self._make_room(number))
             self._making_room.add(task)
             task.add_done_callback(self._making_room.discard)
+        return bool(condemned)
 
     async def _make_room(self, number: int) -> None:
         """Let every other worker end, and be started again without what is quarantined: one by one, so others serve."""
+        with suppress(TimeoutError):  # the one that died serves again before the next leaves
+            async with asyncio.timeout(_MAKE_ROOM_S):
+                await self._keepers[number].ready.wait()
         for keeper in self._keepers:
             if keeper.number == number or keeper.resting:
                 continue

@@ -74,9 +74,7 @@ def test_workers_that_die_are_replaced_while_the_others_answer_until_the_version
         for deaths, way in enumerate((EXIT, KILL, EXIT), 1):
             with httpx.Client(base_url=server.api.base_url, timeout=60) as client, pytest.raises(httpx.TransportError):
                 client.post("/v1/models/m:predict", json={"instances": [[way, 0.0]]})
-            while (
-                len(server.logged("is started again")) < deaths or _workers(server) < 2 or "LOADING" in _states(server)
-            ):
+            while len(server.logged("is started again")) < deaths or not _all_serve(server, processes=2 + deaths):
                 assert _ask(server, "other") == 200
                 assert server.ready()
         wait_until(lambda: server.logged("m/2 is quarantined"), "the third death to be understood")
@@ -90,13 +88,12 @@ def test_workers_that_die_are_replaced_while_the_others_answer_until_the_version
         assert len(server.logged("while it ran m/2 (predicting)")) == 3
 
 
-def _workers(server: LiveServer) -> int:
-    """How many answer their supervisor."""
-    return len(server.admin.get("/debug/queues").json()["processes"])
-
-
-def _states(server: LiveServer) -> set[str]:
-    return {row["state"] for row in server.admin.post("/v2/repository/index").json()}
+def _all_serve(server: LiveServer, *, processes: int) -> bool:
+    """Whether that many processes have come as far with every version as they will."""
+    return all(
+        len(server.logged(f"{version} is ready: ")) + len(server.logged(f"{version} is failed: ")) >= processes
+        for version in ("m/1", "m/2", "busy/1", "other/1")
+    )
 
 
 def _ask(server: LiveServer, model: str, value: float = 0.0) -> int:
@@ -119,6 +116,7 @@ def test_workers_whose_loops_stand_still_are_ended_and_replaced(tmp_path: Path) 
             return len(server.logged("(frozen) while it ran stuck/1 (predicting)")) >= 2
 
         wait_until(two_were_found, "two workers to stand still and be ended")
+        wait_until(lambda: all(one.done() for one in asking), "nothing to be asked that makes another stand still")
         wait_until(server.ready, "others to take their places")
         assert _ask(server, "other") == 200
         assert any("in predict" in line for line in server.plain), "it said where it was"

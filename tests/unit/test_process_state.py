@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -81,12 +81,21 @@ def changes(metrics: Metrics) -> dict[str, float]:
     }
 
 
+@pytest.fixture
+def c_locale() -> Iterator[None]:
+    """Another locale than the one that a change sets; the tests' own comes back."""
+    before = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, "C")
+    yield
+    locale.setlocale(locale.LC_ALL, before)
+
+
 @pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.usefixtures("c_locale")
 async def test_a_change_is_put_back_counted_and_its_culprit_named(
     metrics: Metrics, caplog: pytest.LogCaptureFixture, change: str
 ) -> None:
     what, make = CHANGES[change]
-    locale.setlocale(locale.LC_ALL, "C")
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: None)
     state = ProcessState(metrics, lambda since: "iris/1")
     async with state.keeping():

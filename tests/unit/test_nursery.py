@@ -124,3 +124,26 @@ async def test_a_slow_child_takes_what_is_left(nursery: Nursery) -> None:
         _, pid, _ = await heard(child)
         child.slow()
         await until(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19, "it to be niced")
+
+
+def children_of(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(number) for number in file.read().split()]
+
+
+async def test_a_child_is_prepared_in_advance_and_another_takes_its_place_when_it_is_killed(nursery: Nursery) -> None:
+    async with nursery.child("tests.child_functions:linger", limits=ROOMY) as child:
+        first = await heard(child)
+    await until(lambda: not any(map(runs, first)), "the first child to be gone")
+    await until(lambda: len(children_of(nursery._process)) == 1, "the next to be prepared")
+    (keeper,) = children_of(nursery._process)
+    await until(lambda: len(children_of(keeper)) == 1, "it to have its child")
+    (prepared,) = children_of(keeper)
+    async with nursery.child("tests.child_functions:linger", limits=ROOMY) as child:
+        assert (await heard(child))[:2] == [keeper, prepared]
+    await until(lambda: len(children_of(nursery._process)) == 1, "one more to be prepared")
+    (keeper,) = children_of(nursery._process)
+    os.kill(keeper, signal.SIGKILL)
+    await until(lambda: not runs(keeper), "it to be gone")
+    async with nursery.child("tests.child_functions:linger", limits=ROOMY) as child:
+        assert keeper not in await heard(child)

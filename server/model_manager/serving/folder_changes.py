@@ -10,7 +10,7 @@ from watchfiles import awatch
 
 logger = logging.getLogger(__name__)
 
-_SETTLE_MS = 20  # events that follow each other closer than this are one change
+_SETTLE_MS = 10  # events that follow each other closer than this are one change
 _SETTLE_LIMIT_MS = 200  # a folder that never rests is looked at this often
 
 

@@ -19,7 +19,7 @@ from typing import Final, Self
 import msgspec
 
 from model_manager.serving.confinement import Limits
-from model_manager.serving.keeper import NICEST, Ended, Order, run_nursery
+from model_manager.serving.child_keeper import NICEST, Ended, Order, run_nursery
 
 _LARGEST_MESSAGE: Final = 64 << 20
 _CLOSING_S: Final = 1.0
@@ -168,7 +168,7 @@ class Nursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             arguments = [str(theirs.fileno()), json.dumps(sys.path), self._prepare]
-            command = [sys.executable, "-c", "from model_manager.serving.keeper import main; main()", *arguments]
+            command = [sys.executable, "-c", "from model_manager.serving.child_keeper import main; main()", *arguments]
             started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         with suppress(ChildProcessError):
             os.waitpid(self._process, os.WNOHANG)

@@ -19,7 +19,7 @@ from model_manager.repository.wanted import ServableId
 from model_manager.serving.child import JUDGE, Message, Refused, Serving, Step, Task, Verdict
 from model_manager.serving.confinement import Limits
 from model_manager.serving.isolated_child import PREDICT, Isolating
-from model_manager.serving.keeper import Ended
+from model_manager.serving.child_keeper import Ended
 from model_manager.serving.memory_left import memory_left
 from model_manager.serving.nursery import Child, Garbled, Nursery
 from model_manager.serving.turns import Turns

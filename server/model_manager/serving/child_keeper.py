@@ -28,6 +28,8 @@ LARGEST_ORDER: Final = 1 << 16
 NICEST: Final = b"n"
 """What a server tells a keeper whose child takes long: it shall take only what nobody else wants."""
 _KEPT_OUTPUT: Final = 4096
+_QUIET_MS: Final = 100
+"""After a child was ordered, when the next is prepared: not while the machine is wanted for the first."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -60,8 +62,12 @@ def run_nursery(control: socket.socket, prepare: str) -> NoReturn:
     poll.register(control, select.POLLIN)
     poll.register(woken, select.POLLIN)
     keepers: set[int] = set()
+    spare: socket.socket | None = None
     while True:
-        for number, _ in poll.poll():
+        ready = poll.poll(_QUIET_MS if spare is None else None)
+        if not ready:
+            spare = _spare_keeper(control, keepers)
+        for number, _ in ready:
             if number == woken:
                 os.read(woken, 4096)
                 _reap(keepers)
@@ -70,13 +76,37 @@ def run_nursery(control: socket.socket, prepare: str) -> NoReturn:
             if not message:
                 os._exit(0)
             with suppress(OSError):  # no process more is allowed: the server finds nobody at the other end
-                keeper = os.fork()
-                if keeper == 0:
-                    control.close()
-                    _keep(msgspec.msgpack.decode(message, type=Order), *fds)
-                keepers.add(keeper)
+                if spare is None or not _hand_over(spare, message, fds):  # one that was killed meanwhile
+                    _hand_over(_spare_keeper(control, keepers), message, fds)
+            spare = None
             for fd in fds:
                 os.close(fd)
+
+
+def _hand_over(keeper: socket.socket, message: bytes, fds: Sequence[int]) -> bool:
+    """Give an order to a keeper; whether it was there to take it."""
+    with keeper:
+        try:
+            socket.send_fds(keeper, [message], fds)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+    return True
+
+
+def _spare_keeper(control: socket.socket, keepers: set[int]) -> socket.socket:
+    """Fork a keeper that has forked its child, and give the line on which they wait for an order.
+
+    To copy a process that has imported everything takes longer than most of what a child does.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            ours.close()
+            _keep(theirs)
+    keepers.add(pid)
+    return ours
 
 
 def main() -> NoReturn:
@@ -102,15 +132,23 @@ def _reap(keepers: set[int]) -> None:
             os.kill(stray, signal.SIGKILL)
 
 
-def _keep(order: Order, watch: int, talk: int, *fds: int) -> NoReturn:
-    """Fork the child and see to its end. `watch` is the server's line to here, `talk` and `fds` are the child's."""
+def _keep(orders: socket.socket) -> NoReturn:
+    """Fork the child, wait for its order, and see to its end."""
     try:
         reading, writing = os.pipe()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         keeper = os.getpid()
         child = os.fork()
         if child == 0:
-            _be_child(order, keeper, talk, fds, writing)
-        for fd in (talk, *fds, writing):
+            orders.close()
+            ours.close()
+            _be_child(theirs, keeper, writing)
+        os.close(writing)
+        theirs.close()
+        message, (watch, *fds) = _order(orders)
+        with ours:
+            socket.send_fds(ours, [message], fds)
+        for fd in fds:
             os.close(fd)
         _see_to_the_end(child, watch, reading)
         os._exit(0)
@@ -120,9 +158,20 @@ def _keep(order: Order, watch: int, talk: int, *fds: int) -> NoReturn:
         os._exit(1)
 
 
-def _be_child(order: Order, keeper: int, talk: int, fds: Sequence[int], output: int) -> NoReturn:
+def _order(orders: socket.socket) -> tuple[bytes, list[int]]:
+    """Wait for an order, and end with whoever would give it: the server's line to here, then the child's files."""
+    with orders:
+        message, fds, _, _ = socket.recv_fds(orders, LARGEST_ORDER, MOST_FDS)
+    if not message:
+        os._exit(0)
+    return message, fds
+
+
+def _be_child(orders: socket.socket, keeper: int, output: int) -> NoReturn:
     code = 1
     try:
+        message, (talk, *fds) = _order(orders)
+        order = msgspec.msgpack.decode(message, type=Order)
         confine(order.limits, parent=keeper, keep=(talk, *fds), output=output)
         _function(order.function)(talk, *fds)
         code = 0

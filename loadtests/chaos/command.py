@@ -26,7 +26,7 @@ from loadtests.chaos.report import (
     page_with,
     table_of,
 )
-from loadtests.chaos.run import THOUSAND, Run
+from loadtests.chaos.run import ALONE, QUIET_S, THOUSAND, Run
 from loadtests.chaos.script import Swap, fewest_swaps, write_script
 from loadtests.chaos.stage import Stage
 from loadtests.chaos.traffic import read_requests
@@ -36,10 +36,11 @@ from tools.processes import ProcessFailed, stop_when_told
 _QUICK_THOUSAND = 100
 _TOLD = 10
 _QUICK_QUIET_S = 1.0
+_QUICK_ALONE = 3
 
 
 def run_chaos(
-    script: Sequence[Swap], *, thousand: int, quiet_s: float, flags: Sequence[str], console: Console
+    script: Sequence[Swap], *, thousand: int, quiet_s: float, alone: int, flags: Sequence[str], console: Console
 ) -> Document:
     """Carry a script out on a server of its own, and judge every request that was made meanwhile.
 
@@ -60,6 +61,8 @@ def run_chaos(
         with stage.served(), stage.traffic(log):
             with console.status("the traffic alone"):
                 run.quiet(quiet_s)
+            with console.status("swaps one at a time"):
+                run.alone(alone)
             _carry_out(run, script, console)
         return document_of(run.course, read_requests(log), stage.allowed, stage.restarts, circumstances)
     finally:
@@ -110,7 +113,8 @@ def main(
         document = run_chaos(
             script,
             thousand=_QUICK_THOUSAND if quick else THOUSAND,
-            quiet_s=_QUICK_QUIET_S if quick else 5.0,
+            quiet_s=_QUICK_QUIET_S if quick else QUIET_S,
+            alone=_QUICK_ALONE if quick else ALONE,
             flags=flags.split(),
             console=console,
         )

@@ -17,11 +17,14 @@ from tools.processes import ProcessFailed
 
 QUIET_S: Final = 5.0
 """How long nothing is changed at the beginning, to know what is quiet."""
+ALONE: Final = 30
+"""So many swaps are timed before the others, each once all that came of the one before it is over."""
 SETTLED: Final = 10
 """After so many swaps the memory is looked at for the first time."""
 THOUSAND: Final = 1000
 _GIVEN_BACK_S: Final = 2.0
 """After so long what was freed has gone back to the system."""
+_AT_REST_S: Final = 0.2
 _BAD_S: Final = 2.0
 """How long a bad artifact is waited for that neither fails nor gets ready: what hangs is taken back while it does."""
 _FIRST_OF_MANY: Final = 1_000_000
@@ -32,13 +35,15 @@ class Course:
     """What happened. Moments are in seconds of the monotonic clock.
 
     `quiet` and `loads`: windows in which nothing, or a good version, was loaded. `swap_ms`: from the change of the
-    folder to the first answer of the good version. `stuck`: what did not happen in time.
+    folder to the first answer of the good version; `alone_ms`: of those that came one at a time. `stuck`: what did not
+    happen in time.
     """
 
     began: float = 0.0
     quiet: tuple[float, float] = (0.0, 0.0)
     loads: list[tuple[float, float]] = field(default_factory=list)
     swap_ms: list[float] = field(default_factory=list)
+    alone_ms: list[float] = field(default_factory=list)
     swaps: dict[str, int] = field(default_factory=dict)
     stuck: list[str] = field(default_factory=list)
     moments: list[tuple[float, str]] = field(default_factory=list)
@@ -82,6 +87,16 @@ class Run:
         self.course.began = time.monotonic()
         time.sleep(seconds)
         self.course.quiet = self.course.began, time.monotonic()
+
+    def alone(self, swaps: int = ALONE) -> None:
+        """Time swaps of which each finds the server at rest but for the traffic."""
+        swap, course = Swap("good"), self.course
+        for _ in range(swaps):
+            self._stage.wait(self._stage.is_settled, "the search for faster forms to end")
+            time.sleep(_AT_REST_S)
+            course.moments.append((time.monotonic(), swap.kind))
+            self._good(swap)
+        course.alone_ms, course.swap_ms = course.swap_ms, []
 
     def carry_out(self, script: Sequence[Swap], *, told: Callable[[Swap], None] = lambda swap: None) -> None:
         """Do every swap, and tell of each. What the server does not survive is noted, and another one started."""

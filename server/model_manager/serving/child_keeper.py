@@ -28,7 +28,7 @@ LARGEST_ORDER: Final = 1 << 16
 NICEST: Final = b"n"
 """What a server tells a keeper whose child takes long: it shall take only what nobody else wants."""
 _KEPT_OUTPUT: Final = 4096
-_QUIET_MS: Final = 100
+_QUIET_MS: Final = 20
 """After a child was ordered, when the next is prepared: not while the machine is wanted for the first."""
 
 

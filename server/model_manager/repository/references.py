@@ -77,6 +77,8 @@ def _folders(folder: Path, accepted: Callable[[Path], bool]) -> Iterator[str]:
     """Name the folders in a folder that are accepted; those of a version that is being written have other names."""
     try:
         found = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return iter(())
     except OSError as error:
         raise PackageRefused(f"{folder} cannot be read: {error.strerror}") from error
     return (one.name for one in found if re.fullmatch(NAME_PATTERN, one.name) and accepted(one))

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 import click
 import pandas as pd
 from model_manager.errors import PackageRefused, TableRefused
-from model_manager.packaging.csv_table.reading import CsvTable, TableReport, read_csv_table
-from model_manager.packaging.csv_table.roles import MAX_TOLD_APART
 from model_manager.packaging.package import public_of
 from model_manager.packaging.publishing import refuse_existing
+from model_manager.tables.reading import CsvTable, TableReport, read_csv_table
+from model_manager.tables.roles import MAX_TOLD_APART
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table

@@ -3,31 +3,51 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from model_manager import process, supervisor
+from model_manager.commands.terminal import fail
 from model_manager.errors import ConfigurationError
 from model_manager.logs import configure_logging
-from model_manager.packaging.signing_commands import sign, verify
-from model_manager.rollout.command import canary
 from model_manager.serving.keys import digest_of, new_key, parse_keys
 from model_manager.settings import Settings, shown_default
 from model_manager.version import __version__
 
+COMMANDS: dict[str, str] = {
+    "canary": "canary:canary",
+    "sign": "signing:sign",
+    "verify": "signing:verify",
+}
+"""The commands beside `serve` and `api-key`: where in the room `commands` each one is."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+
+class Commands(click.Group):
+    """The group of all commands, of which those in COMMANDS are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command, in order."""
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command by its name; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"model_manager.commands.{module}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="model-manager")
 def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
 
-
-for command in (canary, sign, verify):
-    cli.add_command(command)
 
 _METAVARS: dict[object, str] = {
     Path: "FOLDER",
@@ -125,9 +145,3 @@ def _wrong_setting(error: ValidationError) -> str:
     name = str(first["loc"][0])
     given = "" if first["type"] == "missing" else f" {first['input']!r}:"
     return f"setting {_flag(name)} ({_variable(name)}):{given} {first['msg']}"
-
-
-def fail(message: str) -> NoReturn:
-    """End the command with one line on standard error and exit code 2."""
-    click.echo(f"model-manager: {message}", err=True)
-    sys.exit(2)

@@ -38,7 +38,8 @@ class Keeper:
     """One of the workers. `post`: what its next process is started with.
 
     `died` is called with how a process ended that was not asked to, before the next is started: at once if it says that
-    whatever ended it is kept out from now on. `heard` is called with every answer of a process, and how long it has run.
+    whatever ended it is kept out from now on. `heard` is called with every answer of a process, and how long that has
+    run.
     """
 
     def __init__(

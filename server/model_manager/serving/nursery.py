@@ -18,8 +18,8 @@ from typing import Final, Self
 
 import msgspec
 
-from model_manager.serving.confinement import Limits
 from model_manager.serving.child_keeper import NICEST, Ended, Order, run_nursery
+from model_manager.serving.confinement import Limits
 
 _LARGEST_MESSAGE: Final = 64 << 20
 _CLOSING_S: Final = 1.0

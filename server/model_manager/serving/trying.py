@@ -17,9 +17,9 @@ import msgspec
 from model_manager.errors import LoadFailed
 from model_manager.repository.wanted import ServableId
 from model_manager.serving.child import JUDGE, Message, Refused, Serving, Step, Task, Verdict
+from model_manager.serving.child_keeper import Ended
 from model_manager.serving.confinement import Limits
 from model_manager.serving.isolated_child import PREDICT, Isolating
-from model_manager.serving.child_keeper import Ended
 from model_manager.serving.memory_left import memory_left
 from model_manager.serving.nursery import Child, Garbled, Nursery
 from model_manager.serving.turns import Turns

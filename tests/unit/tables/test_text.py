@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.reading import read_csv_table
-from model_manager.packaging.csv_table.text import decode
+from model_manager.tables.reading import read_csv_table
+from model_manager.tables.text import decode
 
-from tests.unit.csv_table.staging import refused, table_of
+from tests.unit.tables.staging import refused, table_of
 
 TEXT = "straße,größe\nKönigsallee,1.5\nAm Bächle,2.5\n"
 

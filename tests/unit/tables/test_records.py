@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.dialect import SEPARATORS, Dialect
-from model_manager.packaging.csv_table.records import read_records
+from model_manager.tables.dialect import SEPARATORS, Dialect
+from model_manager.tables.records import read_records
 
 SEPARATED = st.sampled_from(sorted(SEPARATORS))
 CELLS = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=12)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.reading import ColumnReport, CsvTable, read_csv_table
+from model_manager.tables.reading import ColumnReport, CsvTable, read_csv_table
 
 
 def table_of(folder: Path, content: str | bytes, target: str | None = None) -> CsvTable:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from model_manager.packaging.csv_table.columns import TypedColumn
+from model_manager.tables.columns import TypedColumn
 
 MAX_TOLD_APART: Final = 50
 """More distinct values than this, and more than half of all, make a text of a column: no value tells of another row."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_manager.packaging.csv_table.numbers import Notation, marks_that_fit
+from model_manager.tables.numbers import Notation, marks_that_fit
 
-from tests.unit.csv_table.staging import of_column, table_of
+from tests.unit.tables.staging import of_column, table_of
 
 
 @pytest.mark.parametrize(

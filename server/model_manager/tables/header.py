@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.columns import RawColumn, kind_of
-from model_manager.packaging.csv_table.numbers import is_code, is_number
+from model_manager.tables.columns import RawColumn, kind_of
+from model_manager.tables.numbers import is_code, is_number
 
 _WRITE_ONE: Final = "write a line with the names of the columns above it"
 _YEARS: Final = range(1800, 2200)

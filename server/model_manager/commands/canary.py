@@ -1,6 +1,6 @@
 """`model-manager canary`: ask Prometheus, compare, print, and exit with a code that a pipeline can act on.
 
-In the flow: cli → **command** → evidence → comparison → report. What takes long to import is imported when it runs.
+In the flow: cli → **canary** → evidence → comparison → report. What takes long to import is imported when it runs.
 """
 
 import re
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import click
 
+from model_manager.commands.terminal import fail, json_option
 from model_manager.errors import QueryFailed
 
 _MATCHER = re.compile(r'[a-zA-Z_]\w*(=|!=|=~|!~)"([^"\\]|\\.)*"')
@@ -136,7 +137,7 @@ _share = click.FloatRange(0, 1)
 @click.option(
     "--fail-on-distance", is_flag=True, help="Take predictions that far apart for worse; a new model may differ."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+@json_option
 def canary(
     model: str,
     url: str,
@@ -174,8 +175,7 @@ def canary(
         comparison = compare(stable_side, canary_side, Limits(**limits))  # type: ignore[arg-type]
         click.echo(report.document(comparison, question) if as_json else report.text(comparison, question))
     except QueryFailed as error:
-        click.echo(f"model-manager: {error}", err=True)
-        sys.exit(2)
+        fail(str(error))
     except (Exception, KeyboardInterrupt):  # Python would exit with 1, which says: roll back
         traceback.print_exc()
         sys.exit(2)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.dialect import SEPARATORS, Dialect, choose_dialect
+from model_manager.tables.dialect import SEPARATORS, Dialect, choose_dialect
 
 _COMMENT: Final = "#"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)

@@ -4,12 +4,12 @@ What takes long to import is imported when a command runs.
 """
 
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
+from model_manager.commands.terminal import fail, json_option
 from model_manager.errors import LoadFailed, PackageRefused
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PACKAGE = click.argument("package", type=click.Path(path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 
 _SIGN = """\b
 Exit codes:
@@ -52,7 +51,7 @@ Examples:
 @_PACKAGE
 @click.option("--key", required=True, type=_FILE, help="Private key in PEM, on the curve P-256, P-384 or P-521.")
 @click.option("--cert", type=_FILE, help="The key's certificate in PEM, and those that lead to an authority.")
-@_JSON
+@json_option
 def sign(package: Path, key: Path, cert: Path | None, as_json: bool) -> None:
     """Sign every file of PACKAGE, a folder with a model, or a model's file with the metadata beside it."""
     from model_manager.packaging.signing import sign_package
@@ -63,7 +62,7 @@ def sign(package: Path, key: Path, cert: Path | None, as_json: bool) -> None:
     try:
         signed = sign_package(package, key=key, chain=cert, password=password)
     except PackageRefused as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     _tell(signed, "signed", as_json)
 
 
@@ -71,7 +70,7 @@ def sign(package: Path, key: Path, cert: Path | None, as_json: bool) -> None:
 @_PACKAGE
 @click.option("--key", type=_FILE, help="Public key in PEM.")
 @click.option("--cert", type=_FILE, help="Certificates in PEM: of authorities, or of who signs.")
-@_JSON
+@json_option
 def verify(package: Path, key: Path | None, cert: Path | None, as_json: bool) -> None:
     """Verify the signature of PACKAGE, a folder with a model, or a model's file, as a server would."""
     from model_manager.packaging.signing import verify_package
@@ -82,11 +81,11 @@ def verify(package: Path, key: Path | None, cert: Path | None, as_json: bool) ->
     try:
         verified = verify_package(package, Trust(key=key, certificates=cert))
     except PackageRefused as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except LoadFailed as error:
         if as_json:
             click.echo(json.dumps({"verified": False, "reason": error.reason, "problem": str(error)}))
-        _fail(f"{error.reason}: {error}", 1)
+        fail(f"{error.reason}: {error}", 1)
     _tell(verified, "verified", as_json)
 
 
@@ -100,8 +99,3 @@ def _tell(signed: "Signed", done: str, as_json: bool) -> None:
     for name, digest in signed.covered.items():
         click.echo(f"{name:{width}}  {digest}")
     click.echo(f"{done}: {signed.signature}")
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"model-manager: {message}", err=True)
-    sys.exit(code)

@@ -13,13 +13,13 @@ from typing import Final, Literal
 import pandas as pd
 
 from model_manager.errors import TableRefused
-from model_manager.packaging.csv_table.columns import Kind, RawColumn, TypedColumn, raw_column, typed_column
-from model_manager.packaging.csv_table.dialect import SEPARATORS
-from model_manager.packaging.csv_table.header import refuse_data, refuse_repeated
-from model_manager.packaging.csv_table.numbers import DecimalMark, decide_mark
-from model_manager.packaging.csv_table.records import Records, read_records
-from model_manager.packaging.csv_table.roles import doubts, why_left_out
-from model_manager.packaging.csv_table.text import FileText, decode
+from model_manager.tables.columns import Kind, RawColumn, TypedColumn, raw_column, typed_column
+from model_manager.tables.dialect import SEPARATORS
+from model_manager.tables.header import refuse_data, refuse_repeated
+from model_manager.tables.numbers import DecimalMark, decide_mark
+from model_manager.tables.records import Records, read_records
+from model_manager.tables.roles import doubts, why_left_out
+from model_manager.tables.text import FileText, decode
 
 Role = Literal["feature", "target", "left out"]
 _MOST_NAMED: Final = 10

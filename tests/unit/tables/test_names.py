@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.csv_table.staging import refused, table_of
+from tests.unit.tables.staging import refused, table_of
 
 
 @pytest.mark.parametrize(

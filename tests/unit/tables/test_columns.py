@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.csv_table.staging import column, refused, table_of
+from tests.unit.tables.staging import column, refused, table_of
 
 
 def rows_of(count: int, *columns: str) -> str:

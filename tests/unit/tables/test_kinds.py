@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_manager.packaging.csv_table.columns import is_missing, kind_of
-from model_manager.packaging.csv_table.numbers import marks_that_fit
+from model_manager.tables.columns import is_missing, kind_of
+from model_manager.tables.numbers import marks_that_fit
 
-from tests.unit.csv_table.staging import column, of_column, table_of
+from tests.unit.tables.staging import column, of_column, table_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from model_manager.packaging.csv_table.numbers import (
+from model_manager.tables.numbers import (
     DecimalMark,
     Notation,
     common_sign,

@@ -1,0 +1,1 @@
+"""What a version is worth: metrics with intervals, segments, plots, gates; and whether one is better than another."""

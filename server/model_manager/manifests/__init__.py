@@ -1,0 +1,1 @@
+"""Changes of the wanted state: manifests that are written, edited and taken back; ConfigMaps made of packages."""

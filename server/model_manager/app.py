@@ -67,10 +67,12 @@ def create_app(
     crashed: Callable[[BaseException], None] | None = None,
     middleware: Sequence[Middleware] = MIDDLEWARE,
     replaces: bool = False,
+    known: KnownPaths | None = None,
 ) -> ASGIApp:
     """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug.
 
     `replaces`: other processes serve on the same port, so connections are accepted only when the models are there.
+    `known`: where connections look for paths that they may answer past this app, while nothing in it minds.
 
     `middleware` is folded around the routes and the fast way past them, so none of it is ever passed by.
     """
@@ -89,7 +91,8 @@ def create_app(
         Health(system.waiting_for, system.not_alive, told=system.keyring is None),
         Index(system.index, limit=limit),
     )
-    known = KnownPaths()
+    known = known or KnownPaths()
+    known.direct = middleware is MIDDLEWARE and system.keyring is None
     endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
     infer = endpoint(protocol="v2", route="/v2/models/{model}/infer")

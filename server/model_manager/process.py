@@ -162,7 +162,8 @@ async def serve(
 
     credentials = Credentials(settings)
     door = Door(Limits.of(settings), refused)
-    config = _config(create_app(system, crashed=crashed, replaces=replaces), settings, door, credentials.api_tls)
+    app = create_app(system, crashed=crashed, replaces=replaces, known=door.known)
+    config = _config(app, settings, door, credentials.api_tls)
     api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: bytes → requests, within limits; what is no request is answered here and not passed on.
 
-In the flow: socket → door → **connection** → exchange → the app's middleware and routes. Its times and its end are in
+In the flow: socket → door → **connection** → exchange → the app's middleware and routes; or, for a prediction that
+needs none of these, → direct → the flow. Its times and its end are in
 lifetime.py. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed over, and the request served as HTTP/1.1.
 """
 
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
+from model_manager.api.direct import Direct
 from model_manager.api.exchange import Exchange
 from model_manager.api.head import check_older_version, read_target
 from model_manager.api.lifetime import BETWEEN, BODY, DEAF, HEAD, OVER, Lifetime
@@ -25,12 +27,13 @@ from model_manager.api.refusal import (
 from model_manager.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIVersions
+    from uvicorn._types import ASGIVersions, HTTPScope
 
 _ASGI: "Final[ASGIVersions]" = {"version": "3.0", "spec_version": "2.3"}
 _MOST_PIPELINED: Final = 128
 _CHUNKED_AT_WORST: Final = 8  # bytes received for a byte of a body, of a client that sends each in a chunk of its own
-_WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding"))
+_WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length"))
+_UNKNOWN: Final = -1
 
 
 class Connection(Lifetime):
@@ -130,19 +133,9 @@ class Connection(Lifetime):
         self._room = self._limits.header_bytes
         self._host = None
         self.url = b""
+        self._length = _UNKNOWN
         self.expect_100_continue = False
         self.headers = []
-        self.scope = {  # type: ignore[typeddict-item]  # the rest comes with the headers
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "root_path": self.root_path,
-            "headers": self.headers,
-            "state": self.app_state.copy(),
-        }
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes after a body is none."""
@@ -161,16 +154,18 @@ class Connection(Lifetime):
             if value.lower() != b"100-continue":
                 raise Refusal(417, "no expectation but 100-continue is met here")
             self.expect_100_continue = True
+        elif name == b"content-length":
+            self._length = int(value)  # the parser has seen that it is digits
         elif value.lower() != b"chunked":
             raise Refusal(400, "no transfer-encoding but chunked is read here")
 
     def on_headers_complete(self) -> None:
         """Have the request answered, after those before it."""
-        parser, scope, door = self.parser, self.scope, self._door
-        last: Exchange | None = self.cycle
+        parser, door = self.parser, self._door
+        last: Exchange | Direct | None = self.cycle
         if len(self.headers) > self._limits.headers:
             raise too_many_headers(self._limits.headers)
-        scope["method"] = method = parser.get_method().decode("ascii")
+        method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
         if version == "1.1":
             if self._host is None:
@@ -179,7 +174,6 @@ class Connection(Lifetime):
         else:
             check_older_version(version, self.headers)
             self.expect_100_continue = False  # which came with HTTP/1.1
-            scope["http_version"] = version
             keep_alive = False
         if self._host is not None and self._host not in door.known_hosts:
             door.check_host(self._host)
@@ -189,13 +183,33 @@ class Connection(Lifetime):
             self._offered = True
         raw_path, query = read_target(self.url, door.check_host)
         path = raw_path.decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = raw_path
-        scope["query_string"] = query
+        if "%" in path:
+            path = unquote(path)
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise Refusal(400, f"over {_MOST_PIPELINED} requests wait on this connection; read answers first")
         self._stage = BODY
         self._quiet = -1
+        at_once = last is None or last.response_complete
+        if at_once and version == "1.1" and method == "POST" and door.known.direct and self._length >= 0:
+            destination = door.known.get(path)
+            if destination is not None and self._length <= destination.limit and self._is_plain():
+                self.cycle = self._running = Direct(self, destination, path, keep_alive)
+                return
+        scope: HTTPScope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": method,
+            "root_path": self.root_path,
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
         self.cycle = exchange = Exchange(
             scope=scope,
             transport=self._outlet,  # type: ignore[arg-type]  # all of a transport that it uses
@@ -215,9 +229,13 @@ class Connection(Lifetime):
         else:
             self._wait(exchange, behind=last)
 
-    def _wait(self, exchange: Exchange, *, behind: Exchange) -> None:
+    def _is_plain(self) -> bool:
+        """Whether nothing is asked for but an answer."""
+        return not self._offered and not self.expect_100_continue
+
+    def _wait(self, exchange: Exchange, *, behind: Exchange | Direct) -> None:
         """Let a request wait for the one before it, and read no more meanwhile."""
-        if self._door.closing and not behind.response_started and behind.scope["http_version"] == "1.1":
+        if self._door.closing and not behind.response_started and behind.http_version == "1.1":
             behind.keep_alive = True  # this is the last one now
         self.pipeline.appendleft((exchange, self.app))
         self.flow.pause_reading()
@@ -227,6 +245,9 @@ class Connection(Lifetime):
         self._quiet = -1
         exchange = self.cycle
         if exchange.response_complete:
+            return
+        if isinstance(exchange, Direct):
+            exchange.take(body)
             return
         exchange.body += body
         if len(exchange.body) > HIGH_WATER_LIMIT:
@@ -241,7 +262,11 @@ class Connection(Lifetime):
         if self.held:
             self._forget_body()
         exchange = self.cycle
-        if not exchange.response_complete:
+        if exchange.response_complete:
+            return
+        if isinstance(exchange, Direct):
+            exchange.start()
+        else:
             exchange.more_body = False
             exchange.message_event.set()
 

@@ -6,23 +6,47 @@ routes led it to a model that exists, so what a client makes up takes no memory.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Endpoint: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from model_manager.serving.answering import Answering
 
 _MOST_PATHS = 10_000  # every path of every version there ever was; a server that sees more starts over
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a path leads that names a model which exists: for Dispatch, and for a connection that answers itself.
+
+    `limit`: the most bytes of a body.
+    """
+
+    serve: "Callable[[Destination, Scope, Receive, Send], Awaitable[None]]"
+    answering: Answering
+    protocol: str
+    route: str
+    model: str
+    version: str | None
+    limit: int
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve a request by way of ASGI."""
+        return self.serve(self, scope, receive, send)
+
+
 class KnownPaths:
-    """The endpoints of paths that were answered before."""
+    """The endpoints of paths that were answered before.
+
+    `direct`: whether nothing stands before them, so that a connection may go to them past the app.
+    """
 
     def __init__(self) -> None:
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: dict[str, Destination] = {}
         self.get = self._endpoints.get
+        self.direct = False
 
-    def remember(self, path: str, endpoint: Endpoint) -> None:
+    def remember(self, path: str, endpoint: Destination) -> None:
         """Send later POSTs of this path straight to an endpoint."""
         if len(self._endpoints) >= _MOST_PATHS:
             self._endpoints.clear()

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from model_manager.api.direct import DefaultHead
+from model_manager.api.dispatch import KnownPaths
 from model_manager.api.refusal import Refusal
 from model_manager.settings import Settings
 
@@ -80,12 +82,14 @@ class Door:
     """The shared state of a port's connections. `refused` is told the code of what no route was asked.
 
     `closing`: every answer is the last one of its connection. `sweeps`: the clock of all time limits. `receiving`: the
-    bytes of bodies that are not whole yet.
+    bytes of bodies that are not whole yet. `known`: paths that connections may answer themselves.
     """
 
     def __init__(self, limits: Limits, refused: Callable[[int], None]) -> None:
         self.limits = limits
         self.refused = refused
+        self.known = KnownPaths()
+        self.default_head = DefaultHead()
         self.connections: set[Guest] = set()
         self.closing = False
         self.sweeps = 0

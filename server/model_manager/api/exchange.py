@@ -69,6 +69,12 @@ class Exchange(RequestResponseCycle):
 
     failure: Callable[[], Exception] | None = None
 
+    @property
+    def http_version(self) -> str:
+        """The version that the request came in."""
+        version: str = self.scope["http_version"]
+        return version
+
     def fail(self, failure: Callable[[], Exception]) -> None:
         """Let the app answer with this error, as the last of its connection."""
         self.failure = failure

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from model_manager.api.direct import Direct
 from model_manager.api.door import Door
 from model_manager.api.exchange import BYTES_PER_SECOND, Exchange, Flow, Outlet
 from model_manager.api.refusal import Refusal, body_too_late, receiving_too_much, written
@@ -34,7 +35,7 @@ _FRESH: Final = 1
 class Lifetime(HttpToolsProtocol):
     """What a connection is beside its requests. `held`: the bytes of a body that is not whole."""
 
-    cycle: Exchange
+    cycle: "Exchange | Direct"  # type: ignore[assignment]
     flow: Flow
     pipeline: "deque[tuple[Exchange, ASGI3Application]]"  # type: ignore[assignment]
 
@@ -49,7 +50,8 @@ class Lifetime(HttpToolsProtocol):
         self._offered = False
         self._host: bytes | None = None
         self._last_words: Refusal | None = None
-        self._running: Exchange | None = None
+        self._running: Exchange | Direct | None = None
+        self.default_head = door.default_head
         self._outlet: Outlet = None  # type: ignore[assignment]  # there is none before the transport
         self.held = 0
 
@@ -113,7 +115,7 @@ class Lifetime(HttpToolsProtocol):
 
     def _busy(self) -> bool:
         """Whether an answer is still to be written."""
-        exchange: Exchange | None = self.cycle
+        exchange: Exchange | Direct | None = self.cycle
         return exchange is not None and not exchange.response_complete
 
     def finish(self) -> None:

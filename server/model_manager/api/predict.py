@@ -4,14 +4,13 @@ In the flow: uvicorn → dispatch → **predict** → serving.answering → uvic
 """
 
 import asyncio
-from functools import partial
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from model_manager.api.authentication import CLIENT
 from model_manager.api.body import read_body
-from model_manager.api.dispatch import KnownPaths
+from model_manager.api.dispatch import Destination, KnownPaths
 from model_manager.api.problems import response_of
 from model_manager.call import Call, urgency_of
 from model_manager.serving.answering import CLIENT_GONE, Answering
@@ -36,15 +35,16 @@ class Predict:
         """Serve a request that Starlette routed here, and remember its path if it names a model that exists."""
         names = scope["path_params"]
         model, version = names["model"], names.get("version")
-        if self._registry.knows(model, version):
-            self._known.remember(scope["path"], partial(self.answer, model, version))
-        await self.answer(model, version, scope, receive, send)
-
-    async def answer(self, model: str, version: str | None, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        headers = scope["headers"]
         route = self._route if version is None else self._version_route
-        call = Call(self._protocol, route, scope["method"], scope["path"], headers, model, version, perf_counter())
+        to = Destination(self.answer, self._answering, self._protocol, route, model, version, self._limit)
+        if self._registry.knows(model, version):
+            self._known.remember(scope["path"], to)
+        await self.answer(to, scope, receive, send)
+
+    async def answer(self, to: Destination, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers, path = scope["headers"], scope["path"]
+        call = Call(to.protocol, to.route, scope["method"], path, headers, to.model, to.version, perf_counter())
         if CLIENT in scope:
             call.client = scope[CLIENT].id
         try:

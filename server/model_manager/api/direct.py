@@ -1,0 +1,173 @@
+"""A prediction that a connection answers itself: from the parser to the flow and back, in one task and one write.
+
+In the flow: connection → **direct** → serving.answering → connection, past ASGI and its scope, messages and events. A
+connection comes here with what needs none of them: a POST over HTTP/1.1 of a path that was answered before, with a
+length that is told and allowed, nothing expected or offered, and no earlier request of the same connection unanswered.
+Everything else goes by the app; both ways ask the same flow and write the same bytes.
+
+What holds here as it does there. The lease, and with it everything that is counted, begins when the body is whole. A
+client that leaves takes its rows out of the queue: the task is cancelled. What the connection has against the body
+(late, too much at once) is answered as an error of the call. `keep_alive` may turn false until the answer is written:
+then it says `connection: close`, and is the last. A client that does not take its answers is waited for before the
+next is written. Stopping waits for the task as for any other, and cancels it when its time is over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Final, Protocol
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
+
+from model_manager.api.dispatch import Destination
+from model_manager.api.problems import response_of
+from model_manager.call import Call, Headers, urgency_of
+from model_manager.serving.answering import CLIENT_GONE, OK, Answer
+
+logger = logging.getLogger(__name__)
+
+_CLOSE: Final = b"connection: close\r\n\r\n"
+
+
+class DefaultHead:
+    """The first lines of an answer of code 200, with the headers that every answer has: made anew when those change."""
+
+    def __init__(self) -> None:
+        self._headers: object = None
+        self._lines = b""
+
+    def of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Give the lines; uvicorn puts a new list in the place of the old one, once a second."""
+        if headers is not self._headers:
+            self._headers, self._lines = headers, b"".join([STATUS_LINE[OK], *_lines(headers)])
+        return self._lines
+
+
+class Line(Protocol):
+    """A connection, as far as its answers need it."""
+
+    loop: asyncio.AbstractEventLoop
+    tasks: set[asyncio.Task[None]]
+    headers: list[tuple[bytes, bytes]]
+    transport: asyncio.Transport
+    server_state: ServerState
+    default_head: DefaultHead
+
+    @property
+    def flow(self) -> FlowControl:
+        """Whether the client takes what is written."""
+
+    def finish(self) -> None:
+        """Write nothing more."""
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+
+
+class Direct:
+    """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
+
+    __slots__ = (
+        "_began", "_connection", "_destination", "_failure", "_headers", "_path", "_task", "body", "keep_alive",
+        "response_complete", "response_started",
+    )  # fmt: skip
+
+    http_version: Final = "1.1"
+
+    def __init__(self, connection: Line, destination: Destination, path: str, keep_alive: bool) -> None:
+        self._connection = connection
+        self._destination = destination
+        self._path = path
+        self._headers: Headers = connection.headers
+        self._began = perf_counter()
+        self._failure: Callable[[], Exception] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.body: bytes | bytearray = b""
+        self.keep_alive = keep_alive
+        self.response_started = False
+        self.response_complete = False
+
+    def take(self, part: bytes) -> None:
+        """Add a part of the body."""
+        if not self.body:
+            self.body = part
+        elif isinstance(self.body, bytearray):
+            self.body += part
+        else:
+            self.body = bytearray(self.body) + part
+
+    def fail(self, failure: Callable[[], Exception]) -> None:
+        """Answer with this error instead, as the last of the connection."""
+        self.keep_alive = False
+        if self._task is None:
+            self._failure = failure
+            self.start()
+
+    def leave(self) -> None:
+        """The client has left."""
+        if self._task is not None:
+            self._task.cancel()
+        elif not self.response_complete:
+            self.response_complete = True
+            refused = self._destination.answering.refuse(self._call(), asyncio.CancelledError())
+            refused.ended()
+
+    def start(self) -> None:
+        """Have it answered: the body is whole, or will not be."""
+        connection = self._connection
+        self._task = task = connection.loop.create_task(self._answer())
+        connection.tasks.add(task)
+        task.add_done_callback(connection.tasks.discard)
+
+    def _call(self) -> Call:
+        to = self._destination
+        return Call(to.protocol, to.route, "POST", self._path, self._headers, to.model, to.version, self._began)
+
+    async def _answer(self) -> None:
+        answering, call = self._destination.answering, self._call()
+        try:
+            if self._failure is not None:
+                raise self._failure()
+            call.urgency = urgency_of(call.headers)
+        except Exception as error:
+            answer = answering.refuse(call, error)
+        else:
+            answer = await answering.answer(call, bytes(self.body), None)
+        self.body = b""
+        try:
+            if self._connection.flow.write_paused:
+                await self._connection.flow.drain()
+            self._write(answer)
+        except Exception:
+            logger.exception("an answer could not be written")
+            self._connection.transport.abort()
+        finally:
+            answer.ended()
+
+    def _write(self, answer: Answer) -> None:
+        connection = self._connection
+        if answer.problem is not None:
+            response = response_of(answer.problem, answer.servable)
+            close = (b"connection", b"close") in response.raw_headers
+            head = [STATUS_LINE[response.status_code], *_lines(connection.server_state.default_headers)]
+            head += _lines(pair for pair in response.raw_headers if pair[0] != b"connection")
+            self.keep_alive = self.keep_alive and not close
+            body = bytes(response.body)
+        else:
+            body = answer.body
+            head = [connection.default_head.of(connection.server_state.default_headers), *_lines(answer.headers)]
+            head.append(b"content-length: %d\r\n" % len(body))
+        head.append(b"\r\n" if self.keep_alive else _CLOSE)
+        self.response_started = self.response_complete = True
+        if answer.problem is not None or answer.code != CLIENT_GONE:
+            connection.transport.write(b"".join([*head, body]))
+        if not self.keep_alive:
+            connection.finish()
+        connection.on_response_complete()
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    return [b"%b: %b\r\n" % pair for pair in headers]

@@ -1,0 +1,236 @@
+"""Predictions that connections answer themselves are answered as the app answers them, byte for byte."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from model_manager.api.connection import Connection
+from model_manager.api.direct import Direct
+from model_manager.api.door import Door, Limits
+from model_manager.api.exchange import Exchange
+from model_manager.api.port import Port, connections_of
+from model_manager.app import create_app
+from model_manager.serving.system import System
+from model_manager.settings import Settings
+
+from tests.integration.conftest import IRIS
+from tools.patience import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+V1, V2, OLDER = "/v1/models/iris:predict", "/v2/models/iris/infer", "/v1/models/iris/versions/1:predict"
+LIMIT = 400_000
+
+
+class Way(NamedTuple):
+    """A port of its own over one system, and the door of its connections."""
+
+    door: Door
+    port: int
+
+
+class Ways(NamedTuple):
+    """The same app twice: `direct` where connections answer what they can, `asgi` where the app answers everything."""
+
+    system: System
+    direct: Way
+    asgi: Way
+
+
+@asynccontextmanager
+async def listening(app_of: Callable[[Door], Any], settings: Settings) -> AsyncIterator[Way]:
+    door = Door(Limits.of(settings), lambda code: None)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        config = uvicorn.Config(
+            app_of(door),
+            interface="asgi3",
+            http=connections_of(door),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+        port = Port(config, door, drain_s=5)
+        serving = asyncio.create_task(port.serve(sockets=[bound]))
+        yield Way(door, bound.getsockname()[1])
+        port.should_exit = True
+        await serving
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def ways(samples: Path) -> AsyncIterator[Ways]:
+    settings = await asyncio.to_thread(lambda: Settings(models=samples, max_body_bytes=LIMIT))
+    system = await asyncio.to_thread(System, settings)
+    app = None
+
+    def first(door: Door) -> Any:
+        nonlocal app
+        app = create_app(system, known=door.known)
+        return app
+
+    async with listening(first, settings) as direct:
+        await until(lambda: system.registry.reached, "the models to be there")
+
+        async def without_lifespan(scope: Any, receive: Any, send: Any) -> None:
+            assert scope["type"] != "lifespan", "the system runs already"
+            assert app is not None
+            await app(scope, receive, send)
+
+        async with listening(lambda door: without_lifespan, settings) as asgi:
+            yield Ways(system, direct, asgi)
+
+
+def request(target: str, body: bytes | Any, *headers: str, version: str = "1.1") -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"POST {target} HTTP/{version}", "host: models", f"content-length: {len(content)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+async def answers(way: Way, sent: Sequence[bytes], count: int = 1) -> tuple[list[bytes], bool, type]:
+    """What comes back for these packets: so many answers, whether the connection was closed, and who answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+    try:
+        for packet in sent:
+            writer.write(packet)
+            await writer.drain()
+            await asyncio.sleep(0)
+        found = []
+        for _ in range(count):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            body = await reader.readexactly(int(length[1]) if length else 0)
+            found.append(_without_chance(head) + _without_chance(body))
+        port = writer.get_extra_info("sockname")[1]
+        by = next((type(one.cycle) for one in way.door.connections if _port_of(one) == port), type(None))
+        try:
+            closed = await asyncio.wait_for(reader.read(1), 0.05) == b""
+        except TimeoutError:
+            closed = False
+        return found, closed, by
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _port_of(connection: Any) -> int:
+    assert isinstance(connection, Connection)
+    client = connection.client
+    return client[1] if client else 0
+
+
+def _without_chance(text: bytes) -> bytes:
+    """Without the time, and the ids that requests get which have none."""
+    return re.sub(rb"date: [^\r]*|[0-9a-f]{32}", b"", text)
+
+
+GOOD = {"instances": [IRIS]}
+TENSOR = {"name": "input", "datatype": "FP64", "shape": [1, 4], "data": IRIS}
+REQUESTS = {
+    "V1": (V1, GOOD),
+    "V1, all that may be asked": (V1, {**GOOD, "outputs": ["predict_proba", "predict"]}, "x-request-id: 7"),
+    "an older version": (OLDER, GOOD),
+    "V2": (V2, {"id": "42", "inputs": [TENSOR], "outputs": [{"name": "predict"}]}),
+    "V2, every output": (V2, {"id": "e", "inputs": [TENSOR]}, "content-type: application/json"),
+    "by name": ("/v1/models/churn:predict", {"instances": [{"contract": "no such"}]}),
+    "no body": (V1, b""),
+    "no JSON": (V1, b'{"instances": [[1,'),
+    "no UTF-8": (V1, b'{"instances": ["\xff"]}'),
+    "a word for a number": (V1, {"instances": [[1, "wide", 3, 4]]}, "x-request-id: an-id"),
+    "too few columns": (V1, {"instances": [[1, 2]]}),
+    "another content type": (V1, GOOD, "content-type: text/csv"),
+    "a compressed body": (V1, GOOD, "content-encoding: gzip"),
+    "an urgency that is none": (V1, GOOD, "x-priority: now"),
+    "a time that is none": (V1, GOOD, "x-request-timeout-ms: soon"),
+    "no time": (V1, GOOD, "x-request-timeout-ms: 0.000001"),
+    "a trace": (V1, GOOD, "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    "the last one": (V1, GOOD, "connection: close"),
+    "a refused last one": (V1, b"{", "connection: close"),
+    "many rows": (V2, {"id": "r", "inputs": [{**TENSOR, "shape": [4000, 4], "data": IRIS * 4000}]}),
+}
+
+
+@pytest.mark.parametrize("asked", REQUESTS.values(), ids=REQUESTS)
+async def test_both_ways_write_the_same(ways: Ways, asked: tuple[Any, ...]) -> None:
+    sent = request(*asked)
+    for way in (ways.direct, ways.asgi):  # a path is known once it was answered
+        await answers(way, [request(asked[0], GOOD if asked[0] != V2 else {"inputs": [TENSOR]})])
+    direct, closed, by = await answers(ways.direct, [sent])
+    asgi, closed_there, by_there = await answers(ways.asgi, [sent])
+    assert direct == asgi
+    assert closed == closed_there == ("connection: close" in asked[2:])
+    if not closed:
+        assert (by, by_there) == (Direct, Exchange)
+
+
+@pytest.mark.parametrize("sizes", [1, 7, 70_000], ids=["bytes", "scraps", "packets"])
+async def test_it_is_the_same_however_it_comes(ways: Ways, sizes: int) -> None:
+    rows = 1 if sizes < 1000 else 8000
+    sent = request(V2, {"id": "p", "inputs": [{**TENSOR, "shape": [rows, 4], "data": IRIS * rows}]})
+    await answers(ways.direct, [request(V2, {"inputs": [TENSOR]})])
+    packets = [sent[at : at + sizes] for at in range(0, len(sent), sizes)]
+    (direct,), _, by = await answers(ways.direct, packets)
+    (asgi,), _, _ = await answers(ways.asgi, [sent])
+    assert direct == asgi
+    assert by is Direct
+
+
+async def test_requests_that_come_together_are_answered_in_turn(ways: Ways) -> None:
+    sent = [request(V1, {"instances": [row]}) for row in (IRIS, [6.0, 2.8, 4.8, 1.6], [1, 2])]
+    await answers(ways.direct, [sent[0]])
+    expected = [(await answers(ways.asgi, [one]))[0][0] for one in sent]
+    found, closed, _ = await answers(ways.direct, [b"".join(sent * 5)], count=15)
+    assert found == expected * 5
+    assert not closed
+
+
+OTHERS = {
+    "HTTP/1.0": request(V1, GOOD, version="1.0"),
+    "chunks": b"POST %b HTTP/1.1\r\nhost: m\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n" % V1.encode(),
+    "an offer": request(V1, GOOD, "connection: upgrade", "upgrade: h2c"),
+    "too large": request(V1, b" " * (LIMIT + 1)),
+    "an unknown model": request("/v1/models/nobody:predict", GOOD),
+    "an unknown version": request("/v1/models/iris/versions/77:predict", GOOD),
+}
+
+
+@pytest.mark.parametrize("sent", OTHERS.values(), ids=OTHERS)
+async def test_all_else_is_left_to_the_app(ways: Ways, sent: bytes) -> None:
+    await answers(ways.direct, [request(V1, GOOD)])
+    direct, closed, by = await answers(ways.direct, [sent])
+    assert (direct, closed) == (await answers(ways.asgi, [sent]))[:2]
+    assert by is not Direct
+
+
+async def test_an_expectation_is_met_by_the_app(ways: Ways) -> None:
+    await answers(ways.direct, [request(V1, GOOD)])
+    reader, writer = await asyncio.open_connection("127.0.0.1", ways.direct.port)
+    whole = request(V1, GOOD, "expect: 100-continue")
+    head, _, body = whole.partition(b"\r\n\r\n")
+    writer.write(head + b"\r\n\r\n")
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(body)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_client_that_leaves_is_counted_as_gone(ways: Ways) -> None:
+    await answers(ways.direct, [request(V1, GOOD)])
+    unrouted = ways.system.metrics.unrouted_requests.labels("499")
+    before = unrouted.value
+    _, writer = await asyncio.open_connection("127.0.0.1", ways.direct.port)
+    writer.write(request(V1, GOOD)[:-3])
+    await until(lambda: any(_reads_a_body(one) for one in ways.direct.door.connections), "the rest to be waited for")
+    writer.close()
+    await until(lambda: unrouted.value == before + 1, "it to be counted")
+
+
+def _reads_a_body(connection: Any) -> bool:
+    return isinstance(connection.cycle, Direct) and not connection.cycle.response_complete

@@ -20,7 +20,7 @@ import click
 import numpy as np
 import uvloop
 from model_manager.api.body import read_body
-from model_manager.api.dispatch import KnownPaths
+from model_manager.api.dispatch import Destination, KnownPaths
 from model_manager.api.predict import Predict
 from model_manager.inference.cost import InlineLimits
 from model_manager.metrics.recording import FOLD_AT, Metrics
@@ -167,10 +167,10 @@ async def _batcher_cost(request: PredictRequest, results: Mapping[str, Any]) -> 
     return best / TOGETHER * 1e6
 
 
-async def whole(endpoint: Predict, model: str, body: bytes) -> float:
+async def whole(endpoint: Destination, body: bytes) -> float:
     """Microseconds a request of the whole endpoint, `TOGETHER` at a time, with a socket that costs nothing."""
     message: Message = {"type": "http.request", "body": body, "more_body": False}
-    scope: Scope = {"type": "http", "method": "POST", "path": f"/{model}", "headers": HEADERS}
+    scope: Scope = {"type": "http", "method": "POST", "path": f"/{endpoint.model}", "headers": HEADERS}
 
     async def receive() -> Message:
         return message
@@ -182,7 +182,7 @@ async def whole(endpoint: Predict, model: str, body: bytes) -> float:
         await asyncio.sleep(0)
 
     tasks = await _together(nothing)
-    return await _together(lambda: endpoint.answer(model, None, scope, receive, send)) - tasks
+    return await _together(lambda: endpoint(scope, receive, send)) - tasks
 
 
 async def _together(call: Callable[[], Awaitable[None]]) -> float:
@@ -202,10 +202,11 @@ async def budget(models: Path, workload: str) -> list[Step]:
         gc.freeze()
         steps = await steps_of(system.registry.servable(plan.model, None), plan.protocol, body)
         answering = Answering(system.registry, system.metrics, None)
-        endpoint = Predict(
+        predict = Predict(
             answering, system.registry, KnownPaths(), protocol=plan.protocol, route=plan.path, limit=1 << 24
         )
-        return [*steps, Step("the whole endpoint", await whole(endpoint, plan.model, body))]
+        endpoint = Destination(predict.answer, answering, plan.protocol, plan.path, plan.model, None, 1 << 24)
+        return [*steps, Step("the whole endpoint", await whole(endpoint, body))]
 
 
 @click.command(epilog="Example: python -m loadtests.benchmark.budget --json")

@@ -25,8 +25,10 @@ def restart_all_without_warning(deployed: Release, track: str) -> None:
         deployed.stop(track, pod)
 
 
-def test_a_pod_that_gets_no_warning_answers_until_the_mesh_knows(deployed: Release) -> None:
-    deployed.upgrade(weights(0))
+@pytest.mark.parametrize("workers", ["4", "1"])
+def test_a_pod_that_gets_no_warning_answers_until_the_mesh_knows(deployed: Release, workers: str) -> None:
+    deployed.upgrade({**weights(0), "settings.workers": workers})
+    deployed.restart("stable")
     with traffic(deployed.proxy.api, deployed.question) as load:
         load.take(500)
         restart_all_without_warning(deployed, "stable")

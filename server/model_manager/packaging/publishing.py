@@ -1,5 +1,6 @@
 """The files of a package → a version in a repository, whole or not at all, whoever watches and whatever crashes."""
 
+import errno
 import os
 import re
 import shutil
@@ -24,24 +25,29 @@ def refuse_existing(repository: Path, name: str, version: str) -> None:
 def publish(repository: Path, name: str, version: str, files: Mapping[str, bytes]) -> Path:
     """Write files as a version, and return its folder; a server that watches sees all of them or none.
 
-    Written beside, flushed to disk, renamed. Raises PackageRefused when the version appeared meanwhile.
+    Written beside, flushed to disk, renamed. Raises PackageRefused when the version appeared meanwhile, and for
+    whatever keeps files from being written: no space, no permission.
     """
     folder = repository / name / version
-    folder.parent.mkdir(parents=True, exist_ok=True)
     beside = folder.parent / f".tmp-{version}-{uuid.uuid4().hex[:8]}"
-    beside.mkdir()
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside.mkdir()
         for file_name, content in files.items():
             with open(beside / file_name, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         _flush_folder(beside)
-        try:
-            beside.rename(folder)
-        except OSError as error:
-            raise PackageRefused(f"{folder} cannot be published: {error.strerror}") from error
+        beside.rename(folder)
         _flush_folder(folder.parent)
+        _flush_folder(repository)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            why = "somebody else published this version meanwhile; choose another"
+        else:
+            why = f"{error.strerror}; nothing was published"
+        raise PackageRefused(f"{folder} cannot be published: {why}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder

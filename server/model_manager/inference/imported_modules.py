@@ -13,7 +13,7 @@ import pickle
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -64,8 +64,9 @@ def _modules_of(node: Any) -> Iterator[str]:
 class _Anything:
     """Stands for whatever a pickle makes: takes all that is done to it, and does nothing."""
 
-    def __new__(cls, *arguments: object, **options: object) -> "_Anything":
-        return object.__new__(cls if isinstance(cls, type) else _Anything)
+    def __new__(cls: Any, *arguments: object, **options: object) -> "_Anything":
+        made: _Anything = object.__new__(cls if isinstance(cls, type) else _Anything)
+        return made
 
     def __init__(self, *arguments: object, **options: object) -> None:
         pass
@@ -89,10 +90,13 @@ class _Array(_Anything):
         self.described = state
 
 
-class _Walker(pickle._Unpickler):  # type: ignore[name-defined,misc]  # the one that is written in Python
+_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined,unused-ignore]  # the one that is written in Python
+
+
+class _Walker(_Unpickler):  # type: ignore[misc]
     """Follows the instructions of a pickle, and makes nothing but numbers, texts and collections of them."""
 
-    dispatch: Final = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar = dict(_Unpickler.dispatch)
 
     def __init__(self, file: io.BytesIO, found: set[str]) -> None:
         super().__init__(file, encoding="latin-1")

@@ -68,7 +68,8 @@ def _is_here(module: str) -> bool:
 
 def _folder_of(module: str, beside: Path | None) -> Path | None:
     """The folder in which a module of the author's own lies, among the likely ones."""
-    for folder in (Path.cwd(), *((beside,) if beside is not None else ())):
+    likely = [Path.cwd()] if beside is None else [Path.cwd(), beside]
+    for folder in likely:
         if (folder / f"{module}.py").is_file() or (folder / module / "__init__.py").is_file():
             return folder.resolve()
     return None

@@ -68,13 +68,8 @@ def write_package(
     Raises PackageRefused: the version exists, the sample does not fit, or the artifact would not serve.
     """
     refuse_existing(repository, name, version)
-    plain = pickled(estimator)
-    if b"__main__" in plain:
-        message = "the estimator uses a class or function of the script that is running, which no server can import"
-        raise PackageRefused(f"{message}; move it into an installed module")
-    artifact = pickled(estimator, compress=compress) if compress else plain
     return write_artifact(
-        artifact,
+        artifact_of(estimator, compress=compress),
         name=name,
         version=version,
         repository=repository,
@@ -85,6 +80,15 @@ def write_package(
         created=created,
         show_categories=show_categories,
     )
+
+
+def artifact_of(estimator: Any, *, compress: int = 3) -> bytes:
+    """Write an estimator as a joblib file. Raises PackageRefused for one that no server could read."""
+    plain = pickled(estimator)
+    if b"__main__" in plain:
+        message = "the estimator uses a class or function of the script that is running, which no server can import"
+        raise PackageRefused(f"{message}; move it into an installed module")
+    return pickled(estimator, compress=compress) if compress else plain
 
 
 def write_artifact(

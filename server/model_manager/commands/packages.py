@@ -2,7 +2,7 @@
 
 import datetime
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ import click
 from model_manager.commands.terminal import new_table, print_table
 
 if TYPE_CHECKING:
-    from model_manager.repository.metadata import DataInfo, Metadata
+    from model_manager.repository.metadata import ColumnInput, DataInfo, Metadata, TensorInput
 
 INTERRUPTED: Final = "interrupted; the version is there whole or not at all, so run the command again"
 
@@ -38,7 +38,9 @@ def moment(epoch: int | None) -> datetime.datetime | None:
 
 def document_of(folder: Path, notes: Iterable[str]) -> dict[str, Any]:
     """Say of a package in a folder what a program may want to know next."""
-    metadata, public = _read(folder)
+    from model_manager.packaging.public import describe_public
+
+    metadata = _metadata_of(folder)
     said = metadata.model_dump(mode="json", exclude_none=True, include=_TOLD)
     return {
         "model": metadata.name,
@@ -47,7 +49,7 @@ def document_of(folder: Path, notes: Iterable[str]) -> dict[str, Any]:
         **said,
         "signed": (folder / "model.sig").exists(),
         "golden_rows": len(metadata.golden.instances) if metadata.golden is not None else 0,
-        "public": public,
+        "public": describe_public(metadata),
         "notes": list(notes),
     }
 
@@ -59,13 +61,15 @@ def print_package(folder: Path, notes: Iterable[str], *, holdout: Path | None) -
     """Print what was written, what anybody will see of it, and what to do with it."""
     from rich.markup import escape
 
-    metadata, public = _read(folder)
+    from model_manager.packaging.public import describe_public
+
+    metadata = _metadata_of(folder)
     table = new_table(None, ["", ""])
     table.show_header = False
     for what, told in _rows(folder, metadata):
         table.add_row(what, escape(told))
     print_table(table)
-    for line in (*notes, *public):
+    for line in (*notes, *describe_public(metadata)):
         click.echo(line)
     print_next(folder, holdout)
 
@@ -84,21 +88,19 @@ def scores_text(metrics: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
 
 
-def _read(folder: Path) -> "tuple[Metadata, list[str]]":
-    from model_manager.packaging.public import describe_public
+def _metadata_of(folder: Path) -> "Metadata":
     from model_manager.repository.metadata import parse_metadata
 
-    metadata = parse_metadata((folder / "metadata.json").read_bytes())
-    return metadata, describe_public(metadata)
+    return parse_metadata((folder / "metadata.json").read_bytes())
 
 
 def _rows(folder: Path, metadata: "Metadata") -> Iterable[tuple[str, str]]:
-    artifact, inputs = metadata.artifact, metadata.inputs or []
+    artifact, inputs = metadata.artifact, metadata.inputs or ()
     yield "model", f"{metadata.name}/{metadata.version}"
     yield "path", str(folder)
     if artifact is not None:
         yield "artifact", f"{artifact.file}, {artifact.bytes / 1024:,.0f} KiB, sha256 {artifact.sha256[:12]}…"
-    yield "inputs", ", ".join(f"{one.name} ({one.datatype})" for one in inputs[:8]) + _more(len(inputs) - 8)
+    yield "inputs", ", ".join(map(_input, inputs[:8])) + _more(len(inputs) - 8)
     yield "outputs", ", ".join(one.name for one in metadata.outputs or () if not one.on_request)
     if metadata.data is not None:
         yield "data", _data(metadata.data)
@@ -113,6 +115,14 @@ def _rows(folder: Path, metadata: "Metadata") -> Iterable[tuple[str, str]]:
     yield "libraries", ", ".join(libraries)
     if (folder / "model.sig").exists():
         yield "signature", "model.sig"
+
+
+def _input(one: "ColumnInput | TensorInput") -> str:
+    columns: Sequence[str] = getattr(one, "columns", None) or ()
+    names = f": {', '.join(columns[:8])}{_more(len(columns) - 8)}" if columns else ""
+    return (
+        f"{one.name} ({one.datatype} {one.shape}{names})" if hasattr(one, "shape") else f"{one.name} ({one.datatype})"
+    )
 
 
 def _more(count: int) -> str:

@@ -3,6 +3,8 @@
 Place in the flow: after answers; asked when a package is written.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score
 
@@ -14,7 +16,7 @@ _DIGITS = 6
 
 
 def scores(answered: Answers) -> dict[str, float]:
-    """Measure accuracy (and of two classes the area under the ROC curve), or R² and the mean absolute error.
+    """Score answers by their task: see label_scores and quantity_scores.
 
     Raises TableRefused where the truth cannot be held against the answers: there is none, or no label is one of the
     model's.
@@ -23,19 +25,36 @@ def scores(answered: Answers) -> dict[str, float]:
     if truth is None:
         raise TableRefused("the hold-out does not say which rows are anomalies; name the column with --target")
     if answered.task == "regression":
-        found = {"mae": float(mean_absolute_error(truth, predicted))}
-        if len(truth) > 1:  # of one row nothing varies
-            found = {"r2": float(r2_score(truth, predicted)), **found}
-        return _rounded(found)
+        return quantity_scores(truth, predicted)
     _check_labels(answered, truth)
-    right = np.array([one == other for one, other in zip(truth.tolist(), predicted.tolist(), strict=True)])
-    found = {"accuracy": float(accuracy_score(np.ones(len(right)), right))}
-    if (chances := _chances(answered)) is not None:
-        positive = INLIER if answered.task == "anomaly" else answered.classes[1]
-        is_positive = np.array([one == positive for one in truth.tolist()])
+    chances = _chances(answered)
+    if chances is None:
+        return label_scores(truth, predicted)
+    positive = INLIER if answered.task == "anomaly" else answered.classes[1]
+    return label_scores(truth, predicted, positive=positive, chances=chances)
+
+
+def label_scores(
+    truth: Array, predicted: Array, *, positive: object = None, chances: Array | None = None
+) -> dict[str, float]:
+    """Measure accuracy, and the area under the ROC curve of `chances` where `positive` is one of two labels."""
+    found = {"accuracy": float(accuracy_score(np.ones(len(truth)), _are(truth, predicted.tolist())))}
+    if chances is not None:
+        is_positive = _are(truth, [positive] * len(truth))
         if is_positive.any() and not is_positive.all():
             found["roc_auc"] = float(roc_auc_score(is_positive, chances))
     return _rounded(found)
+
+
+def quantity_scores(truth: Array, predicted: Array) -> dict[str, float]:
+    """Measure R², where there are two rows or more, and the mean absolute error."""
+    found = {"r2": float(r2_score(truth, predicted))} if len(truth) > 1 else {}
+    return _rounded({**found, "mae": float(mean_absolute_error(truth, predicted))})
+
+
+def _are(truth: Array, others: Sequence[object]) -> Array:
+    """Row by row, whether two labels are one; they may be of several types."""
+    return np.array([one == other for one, other in zip(truth.tolist(), others, strict=True)])
 
 
 def _chances(answered: Answers) -> Array | None:

@@ -17,7 +17,7 @@ from model_manager.packaging.sample import Sample
 from model_manager.signature import Column, Declared, Layout, Signature
 from model_manager.tables.columns import RawColumn
 from model_manager.tables.table_files import AnyColumn, Table
-from model_manager.tables.typed_rows import nearest, typed_rows
+from model_manager.tables.typed_rows import listed, nearest, typed_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,9 @@ def rows_of_table(table: Table, estimator: Any, target: str | None) -> Iterator[
     where the column holds any. Raises TableRefused for a table that does not fit, with line and column.
     """
     draft, _ = infer_inputs(estimator, Declared())
-    besides = () if target is None else (target, target.strip())
+    besides = () if target is None else tuple({target, target.strip()} & table.columns.keys())
     names = tuple(name for name in table.columns if name not in besides)
+    _check_width(table, draft, names, besides)
     refused: TableRefused | None = None
     for signature in (draft, _with_text(table, draft)):
         try:
@@ -75,6 +76,14 @@ def rows_of_frame(frame: pd.DataFrame, estimator: Any, target: str | None) -> Tr
             raise TableRefused(f"{told}; {nearest(missing[0], list(map(str, frame.columns)))}")
         return TrainingRows(frame[wanted])
     return TrainingRows(frame.drop(columns=[target]) if target is not None else frame)
+
+
+def _check_width(table: Table, draft: Signature, names: Sequence[str], besides: Sequence[str]) -> None:
+    if draft.layout is not Layout.ARRAY or draft.named or draft.columns is None or len(names) == len(draft.columns):
+        return
+    beside = f" beside {besides[0]!r}" if besides else ""
+    told = f"the estimator was fitted on {len(draft.columns)} columns without names, and the data have {len(names)}"
+    raise TableRefused(f"{table.source}: {told}{beside}: {listed(names)}; name those that are meant (--columns)")
 
 
 def _with_text(table: Table, draft: Signature) -> Signature:

@@ -1,4 +1,4 @@
-"""models/from_csv.py: a CSV file becomes a package that takes the author's own rows, or one clear line."""
+"""`model-manager train`: a CSV file becomes a package that takes the author's own rows, or one clear line."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_manager.codecs.rows import rows_from_instances
+from model_manager.commands.train import train
+from model_manager.training.from_table import decide_task
 
-from models import from_csv
 from models.churn.train import customers
-from tests.packaged import predictor_of, refusal, run
+from tests.packaged import failure, predictor_of, run
 
 FIELD = Path(__file__).resolve().parents[1] / "field"
 
@@ -37,7 +38,7 @@ def write(folder: Path, text: str) -> Path:
 
 def made(path: Path, target: str, out: Path) -> dict[str, Any]:
     """What the command tells of a table that it learned from."""
-    result = run(from_csv.main, path, "--target", target, "--out", out, "--json")
+    result = run(train, path, "--target", target, "--out", out, "--json")
     assert result.exit_code == 0, result.output
     told: dict[str, Any] = json.loads(result.stdout)
     return told
@@ -63,7 +64,7 @@ def test_a_csv_file_becomes_a_package(
     tmp_path: Path, table: pd.DataFrame, target: str, task: str, decided: str
 ) -> None:
     path = save(table, tmp_path)
-    result = run(from_csv.main, path, "--target", target, "--task", task, "--out", tmp_path, "--json")
+    result = run(train, path, "--target", target, "--task", task, "--out", tmp_path, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["model"], told["version"], told["task"], told["rows"]) == ("customers", "1", decided, 200)
@@ -76,7 +77,7 @@ def test_a_csv_file_becomes_a_package(
 
 
 def test_what_was_decided_is_a_table_for_people(tmp_path: Path, table: pd.DataFrame) -> None:
-    out = run(from_csv.main, save(table, tmp_path), "--target", "churned", "--out", tmp_path, "--name", "churn").stdout
+    out = run(train, save(table, tmp_path), "--target", "churned", "--out", tmp_path, "--name", "churn").stdout
     assert "classification" in out
     assert "accuracy 0." in out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.count("│") == 7]
@@ -86,9 +87,9 @@ def test_what_was_decided_is_a_table_for_people(tmp_path: Path, table: pd.DataFr
 
 
 def test_whole_numbers_are_labels_when_they_are_few() -> None:
-    assert from_csv.decide_task(pd.Series([1, 2, 3] * 5)) == "classification"
-    assert from_csv.decide_task(pd.Series([1.5, 2.0])) == "regression"
-    assert from_csv.decide_task(pd.Series(range(50))) == "regression"
+    assert decide_task(pd.Series([1, 2, 3] * 5)) == "classification"
+    assert decide_task(pd.Series([1.5, 2.0])) == "regression"
+    assert decide_task(pd.Series(range(50))) == "regression"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_what_stands_in_the_way_is_one_line(
 ) -> None:
     path = save(table.assign(**change), tmp_path)
     arguments = [text for option in options.items() for text in option]
-    assert told in refusal(from_csv.main, path, "--out", tmp_path, *arguments)
+    assert told in failure(train, path, "--out", tmp_path, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +144,12 @@ def test_what_stands_in_the_way_is_one_line(
     ],
 )
 def test_a_file_that_teaches_nothing_is_one_line(tmp_path: Path, content: str, told: str) -> None:
-    assert told in refusal(from_csv.main, write(tmp_path, content), "--target", "y", "--out", tmp_path)
+    assert told in failure(train, write(tmp_path, content), "--target", "y", "--out", tmp_path)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    assert "nowhere.csv: no such file" in refusal(from_csv.main, tmp_path / "nowhere.csv", "--target", "y")
-    assert "it is a folder; name a CSV file" in refusal(from_csv.main, tmp_path, "--target", "y")
+    assert "nowhere.csv: no such file" in failure(train, tmp_path / "nowhere.csv", "--target", "y")
+    assert "it is a folder; name a CSV file" in failure(train, tmp_path, "--target", "y")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_could_be_read_wrongly_is_refused(tmp_path: Path, file: str, target: str, told: str) -> None:
-    assert told in refusal(from_csv.main, FIELD / file, "--target", target, "--out", tmp_path)
+    assert told in failure(train, FIELD / file, "--target", target, "--out", tmp_path)
 
 
 @pytest.mark.parametrize(

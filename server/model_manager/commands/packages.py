@@ -77,7 +77,7 @@ def print_package(folder: Path, notes: Iterable[str], *, holdout: Path | None) -
 def print_next(folder: Path, data: Path | None) -> None:
     """Print the commands that come next."""
     repository = shlex.quote(str(folder.parent.parent))
-    shown = shlex.quote(str(data)) if data is not None else "test.csv"
+    shown = shlex.quote(str(data)) if data is not None else "OTHER_ROWS.csv"
     click.echo("next:")
     click.echo(f"  model-manager evaluate {shlex.quote(str(folder))} --data {shown}")
     click.echo(f"  model-manager serve --models {repository}")

@@ -63,7 +63,7 @@ def _front_matter(path: Path, text: str) -> dict[str, str]:
     try:
         said = yaml.safe_load(found[1])
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
+        mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
         line = f" line {mark.line + 2}:" if mark is not None else ""
         raise PackageRefused(f"{path}:{line} the YAML of the model card cannot be read; quote its texts") from None
     if not isinstance(said, dict):

@@ -60,9 +60,7 @@ def lineage_of(path: Path) -> Lineage:
         with open(path, "rb") as file:
             same = hashlib.file_digest(file, "md5").hexdigest() == recorded
         if not same:
-            told = (
-                f"{path.name} is not what {pointer.name} says: run `dvc add {path.name}`; its version is not recorded"
-            )
+            told = f"{path.name} is not what {pointer.name} says (dvc add brings it up); its version is not recorded"
             return Lineage(notes=(told,))
         commit, place, _ = _committed(pointer)
         return Lineage(commit, place, recorded)

@@ -240,6 +240,8 @@ def _evaluation(package: Package, said: Said) -> tuple[Evaluation | None, tuple[
         dataset = Path(said.holdout).name
     else:
         table, dataset = table_of(said.holdout, source="holdout"), "hold-out"
+    if said.columns and said.target is not None:
+        table = chosen_columns(table, [*said.columns, said.target])
     answered = answers(package, table, target=said.target)
     data = package.metadata.data
     notes = answered.notes

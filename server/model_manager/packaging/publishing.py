@@ -1,15 +1,21 @@
 """The files of a package → a version in a repository, whole or not at all, whoever watches and whatever crashes."""
 
 import errno
+import fcntl
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from model_manager.errors import PackageRefused
 from model_manager.repository.wanted import NAME_PATTERN
+
+_ABANDONED_S: Final = 60
 
 
 def refuse_existing(repository: Path, name: str, version: str) -> None:
@@ -30,9 +36,12 @@ def publish(repository: Path, name: str, version: str, files: Mapping[str, bytes
     """
     folder = repository / name / version
     beside = folder.parent / f".tmp-{version}-{uuid.uuid4().hex[:8]}"
+    held = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _clear_abandoned(folder)
         beside.mkdir()
+        held = _hold(beside)
         for file_name, content in files.items():
             with open(beside / file_name, "xb") as file:
                 file.write(content)
@@ -50,7 +59,29 @@ def publish(repository: Path, name: str, version: str, files: Mapping[str, bytes
         raise PackageRefused(f"{folder} cannot be published: {why}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     return folder
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock a folder for as long as its descriptor is open; None where somebody has it, or no lock can be had."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Remove what publishers of this version left that were killed: what is not new, and held by nobody."""
+    for left in folder.parent.glob(f".tmp-{folder.name}-{'[0-9a-f]' * 8}"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S and (held := _hold(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(held)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -150,6 +150,7 @@ def test_a_skops_file_whose_library_is_missing_names_the_module() -> None:
         for name, content in files.items():
             archive.writestr(name, content)
     assert "no_such_library.models" in imported_modules(changed.getvalue(), "skops")
+    changed.seek(0)
     trusted = ("no_such_library.models.LinearRegression", "numpy.dtype")
     with pytest.raises(LoadFailed, match="install module 'no_such_library' in the server's image"):
         load_artifact(changed, "skops", library_mismatch="refuse", skops_trusted=trusted, most_bytes=1_000_000)

@@ -202,6 +202,16 @@ def test_a_model_that_no_server_could_read_is_one_line(desk: Path, tmp_path: Pat
     assert "types that neither skops nor the operator trusts: numpy.dtype" in refused(desk, out, model="model.skops")
 
 
+def test_an_interruption_is_one_line_with_what_to_do(tmp_path: Path) -> None:
+    class Interrupting:
+        def __reduce__(self) -> Any:
+            return exec, ("raise KeyboardInterrupt",)
+
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(Interrupting()))
+    line = refused(tmp_path, tmp_path / "out", model="m.pkl")
+    assert line.endswith("interrupted; the version is there whole or not at all, so run the command again")
+
+
 def test_a_version_is_never_overwritten(desk: Path, tmp_path: Path) -> None:
     _, first = packed(desk, tmp_path)
     arguments = ("--name", "churn", "--version", "3", "--out", tmp_path)

@@ -1,6 +1,9 @@
 """`model-manager train`: a CSV file becomes a package that takes the author's own rows, or one clear line."""
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pandas as pd
 import pytest
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.commands.train import train
+from model_manager.repository.metadata import parse_metadata
 from model_manager.training.from_table import decide_task
 
 from models.churn.train import customers
@@ -296,3 +300,38 @@ def test_a_rare_label_is_said_to_make_the_accuracy_cheap(tmp_path: Path) -> None
 def test_a_file_name_that_no_model_may_have_is_changed(tmp_path: Path, table: pd.DataFrame) -> None:
     path = save(table, tmp_path).rename(tmp_path / "customers 2026 (1).csv")
     assert made(path, "churned", tmp_path)["model"] == "customers-2026-1"
+
+
+def test_a_table_with_all_of_it_at_once_is_learned_by_the_real_command(tmp_path: Path) -> None:
+    """A semicolon, decimal commas, dates, an identifier, codes, truths, gaps, 50 columns more, and a rare label."""
+    count = 300
+    generator = np.random.default_rng(5)
+    scores = generator.normal(size=(count, 50)).round(2)
+    lines = ["Kunden-ID;Eröffnet;PLZ;Aktiv;Größe (m²);Gekündigt;" + ";".join(f"Wert {n}" for n in range(50))]
+    for row in range(count):
+        size = "" if row % 9 == 0 else f"{20 + row % 50},5"
+        values = ";".join(str(value).replace(".", ",") for value in scores[row])
+        start = f"K-{row:05};{1 + row % 28:02}.03.2024;{['01234', '04109', '80331'][row % 3]};{row % 2 == 0}"
+        lines.append(f"{start};{size};{'ja' if row % 25 == 0 else 'nein'};{values}")
+    path = write(tmp_path, "\n".join(lines) + "\n")
+    program = [sys.executable, "-m", "model_manager", "train", str(path), "--target", "Gekündigt", "--json"]
+    program += ["--out", str(tmp_path)]
+    done = subprocess.run([*program, "--data-version", "März"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    kinds = features(told)
+    assert len(kinds) == 53
+    expected = {"PLZ": "code", "Aktiv": "boolean", "Größe (m²)": "number", "Wert 7": "number"}
+    assert {name: kinds[name] for name in expected} == expected
+    left_out = {one["name"]: one["notes"][0] for one in told["table"]["columns"] if one["role"] == "left out"}
+    assert left_out["Kunden-ID"].startswith("an identifier")
+    assert left_out["Eröffnet"].startswith("dates ('01.03.2024')")
+    assert told["notes"] == ["label 'ja' is rare (4.0%): always answering 'nein' would reach an accuracy of 0.960"]
+    metadata = parse_metadata((Path(told["path"]) / "metadata.json").read_bytes())
+    assert metadata.data is not None
+    assert (metadata.data.target, metadata.data.version, metadata.data.columns) == ("Gekündigt", "März", 56)
+    assert metadata.data.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    predictor_of(Path(told["path"]))
+    again = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists; a version is never overwritten" in again.stderr

@@ -5,19 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from model_manager.commands.packages import created_option
 from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from models.samples import SAMPLES, Built, build_sample
-from models.training import created_option
 
 
 @click.command()
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The repository.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
-@created_option()
+@created_option
 def main(out: Path, as_json: bool, created: int | None) -> None:
     """Train all sample models; versions that exist are left alone.
 

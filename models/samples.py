@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from models.training import moment, publish
+from model_manager.commands.packages import moment
+
+from models.training import publish
 
 SAMPLES: Final = {
     "iris": ("models.iris.train", ("1", "2")),

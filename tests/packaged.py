@@ -1,4 +1,4 @@
-"""Commands of models/ run in this process, and the packages they write, loaded as a server loads them."""
+"""Commands run in this process, and the packages they write, loaded as a server loads them."""
 
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,23 @@ def run(command: Any, *arguments: object) -> Result:
 
 
 def refusal(command: Any, *arguments: object) -> str:
-    """The one line of a command that fails."""
+    """The one line of a command of models/ that fails."""
     result = run(command, *arguments)
     assert result.exit_code == 1, result.output
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+def failure(command: Any, *arguments: object) -> str:
+    """The one line of a command of model-manager that could not do what was asked."""
+    result = run(command, *arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("model-manager: ")
     return lines[0]
 
 

@@ -56,6 +56,7 @@ def run(command: str, reader: Path, server: LiveServer | None = None, path: Path
         command = command.replace("localhost:8080", str(server.api.base_url.netloc, "ascii"))
         command = command.replace("localhost:8081", str(server.admin.base_url.netloc, "ascii"))
     command = command.replace(".venv/bin/python", sys.executable)
+    command = command.replace(".venv/bin/model-manager", f"{sys.executable} -m model_manager")
     environment = {"PATH": f"{path}:/usr/bin:/bin"} if path is not None else None
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
@@ -87,7 +88,7 @@ def test_the_packages_a_reader_writes_go_live(reader: Path, server: LiveServer) 
     assert len(scripts) == 1
     subprocess.run([sys.executable, "-c", scripts[0]], cwd=reader, check=True)
     wait_until(lambda: server.status("wine", "1") == ("READY", ""), "the packed model to serve")
-    commands = [block.text for block in BLOCKS if "from_csv" in block.text and block.language == "sh"]
+    commands = [block.text for block in BLOCKS if "model-manager train" in block.text and block.language == "sh"]
     assert len(commands) == 1
     run(commands[0], reader)
     wait_until(lambda: server.status("customers", "1") == ("READY", ""), "the model from the CSV file to serve")

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pandas as pd
+from model_manager.training.fitting import SEED, train_and_score
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from models.training import SEED, Trained, train_and_score, training_command
+from models.training import Trained, training_command
 
 NAME = "churn"
 ROWS = 2000
@@ -72,7 +73,7 @@ def train(version: str) -> Trained:
     table = customers()
     model = pipeline()
     sample, evaluation = train_and_score(model, table[STRINGS + NUMBERS], table["churned"], classification=True)
-    return Trained(model, sample, table, f"generated:models/churn/train.py?seed={SEED}", evaluation)
+    return Trained(model, sample, table, "churned", f"generated:models/churn/train.py?seed={SEED}", evaluation)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ version 2 virginica, because version 2 would rather call a versicolor virginica 
 """
 
 import pandas as pd
+from model_manager.training.fitting import train_and_score
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models.training import Trained, train_and_score, training_command
+from models.training import Trained, training_command
 
 NAME = "iris"
 COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
@@ -24,7 +25,7 @@ def train(version: str) -> Trained:
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight=weights, max_iter=1000))
     sample, evaluation = train_and_score(model, bunch.data, species, classification=True)
     table = pd.DataFrame(bunch.data, columns=list(COLUMNS)).assign(species=species)
-    return Trained(model, sample, table, "sklearn.datasets:load_iris", evaluation, COLUMNS)
+    return Trained(model, sample, table, "species", "sklearn.datasets:load_iris", evaluation, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,17 @@ from model_manager.version import __version__
 if TYPE_CHECKING:
     from model_manager.errors import PackageRefused
     from model_manager.packaging.package import describe_data, write_package
+    from model_manager.packaging.packing import pack
     from model_manager.repository.metadata import DataInfo, Evaluation
 
-__all__ = ["DataInfo", "Evaluation", "PackageRefused", "__version__", "describe_data", "write_package"]
+__all__ = ["DataInfo", "Evaluation", "PackageRefused", "__version__", "describe_data", "pack", "write_package"]
 
 _ROOMS: Final = {
     "DataInfo": "model_manager.repository.metadata",
     "Evaluation": "model_manager.repository.metadata",
     "PackageRefused": "model_manager.errors",
     "describe_data": "model_manager.packaging.package",
+    "pack": "model_manager.packaging.packing",
     "write_package": "model_manager.packaging.package",
 }
 

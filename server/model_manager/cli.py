@@ -21,7 +21,9 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "pack": "pack:pack",
     "sign": "signing:sign",
+    "train": "train:train",
     "verify": "signing:verify",
 }
 """The commands beside `serve` and `api-key`: where in the room `commands` each one is."""

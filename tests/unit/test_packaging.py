@@ -15,7 +15,7 @@ from model_manager.inference.estimator_files import SKLEARN_VERSION, dump_estima
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
-from model_manager.packaging.package import describe_data, pack, write_package
+from model_manager.packaging.package import describe_data, write_artifact, write_package
 from model_manager.packaging.publishing import publish
 from model_manager.repository.metadata import Evaluation, Metadata, declared_from, parse_metadata
 from model_manager.signature import Signature
@@ -149,8 +149,8 @@ def test_an_array_of_strings_and_numbers_keeps_both(tmp_path: Path) -> None:
     ]
     assert served(folder, metadata).datatype == "BYTES"
     frame = pd.DataFrame({"kind": ["a", "b"], "size": [1.0, 2.0]})
-    pack(dump_estimator(estimator), name="model", version="2", repository=tmp_path, sample=frame)
-    pack(dump_estimator(estimator), name="model", version="3", repository=tmp_path, sample=mixed)
+    write_artifact(dump_estimator(estimator), name="model", version="2", repository=tmp_path, sample=frame)
+    write_artifact(dump_estimator(estimator), name="model", version="3", repository=tmp_path, sample=mixed)
 
 
 def test_a_frame_estimator_takes_an_array_as_its_sample(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_same_fit_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_an_artifact_that_exists_is_packed_as_it_is(tmp_path: Path) -> None:
     artifact = dump_estimator(GaussianNB().fit(ARRAY, LABELS))
-    folder = pack(artifact, name="model", version="1", repository=tmp_path, sample=ARRAY)
+    folder = write_artifact(artifact, name="model", version="1", repository=tmp_path, sample=ARRAY)
     assert (folder / "model.joblib").read_bytes() == artifact
     plain = write_package(GaussianNB().fit(ARRAY, LABELS), name="model", version="2", repository=tmp_path, compress=0)
     assert (plain / "model.joblib").read_bytes() == artifact
@@ -260,7 +260,7 @@ def test_an_estimator_that_would_not_serve_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match="model/1 would not serve: the KMeans in the artifact is not fitted"):
         write_package(KMeans(), name="model", version="1", repository=tmp_path)
     with pytest.raises(PackageRefused, match="would not serve: the artifact does not unpickle: EOFError"):
-        pack(b"", name="model", version="1", repository=tmp_path)
+        write_artifact(b"", name="model", version="1", repository=tmp_path)
 
 
 def test_what_only_the_training_script_knows_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ _SHOWN = 10
 def read_skops(file: BinaryIO, *, trusted: Sequence[str], most_bytes: int) -> Any:
     """Read an estimator. `most_bytes` bounds what it unpacks to.
 
-    Raises LoadFailed: "untrusted_types" naming them, "too_large", "corrupt", or "unsupported_format" without skops.
+    Raises LoadFailed: "untrusted_types" naming them, "too_large", "corrupt", or "unsupported_format" without skops;
+    and ModuleNotFoundError for a type whose library is not here.
     """
     try:
         from skops.io import get_untrusted_types, loads
@@ -39,7 +40,7 @@ def read_skops(file: BinaryIO, *, trusted: Sequence[str], most_bytes: int) -> An
             message = f"it holds types that neither skops nor the operator trusts: {named}"
             raise LoadFailed("untrusted_types", f"{message}; --skops-trusted names those that are harmless")
         return loads(content, trusted=found)
-    except (LoadFailed, InconsistentVersionWarning, KeyboardInterrupt):
+    except (LoadFailed, InconsistentVersionWarning, KeyboardInterrupt, ModuleNotFoundError):
         raise
     except BaseException as error:  # a type that is trusted may raise what it likes
         raise LoadFailed("corrupt", f"the artifact is no file of skops.io.dump: {one_line(error)}") from error

@@ -7,22 +7,28 @@ would not serve is refused here.
 import datetime
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 
 from model_manager.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFailed
 from model_manager.inference.estimator_files import SKLEARN_VERSION
+from model_manager.inference.imported_modules import imported_modules
+from model_manager.packaging.libraries import libraries_of
 from model_manager.packaging.pickling import pickled
 from model_manager.packaging.public import describe_public
 from model_manager.packaging.publishing import publish, refuse_existing
-from model_manager.packaging.rehearsal import rehearse
+from model_manager.packaging.rehearsal import Rehearsal, load_back, rehearse
 from model_manager.packaging.sample import Sample
+from model_manager.packaging.signing import Signer
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import (
     ArtifactInfo,
+    Card,
     ColumnInput,
     DataInfo,
     Evaluation,
@@ -33,9 +39,9 @@ from model_manager.repository.metadata import (
     TensorInput,
     parse_metadata,
 )
+from model_manager.repository.signed_files import SIGNATURE
 from model_manager.signature import Layout, Signature
 
-ARTIFACT_FILE: Final = "model.joblib"
 METADATA_FILE: Final = "metadata.json"
 
 
@@ -62,13 +68,8 @@ def write_package(
     Raises PackageRefused: the version exists, the sample does not fit, or the artifact would not serve.
     """
     refuse_existing(repository, name, version)
-    plain = pickled(estimator)
-    if b"__main__" in plain:
-        message = "the estimator uses a class or function of the script that is running, which no server can import"
-        raise PackageRefused(f"{message}; move it into an installed module")
-    artifact = pickled(estimator, compress=compress) if compress else plain
-    return pack(
-        artifact,
+    return write_artifact(
+        artifact_of(estimator, compress=compress),
         name=name,
         version=version,
         repository=repository,
@@ -81,7 +82,16 @@ def write_package(
     )
 
 
-def pack(
+def artifact_of(estimator: Any, *, compress: int = 3) -> bytes:
+    """Write an estimator as a joblib file. Raises PackageRefused for one that no server could read."""
+    plain = pickled(estimator)
+    if b"__main__" in plain:
+        message = "the estimator uses a class or function of the script that is running, which no server can import"
+        raise PackageRefused(f"{message}; move it into an installed module")
+    return pickled(estimator, compress=compress) if compress else plain
+
+
+def write_artifact(
     artifact: bytes,
     *,
     name: str,
@@ -94,19 +104,67 @@ def pack(
     created: datetime.datetime | None = None,
     show_categories: Mapping[str, Sequence[Scalar]] | None = None,
 ) -> Path:
-    """Write a package around an artifact that exists already; its bytes stay as they are. See write_package."""
+    """Write a package around the bytes of a joblib file; they stay as they are. See write_package."""
     refuse_existing(repository, name, version)
-    try:
-        found = rehearse(artifact, sample, columns)
-    except (InvalidInput, LoadFailed, PredictionFailed) as error:
-        raise PackageRefused(f"{name}/{version} would not serve: {error}") from error
-    metadata = Metadata(
+    with refused_if_not_served(name, version):
+        found = rehearse(load_back(artifact), sample, columns)
+    if show_categories is not None:
+        found = replace(found, public_categories=_lists(show_categories))
+    return publish_package(
+        Contents(artifact, found, data=data, evaluation=evaluation, created=created),
         name=name,
         version=version,
-        created=created or datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+        repository=repository,
+    )
+
+
+@contextmanager
+def refused_if_not_served(name: str, version: str) -> Iterator[None]:
+    """Raise PackageRefused for whatever would keep a server from serving the version."""
+    try:
+        yield
+    except (InvalidInput, LoadFailed, PredictionFailed) as error:
+        raise PackageRefused(f"{name}/{version} would not serve: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that becomes a package: an artifact, what was found out of it, and what its author says of it."""
+
+    artifact: bytes
+    found: Rehearsal
+    format: Literal["joblib", "skops"] = "joblib"
+    data: DataInfo | None = None
+    evaluation: Evaluation | None = None
+    card: Card | None = None
+    created: datetime.datetime | None = None
+
+
+def publish_package(
+    contents: Contents, *, name: str, version: str, repository: Path, signer: Signer | None = None
+) -> Path:
+    """Write a package whole or not at all, signed where somebody signs, and return its folder.
+
+    Raises PackageRefused where it cannot be written.
+    """
+    file = f"model.{contents.format}"
+    text = _metadata(contents, name, version, file).model_dump_json(indent=2, exclude_none=True) + "\n"
+    files = {file: contents.artifact, METADATA_FILE: text.encode()}
+    if signer is not None:
+        files[SIGNATURE] = signer.sign(files, version)
+    return publish(repository, name, version, files)
+
+
+def _metadata(contents: Contents, name: str, version: str, file: str) -> Metadata:
+    artifact, found, data = contents.artifact, contents.found, contents.data
+    return Metadata(
+        name=name,
+        version=version,
+        created=contents.created or datetime.datetime.now(datetime.UTC).replace(microsecond=0),
         framework=Framework(version=SKLEARN_VERSION),
         python=platform.python_version(),
-        artifact=ArtifactInfo(file=ARTIFACT_FILE, sha256=hashlib.sha256(artifact).hexdigest(), bytes=len(artifact)),
+        libraries=libraries_of(imported_modules(artifact, contents.format)),
+        artifact=ArtifactInfo(file=file, sha256=hashlib.sha256(artifact).hexdigest(), bytes=len(artifact)),
         inputs=_inputs(found.signature),
         outputs=[
             OutputInfo(
@@ -119,13 +177,12 @@ def pack(
             for one in found.signature.offered
         ],
         data=data.model_copy(update={"uri": without_credentials(data.uri)}) if data is not None else None,
-        evaluation=evaluation,
-        public_categories=found.public_categories if show_categories is None else _lists(show_categories),
+        evaluation=contents.evaluation,
+        card=contents.card,
+        public_categories=found.public_categories,
         golden=found.golden,
         baseline=found.baseline,
     )
-    text = metadata.model_dump_json(indent=2, exclude_none=True) + "\n"
-    return publish(repository, name, version, {ARTIFACT_FILE: artifact, METADATA_FILE: text.encode()})
 
 
 def public_of(folder: Path) -> list[str]:
@@ -133,7 +190,9 @@ def public_of(folder: Path) -> list[str]:
     return describe_public(parse_metadata((folder / METADATA_FILE).read_bytes()))
 
 
-def describe_data(table: pd.DataFrame, *, uri: str, git_commit: str | None = None) -> DataInfo:
+def describe_data(
+    table: pd.DataFrame, *, uri: str, git_commit: str | None = None, target: str | None = None
+) -> DataInfo:
     """Describe a training table; the digest is that of its canonical CSV: UTF-8, a header, no index, "\\n".
 
     Of the URI, credentials are left out: a package is read by many.
@@ -145,6 +204,7 @@ def describe_data(table: pd.DataFrame, *, uri: str, git_commit: str | None = Non
         rows=len(table),
         columns=table.shape[1],
         git_commit=git_commit,
+        target=target,
     )
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from model_manager.codecs.rows import rows_from_instances
 from model_manager.errors import LoadFailed, PackageRefused, PredictionFailed
-from model_manager.inference.estimator_files import load_estimator
+from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.golden import check_golden
 from model_manager.inference.methods import call, method_and_index
 from model_manager.inference.predictor import SklearnPredictor
@@ -27,6 +27,7 @@ from model_manager.packaging.disagreement import cause_of
 from model_manager.packaging.public import frequent_categories
 from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of, with_categories
 from model_manager.repository.metadata import Baseline, Golden
+from model_manager.repository.packages import ARTIFACT_LIMIT, Format
 from model_manager.signature import Array, Declared, Layout, Rows, Signature
 
 GOLDEN_ROWS: Final = 3
@@ -41,21 +42,34 @@ class Rehearsal:
     `public_categories`: those that anybody may see, see public.py.
     """
 
-    signature: Signature
+    predictor: SklearnPredictor
     golden: Golden | None = None
     baseline: Baseline | None = None
     public_categories: dict[str, list[str | int | float | bool]] | None = None
 
+    @property
+    def signature(self) -> Signature:
+        """What the estimator takes and gives."""
+        return self.predictor.signature
 
-def rehearse(artifact: bytes, sample: Sample | None, columns: Sequence[str] | None) -> Rehearsal:
-    """Do what a server will do: load, find the signature, predict.
+
+def load_back(artifact: bytes, format: Format = "joblib", skops_trusted: Sequence[str] = ()) -> Any:
+    """Read the estimator of an artifact as a server will. Raises LoadFailed."""
+    file = io.BytesIO(artifact)
+    loaded = load_artifact(
+        file, format, library_mismatch="refuse", skops_trusted=skops_trusted, most_bytes=ARTIFACT_LIMIT.bytes
+    )
+    return loaded.estimator
+
+
+def rehearse(estimator: Any, sample: Sample | None, columns: Sequence[str] | None) -> Rehearsal:
+    """Do with an estimator that was loaded back what a server will do: find the signature, predict.
 
     Raises PackageRefused for a sample that does not fit; LoadFailed, PredictionFailed and InvalidInput as a server
     does.
     """
-    estimator = load_estimator(io.BytesIO(artifact), library_mismatch="refuse").estimator
     if sample is None:
-        return Rehearsal(_named(infer_signature(estimator), columns))
+        return Rehearsal(SklearnPredictor(estimator, _named(infer_signature(estimator), columns)))
     if not len(sample):
         raise PackageRefused("the sample has no rows")
     declared = declare(sample, _layout(estimator, sample), columns)
@@ -86,7 +100,7 @@ def _rehearse_declared(estimator: Any, sample: Sample, declared: Declared) -> Re
     _check_as_given(estimator, sample, predictor, rows)
     seen = _spread(rows, MAX_BASELINE_ROWS)
     baseline = baseline_of(signature, seen, predictor.predict(seen, names))
-    return Rehearsal(signature, golden, baseline, frequent_categories(signature, rows))
+    return Rehearsal(predictor, golden, baseline, frequent_categories(signature, rows))
 
 
 def _layout(estimator: Any, sample: Sample) -> Layout:

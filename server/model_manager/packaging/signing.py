@@ -1,11 +1,12 @@
 """Sign the files of a package, and verify a signature as a server would.
 
-Place in the flow: `model-manager sign` after `write_package`; a server with --signature-key or --signature-certificate
-verifies with the same code.
+Place in the flow: `model-manager sign` after a package was written, `pack --sign` while it is; a server with
+--signature-key or --signature-certificate verifies with the same code.
 """
 
+import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,28 @@ class Signed:
 
     signature: Path
     covered: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private key that was read, and the certificates that lead from it to an authority."""
+
+    key: "EllipticCurvePrivateKey"
+    chain: "Sequence[Certificate]"
+
+    def sign(self, files: Mapping[str, bytes], name: str) -> bytes:
+        """Sign the files of a package of this name, all of them; give the content of its signature."""
+        covered = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+        return make_bundle(covered, name=name, key=self.key, chain=self.chain)
+
+
+def read_signer(key: Path, *, chain: Path | None = None, password: Callable[[], str]) -> Signer:
+    """Read a key as sign_package does, to sign with it later. Raises PackageRefused."""
+    try:
+        private = _private_key(key, password)
+        return Signer(private, _chain(chain, private) if chain is not None else ())
+    except OSError as error:
+        raise PackageRefused(f"{error.filename}: it cannot be read: {error.strerror}") from None
 
 
 def sign_package(package: Path, *, key: Path, chain: Path | None = None, password: Callable[[], str]) -> Signed:

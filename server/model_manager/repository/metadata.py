@@ -95,23 +95,53 @@ class OutputInfo(_Part):
     on_request: bool | None = None
 
 
+class Library(_Part):
+    """A library that the artifact imports: what it is called where it is installed from, and the modules it brings.
+
+    `version` is None for modules that no installed library brings, such as files of the author's own.
+    """
+
+    name: str
+    version: str | None = None
+    modules: list[str]
+
+
 class DataInfo(_Part):
-    """The training data: where it came from and the digest that says which it was."""
+    """The training data: where it came from and the digest that says which it was.
+
+    Of a file the digest is that of its bytes, of a table in memory that of its canonical CSV.
+    """
 
     uri: str
     sha256: Sha256
     rows: Count
     columns: Count
+    version: str | None = None
+    """What its author calls this state of the data."""
     git_commit: str | None = None
+    """The last commit that changed `git_path`, which holds the data as they were, or their .dvc file."""
+    git_path: str | None = None
     dvc_md5: str | None = None
+    target: str | None = None
+    """The column that the estimator was fitted to predict, as the data calls it."""
 
 
 class Evaluation(_Part):
-    """Metrics on a named hold-out."""
+    """Metrics on a named hold-out; `sha256` is the digest of its file."""
 
     dataset: str
     rows: Count
     metrics: dict[str, float]
+    sha256: Sha256 | None = None
+
+
+class Card(_Part):
+    """What its author says of a model in words. `text` is the whole model card, in Markdown."""
+
+    owner: str | None = None
+    description: str | None = None
+    intended_use: str | None = None
+    text: str | None = None
 
 
 class Golden(_Part):
@@ -157,11 +187,13 @@ class Metadata(_Part):
     created: datetime.datetime | None = None
     framework: Framework | None = None
     python: str | None = None
+    libraries: list[Library] | None = None
     artifact: ArtifactInfo | None = None
     inputs: Inputs | None = None
     outputs: list[OutputInfo] | None = None
     data: DataInfo | None = None
     evaluation: Evaluation | None = None
+    card: Card | None = None
     public_categories: dict[str, list[Scalar]] | None = None
     """By column, the known categories that anybody may see in the model's metadata; of the others only the number."""
     golden: Golden | None = None

@@ -3,10 +3,11 @@
 Blocking. In the flow: loader → (child →) **here** → inference. Whatever a model's code raises comes out as LoadFailed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Final, Literal, ParamSpec, TypeVar
 
 import msgspec
 
@@ -19,12 +20,17 @@ from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.probe import refuse_raising
 from model_manager.inference.signature.infer import infer_signature
+from model_manager.repository.libraries import library_differences
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
 from model_manager.repository.packages import Format
 from model_manager.signature import Rows, Signature
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_BY_LIBRARIES: Final = frozenset(
+    {"corrupt", "golden_mismatch", "library_mismatch", "not_a_model", "predict_raises", "unsupported_format"}
+)
+"""Reasons that another library, or none, may be behind."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -64,13 +70,14 @@ def contained(step: str, call: Callable[_P, _T], *arguments: _P.args, **options:
 def read(artifact: BinaryIO, reading: Reading) -> tuple[LoadedEstimator, Metadata]:
     """Read metadata before the artifact: it is text, and tells sooner that something is wrong."""
     metadata = parse_metadata(reading.metadata) if reading.metadata is not None else Metadata()
-    loaded = load_artifact(
-        artifact,
-        reading.format,
-        library_mismatch=reading.library_mismatch,
-        skops_trusted=reading.skops_trusted,
-        most_bytes=reading.most_bytes,
-    )
+    with _libraries_told(metadata):
+        loaded = load_artifact(
+            artifact,
+            reading.format,
+            library_mismatch=reading.library_mismatch,
+            skops_trusted=reading.skops_trusted,
+            most_bytes=reading.most_bytes,
+        )
     return loaded, metadata
 
 
@@ -93,13 +100,26 @@ def describe(loaded: LoadedEstimator, metadata: Metadata, signature: Signature |
 
 def prove(loaded: LoadedEstimator, metadata: Metadata, signature: Signature | None = None) -> Described:
     """Describe the estimator, and hold it to its golden rows, or to any rows at all; which warms it up as well."""
-    described = describe(loaded, metadata, signature)
-    if metadata.golden is not None:
-        assert described.example is not None
-        check_golden(described.predictor, described.example, metadata.golden.outputs)
-    else:
-        refuse_raising(described.estimator, described.predictor, described.example)
+    with _libraries_told(metadata):
+        described = describe(loaded, metadata, signature)
+        if metadata.golden is not None:
+            assert described.example is not None
+            check_golden(described.predictor, described.example, metadata.golden.outputs)
+        else:
+            refuse_raising(described.estimator, described.predictor, described.example)
     return described
+
+
+@contextmanager
+def _libraries_told(metadata: Metadata) -> Iterator[None]:
+    """Add to what goes wrong inside which libraries are missing or others than when the version was packed."""
+    try:
+        yield
+    except LoadFailed as error:
+        told = library_differences(metadata.libraries or ())
+        if not told or error.reason not in _BY_LIBRARIES:
+            raise
+        raise LoadFailed(error.reason, f"{error}; {told}") from error
 
 
 def _golden_rows(golden: Golden, signature: Signature) -> Rows:

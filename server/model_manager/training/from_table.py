@@ -1,22 +1,14 @@
-"""A CSV file → a package: python -m models.from_csv data.csv --target churned --out repository"""
+"""A CSV file → a model that was chosen for it, fitted and scored: `model-manager train`.
 
-import json
+In the flow: tables (what the file says) → **here** → fitting → packaging. What is decided on the way is told.
+"""
+
 import math
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import click
 import pandas as pd
-from model_manager.errors import PackageRefused, TableRefused
-from model_manager.packaging.package import public_of
-from model_manager.packaging.publishing import refuse_existing
-from model_manager.tables.reading import CsvTable, TableReport, read_csv_table
-from model_manager.tables.roles import MAX_TOLD_APART
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -24,7 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from models.training import HOLD_OUT, SEED, Trained, created_option, moment, publish, train_and_score
+from model_manager.errors import TableRefused
+from model_manager.repository.metadata import Evaluation
+from model_manager.tables.reading import CsvTable, TableReport, read_csv_table
+from model_manager.tables.roles import MAX_TOLD_APART
+from model_manager.training.fitting import HOLD_OUT, SEED, train_and_score
 
 Task = Literal["classification", "regression"]
 Wanted = Literal["auto", "classification", "regression"]
@@ -115,10 +111,12 @@ def pipeline(X: pd.DataFrame, task: Task) -> Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class FromTable:
-    """A trained model, and what was decided on the way to it."""
+    """A trained model, and what was decided on the way to it. `sample` is the training X as fit saw it."""
 
+    estimator: Pipeline
     task: Task
-    trained: Trained
+    sample: pd.DataFrame
+    evaluation: Evaluation
     report: TableReport
     notes: list[str]
 
@@ -136,95 +134,5 @@ def train(path: Path, target: str, wanted: Wanted) -> FromTable:
     except ValueError as error:
         text = " ".join(str(error).split())
         raise TableRefused(f"{path}: cannot train on this table: {text}") from None
-    trained = Trained(model, sample, table.frame, path.resolve().as_uri(), evaluation)
-    return FromTable(task, trained, table.report, told_of_labels(y) if task == "classification" else [])
-
-
-def model_name(path: Path) -> str:
-    """Make a model's name of a file's, which may hold what a name may not."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.") or "model"
-
-
-@click.command()
-@click.argument("csv", type=click.Path(path_type=Path))
-@click.option("--target", required=True, help="The column to predict.")
-@click.option("--name", help="The model's name; default: the file's.")
-@click.option("--version", default="1", show_default=True, help="The version to write; never overwritten.")
-@click.option("--out", default="models-repository", show_default=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--task",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "classification", "regression"]),
-    help="auto: labels if the target is text or few whole numbers.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@created_option()
-def main(
-    csv: Path,
-    target: str,
-    name: str | None,
-    version: str,
-    out: Path,
-    task: Wanted,
-    as_json: bool,
-    created: int | None,
-) -> None:
-    """Train a model on a CSV file, score it on a hold-out, and write its package.
-
-    Example: python -m models.from_csv customers.csv --target churned --out repository
-    """
-    name = name or model_name(csv)
-    try:
-        refuse_existing(out, name, version)
-        with Console(stderr=True).status(f"training {name} {version} on {csv}"):
-            made = train(csv, target, task)
-            folder = publish(made.trained, name=name, version=version, repository=out, created=moment(created))
-    except (PackageRefused, TableRefused) as error:
-        raise click.ClickException(str(error)) from None
-    result: dict[str, Any] = {
-        "model": name,
-        "version": version,
-        "path": str(folder),
-        "task": made.task,
-        "target": target,
-        "rows": made.report.rows,
-        "hold_out_rows": made.trained.evaluation.rows,
-        "metrics": made.trained.evaluation.metrics,
-    }
-    public = public_of(folder)
-    if as_json:
-        click.echo(
-            json.dumps({**result, "public": public, "notes": made.notes, "table": asdict(made.report)}, indent=2)
-        )
-        return
-    Console().print(
-        shown_result(result), *(escape(note) for note in (*made.report.notes, *made.notes, *public)), sep="\n"
-    )
-    Console().print(shown_columns(made.report))
-
-
-def shown_result(result: dict[str, Any]) -> Table:
-    """Show what was made, a line each."""
-    table = Table(show_header=False)
-    for key, value in result.items():
-        shown = ", ".join(f"{metric} {number:.3f}" for metric, number in value.items()) if key == "metrics" else value
-        table.add_row(key.replace("_", " "), escape(str(shown)))
-    return table
-
-
-def shown_columns(report: TableReport) -> Table:
-    """Show what was decided of every column of the file."""
-    table = Table(title=f"as read ({report.encoding}, {report.separator})", title_justify="left")
-    for heading in ("column", "role", "kind", "different", "missing", "notes"):
-        table.add_column(heading, justify="right" if heading == "different" else "left", overflow="fold")
-    for column in report.columns:
-        missing = ", ".join(f"{count:,} {word or 'empty'}" for word, count in column.missing.items())
-        name = column.name or f"(column {column.number})"
-        cells = (name, column.role, column.kind, f"{column.distinct:,}", missing, "; ".join(column.notes))
-        table.add_row(*map(escape, cells))
-    return table
-
-
-if __name__ == "__main__":
-    main()
+    notes = told_of_labels(y) if task == "classification" else []
+    return FromTable(model, task, sample, evaluation, table.report, notes)

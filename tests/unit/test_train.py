@@ -1,6 +1,9 @@
-"""models/from_csv.py: a CSV file becomes a package that takes the author's own rows, or one clear line."""
+"""`model-manager train`: a CSV file becomes a package that takes the author's own rows, or one clear line."""
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_manager.codecs.rows import rows_from_instances
+from model_manager.commands.train import train
+from model_manager.repository.metadata import parse_metadata
+from model_manager.training.from_table import decide_task
 
-from models import from_csv
 from models.churn.train import customers
-from tests.packaged import predictor_of, refusal, run
+from tests.packaged import failure, predictor_of, run
 
 FIELD = Path(__file__).resolve().parents[1] / "field"
 
@@ -37,7 +42,7 @@ def write(folder: Path, text: str) -> Path:
 
 def made(path: Path, target: str, out: Path) -> dict[str, Any]:
     """What the command tells of a table that it learned from."""
-    result = run(from_csv.main, path, "--target", target, "--out", out, "--json")
+    result = run(train, path, "--target", target, "--out", out, "--json")
     assert result.exit_code == 0, result.output
     told: dict[str, Any] = json.loads(result.stdout)
     return told
@@ -63,7 +68,7 @@ def test_a_csv_file_becomes_a_package(
     tmp_path: Path, table: pd.DataFrame, target: str, task: str, decided: str
 ) -> None:
     path = save(table, tmp_path)
-    result = run(from_csv.main, path, "--target", target, "--task", task, "--out", tmp_path, "--json")
+    result = run(train, path, "--target", target, "--task", task, "--out", tmp_path, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["model"], told["version"], told["task"], told["rows"]) == ("customers", "1", decided, 200)
@@ -76,7 +81,7 @@ def test_a_csv_file_becomes_a_package(
 
 
 def test_what_was_decided_is_a_table_for_people(tmp_path: Path, table: pd.DataFrame) -> None:
-    out = run(from_csv.main, save(table, tmp_path), "--target", "churned", "--out", tmp_path, "--name", "churn").stdout
+    out = run(train, save(table, tmp_path), "--target", "churned", "--out", tmp_path, "--name", "churn").stdout
     assert "classification" in out
     assert "accuracy 0." in out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.count("│") == 7]
@@ -86,9 +91,9 @@ def test_what_was_decided_is_a_table_for_people(tmp_path: Path, table: pd.DataFr
 
 
 def test_whole_numbers_are_labels_when_they_are_few() -> None:
-    assert from_csv.decide_task(pd.Series([1, 2, 3] * 5)) == "classification"
-    assert from_csv.decide_task(pd.Series([1.5, 2.0])) == "regression"
-    assert from_csv.decide_task(pd.Series(range(50))) == "regression"
+    assert decide_task(pd.Series([1, 2, 3] * 5)) == "classification"
+    assert decide_task(pd.Series([1.5, 2.0])) == "regression"
+    assert decide_task(pd.Series(range(50))) == "regression"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +130,7 @@ def test_what_stands_in_the_way_is_one_line(
 ) -> None:
     path = save(table.assign(**change), tmp_path)
     arguments = [text for option in options.items() for text in option]
-    assert told in refusal(from_csv.main, path, "--out", tmp_path, *arguments)
+    assert told in failure(train, path, "--out", tmp_path, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +148,12 @@ def test_what_stands_in_the_way_is_one_line(
     ],
 )
 def test_a_file_that_teaches_nothing_is_one_line(tmp_path: Path, content: str, told: str) -> None:
-    assert told in refusal(from_csv.main, write(tmp_path, content), "--target", "y", "--out", tmp_path)
+    assert told in failure(train, write(tmp_path, content), "--target", "y", "--out", tmp_path)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    assert "nowhere.csv: no such file" in refusal(from_csv.main, tmp_path / "nowhere.csv", "--target", "y")
-    assert "it is a folder; name a CSV file" in refusal(from_csv.main, tmp_path, "--target", "y")
+    assert "nowhere.csv: no such file" in failure(train, tmp_path / "nowhere.csv", "--target", "y")
+    assert "it is a folder; name a CSV file" in failure(train, tmp_path, "--target", "y")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +181,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_could_be_read_wrongly_is_refused(tmp_path: Path, file: str, target: str, told: str) -> None:
-    assert told in refusal(from_csv.main, FIELD / file, "--target", target, "--out", tmp_path)
+    assert told in failure(train, FIELD / file, "--target", target, "--out", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -295,3 +300,38 @@ def test_a_rare_label_is_said_to_make_the_accuracy_cheap(tmp_path: Path) -> None
 def test_a_file_name_that_no_model_may_have_is_changed(tmp_path: Path, table: pd.DataFrame) -> None:
     path = save(table, tmp_path).rename(tmp_path / "customers 2026 (1).csv")
     assert made(path, "churned", tmp_path)["model"] == "customers-2026-1"
+
+
+def test_a_table_with_all_of_it_at_once_is_learned_by_the_real_command(tmp_path: Path) -> None:
+    """A semicolon, decimal commas, dates, an identifier, codes, truths, gaps, 50 columns more, and a rare label."""
+    count = 300
+    generator = np.random.default_rng(5)
+    scores = generator.normal(size=(count, 50)).round(2)
+    lines = ["Kunden-ID;Eröffnet;PLZ;Aktiv;Größe (m²);Gekündigt;" + ";".join(f"Wert {n}" for n in range(50))]
+    for row in range(count):
+        size = "" if row % 9 == 0 else f"{20 + row % 50},5"
+        values = ";".join(str(value).replace(".", ",") for value in scores[row])
+        start = f"K-{row:05};{1 + row % 28:02}.03.2024;{['01234', '04109', '80331'][row % 3]};{row % 2 == 0}"
+        lines.append(f"{start};{size};{'ja' if row % 25 == 0 else 'nein'};{values}")
+    path = write(tmp_path, "\n".join(lines) + "\n")
+    program = [sys.executable, "-m", "model_manager", "train", str(path), "--target", "Gekündigt", "--json"]
+    program += ["--out", str(tmp_path)]
+    done = subprocess.run([*program, "--data-version", "März"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    kinds = features(told)
+    assert len(kinds) == 53
+    expected = {"PLZ": "code", "Aktiv": "boolean", "Größe (m²)": "number", "Wert 7": "number"}
+    assert {name: kinds[name] for name in expected} == expected
+    left_out = {one["name"]: one["notes"][0] for one in told["table"]["columns"] if one["role"] == "left out"}
+    assert left_out["Kunden-ID"].startswith("an identifier")
+    assert left_out["Eröffnet"].startswith("dates ('01.03.2024')")
+    assert told["notes"] == ["label 'ja' is rare (4.0%): always answering 'nein' would reach an accuracy of 0.960"]
+    metadata = parse_metadata((Path(told["path"]) / "metadata.json").read_bytes())
+    assert metadata.data is not None
+    assert (metadata.data.target, metadata.data.version, metadata.data.columns) == ("Gekündigt", "März", 56)
+    assert metadata.data.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    predictor_of(Path(told["path"]))
+    again = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists; a version is never overwritten" in again.stderr

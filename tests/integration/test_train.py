@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from model_manager.commands.train import train
 
-from models import from_csv
 from tests.live import LiveServer, live_server
 from tests.packaged import run
 
@@ -31,7 +31,7 @@ READ: dict[str, tuple[str, dict[str, Any]]] = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("repository")
     for file, (target, _) in READ.items():
-        result = run(from_csv.main, FIELD / file, "--target", target, "--out", folder)
+        result = run(train, FIELD / file, "--target", target, "--out", folder)
         assert result.exit_code == 0, result.output
     with live_server(folder) as running:
         yield running

@@ -4,7 +4,7 @@ Place in the flow: after opening and table_files; metrics, segments and the comp
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -60,6 +60,16 @@ class Answers:
     def predicted(self) -> Array:
         """The answers themselves."""
         return self.outputs["predict"]
+
+    def at(self, positions: Array) -> "Answers":
+        """Give the answers of some rows, by their positions among these."""
+        return replace(
+            self,
+            kept=self.kept[positions],
+            rows=Rows(tuple(block[positions] for block in self.rows.blocks)),
+            outputs={name: values[positions] for name, values in self.outputs.items()},
+            truth=None if self.truth is None else self.truth[positions],
+        )
 
 
 def answers(package: Package, table: Table, *, target: str | None = None) -> Answers:

@@ -57,6 +57,7 @@ def of_probabilities(proba: Array, truth: Array, positive: int) -> Callable[[Arr
     said = proba[np.arange(len(real)), real]
     surprise = -np.log(np.clip(said, _LEAST, 1 - _LEAST))
     squares = np.square(proba - np.eye(classes)[real]).sum(axis=1) / (2 if classes == 2 else 1)
+    penalties = np.stack([surprise, squares], axis=1)
     calibrated = Calibration.of(proba, truth, positive)
     asked = [positive] if classes == 2 else range(classes if classes <= MOST_RANKED else 0)
     ranked = [Ranked(proba[:, at], truth == at) for at in asked]
@@ -68,7 +69,7 @@ def of_probabilities(proba: Array, truth: Array, positive: int) -> Callable[[Arr
         found = {"roc_auc": np.mean([roc for roc, _ in areas], axis=0)} if areas else {}
         if classes == 2:
             found["average_precision"] = areas[0][1]
-        losses = {"log_loss": ratio(drawn @ surprise, total), "brier": ratio(drawn @ squares, total)}
+        losses = dict(zip(("log_loss", "brier"), ratio((drawn @ penalties).T, total), strict=True))
         return {**found, **losses, "ece": calibrated.error(drawn)}
 
     return measure

@@ -15,10 +15,12 @@ import pandas as pd
 
 from model_manager.errors import TableRefused
 from model_manager.evaluation.answers import OUTLIER, Answers, Label, Task, answers
+from model_manager.evaluation.chances import MOST_RANKED
 from model_manager.evaluation.curves import curves_of
 from model_manager.evaluation.gates import Chosen, Gate, read_gate
 from model_manager.evaluation.intervals import CONFIDENCE, RESAMPLES, Figure, figures_of
 from model_manager.evaluation.label_metrics import codes_of
+from model_manager.evaluation.loaded import LoadedModel
 from model_manager.evaluation.metrics import HEADLINES, measure_of, positive_of, why_undefined
 from model_manager.evaluation.opening import Package, open_package
 from model_manager.evaluation.segments import TOO_FEW, segments_of
@@ -127,12 +129,12 @@ class Evaluated:
 
 
 def evaluate(
-    package: Package | Path | str,
+    package: LoadedModel | Package | Path | str,
     data: Table | pd.DataFrame | Path | str,
     *,
     target: str | None = None,
     by: Sequence[str] | str = (),
-    positive: str | None = None,
+    positive: Label | None = None,
     fail_if: Sequence[str] | str = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -145,7 +147,7 @@ def evaluate(
     "accuracy < 0.9". Raises PackageRefused, LoadFailed, TableRefused, GateInvalid and PredictionFailed.
     """
     gates = [read_gate(text) for text in _listed(fail_if)]
-    opened = package if isinstance(package, Package) else open_package(Path(package))
+    opened = _opened(package)
     table = _table(data)
     answered = answers(opened, table, target=target)
     label = _positive(answered, table, positive)
@@ -184,6 +186,12 @@ def evaluate(
     )
 
 
+def _opened(package: LoadedModel | Package | Path | str) -> Package:
+    if isinstance(package, LoadedModel):
+        return package.package
+    return package if isinstance(package, Package) else open_package(Path(package))
+
+
 def _table(data: Table | pd.DataFrame | Path | str) -> Table:
     if isinstance(data, Table):
         return data
@@ -204,7 +212,7 @@ def _written(figure: Figure) -> dict[str, float | None]:
     return {"value": figure.value, "low": figure.low, "high": figure.high}
 
 
-def _positive(answered: Answers, table: Table, positive: str | None) -> Label | None:
+def _positive(answered: Answers, table: Table, positive: Label | None) -> Label | None:
     if positive is None:
         return None
     if answered.task != "classification":
@@ -258,6 +266,8 @@ def _baseline(answered: Answers) -> float | None:
 def _told(package: Package, answered: Answers) -> list[str]:
     """Say what a reader of the figures should know."""
     notes = [] if package.library_warning is None else [f"the artifact was {package.library_warning}"]
+    if len(answered) < TOO_FEW:
+        notes.append(f"only {len(answered)} rows: intervals of so few say little, and are too narrow")
     if answered.truth is None:
         return [*notes, "no column says what is an anomaly: only the share that is flagged can be told"]
     if answered.task == "anomaly":
@@ -267,6 +277,8 @@ def _told(package: Package, answered: Answers) -> list[str]:
         odd = int(np.sum(~np.isfinite(answered.predicted.astype(np.float64))))
         return [*notes, f"the model answers what is no number to {odd:,} rows"] if odd else notes
     notes += _told_of_labels(*codes_of(answered.truth, answered.classes), known=len(answered.classes))
+    if answered.task == "multiclass" and len(answered.classes) > MOST_RANKED:
+        notes.append(f"of {len(answered.classes)} classes no ROC AUC is taken; it is of up to {MOST_RANKED}")
     proba = answered.outputs.get("predict_proba")
     if proba is not None and not np.all(np.isfinite(proba)):
         notes.append("the model answers probabilities that are no numbers: nothing is measured of them")
@@ -279,7 +291,9 @@ def _told_of_labels(codes: Array, labels: Sequence[Label], *, known: int) -> lis
     if len(labels) > known:
         count = int(np.sum(codes >= known))
         rows = "1 row has a label" if count == 1 else f"{count:,} rows have labels"
-        told = "always wrong, and left out of what is measured of probabilities"
+        told = (
+            "always wrong, labels of their own in means over labels, and left out of what is measured of probabilities"
+        )
         notes.append(f"{rows} that the model does not know ({_few(labels[known:])}): {told}")
     if absent := [label for at, label in enumerate(labels[:known]) if not np.any(codes == at)]:
         notes.append(f"no row is {_few(absent)}, which the model can answer")

@@ -75,6 +75,8 @@ def number(value: float | None) -> str:
     """Write a number for people: three digits after the point of a share, five in all of a quantity."""
     if value is None:
         return "—"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.2g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.5g}" if abs(value) < 100_000 else f"{value:,.0f}"
 
 
@@ -91,17 +93,19 @@ def interval(figure: Figure) -> str:
 def summary(evaluated: Evaluated) -> str:
     """Say in one or two sentences what the version is worth."""
     figure = evaluated.figures[evaluated.headline]
-    if figure.value is None:
+    if figure.value is None and evaluated.task != "anomaly":
         why = evaluated.undefined.get(evaluated.headline, "")
         return f"Its {CALLED[evaluated.headline]} is not defined here: {why}."
-    sure = "" if figure.low is None else f" (95% interval {interval(figure)})"
     if evaluated.task == "regression":
+        sure = "" if figure.low is None else f" (95% interval {interval(figure)})"
         said = f"On average its answers are off by {number(figure.value)}{sure}, in units of “{evaluated.target}”."
         return f"{said} {_beside_the_median(figure, evaluated)}"
     if evaluated.task == "anomaly":
         flagged = share(evaluated.figures["flagged"].value)
         if evaluated.target is None:
             return f"It takes {flagged} of the rows for anomalies; nothing says which of them are."
+        if evaluated.figures["recall"].value is None:
+            return f"No row is an anomaly; it takes {flagged} of them for one."
         recall, precision = (share(evaluated.figures[name].value) for name in ("recall", "precision"))
         return (
             f"It finds {recall} of the anomalies, and flags {flagged} of all rows; {precision} of these are anomalies."

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from model_manager.evaluation.answers import OUTLIER, Answers, Label
-from model_manager.evaluation.chances import MOST_RANKED, of_probabilities, of_scores
+from model_manager.evaluation.chances import of_probabilities, of_scores
 from model_manager.evaluation.label_metrics import Counts, codes_of, of_all_labels, of_many_labels, of_one_label
 from model_manager.evaluation.weighted import Sorted, ratio
 from model_manager.signature import Array
@@ -124,4 +124,4 @@ def why_undefined(name: str, answers: Answers, positive: Label | None = None) ->
         return "every row gets the same answer"
     if name in ("recall", "f1", "roc_auc", "average_precision"):
         return f"no row is {label!r}" if answers.task != "multiclass" else "not every class of the model is there"
-    return f"too few rows with labels that the model knows (of more than {MOST_RANKED} classes none is ranked)"
+    return "no row has a label that the model knows"

@@ -6,7 +6,7 @@ Place in the flow: the last step of `model-manager evaluate --report`. Words com
 import datetime
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path

@@ -235,4 +235,6 @@ def _keys(value: object, mark: DecimalMark) -> list[tuple[str, object]]:
             keys.append(("text", str(int(number))))
         if number in (0, 1):
             keys.append(("truth", bool(number)))
+    elif text.lower() in _TRUTHS:  # of a model that was fitted on 0 and 1
+        keys.append(("number", float(_TRUTHS[text.lower()])))
     return keys

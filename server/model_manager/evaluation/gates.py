@@ -26,7 +26,7 @@ _TOKEN: Final = re.compile(
     |(?P<compare><=|>=|==|!=|<|>)
     |(?P<bracket>[()])
     |segment\[(?P<column>"[^"]*"|[^]="]+)=(?P<value>"[^"]*"|[^]"]*)\]\.(?P<of>\w+(?:\.\w+)?)
-    |(?P<word>[A-Za-z_]\w*(?:\.\w+)?)
+    |(?P<word>(?!segment\[)[A-Za-z_]\w*(?:\.\w+)?)
     )""",
     re.VERBOSE | re.ASCII,
 )

@@ -90,7 +90,7 @@ class Package:
 
 
 def open_package(path: Path) -> Package:
-    """Open the package in a folder, or the only version of a model, and hold it to its digest and its golden rows.
+    """Open the package in a folder, and hold it to its digest and its golden rows.
 
     Raises PackageRefused where there is no package, and LoadFailed with what keeps it from being served.
     """

@@ -204,7 +204,7 @@ def _checked(
 def _refuse(table: Table, given: AnyColumn, column: Column, cell: object, why: str) -> NoReturn:
     """Name the first row that holds a cell, and how many more do."""
     at = [position for position, one in enumerate(given.cells) if one is cell or one == cell]
-    more = f" (and {len(at) - 1:,} more rows like it)" if len(at) > 1 else ""
+    more = f" (and {len(at) - 1:,} more like it)" if len(at) > 1 else ""
     if "got null" in why:
         shown = f"{excerpt(cell)} is " if isinstance(cell, str) and cell else "a value is "
         why = f"{shown}missing, and the model was fitted without missing values here; fill it in, or leave the row out"

@@ -33,7 +33,7 @@ def drawn(random: np.random.Generator, rows: int) -> tuple[Array, Array]:
     return np.bincount(chosen, minlength=rows).astype(np.float64)[None, :], chosen
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(seed=SEEDS, rows=st.integers(20, 60))
 def test_metrics_of_two_classes_are_those_of_sklearn(seed: int, rows: int) -> None:
     random = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def test_metrics_of_two_classes_are_those_of_sklearn(seed: int, rows: int) -> No
     assert set(found) == {*expected, "ece"}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(seed=SEEDS, rows=st.integers(40, 80))
 def test_metrics_of_many_classes_are_those_of_sklearn(seed: int, rows: int) -> None:
     random = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def test_metrics_of_many_classes_are_those_of_sklearn(seed: int, rows: int) -> N
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(seed=SEEDS, rows=st.integers(2, 60))
 def test_metrics_of_quantities_are_those_of_sklearn(seed: int, rows: int) -> None:
     random = np.random.default_rng(seed)
@@ -171,15 +171,15 @@ def test_what_is_not_defined_says_why(truth: list[str], predicted: list[str], me
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     random = np.random.default_rng(3)
     held = 0
-    for trial in range(200):
+    for trial in range(120):
         right = random.random(150) < 0.8
         truth = np.where(right, "yes", "no").astype(object)
         answers = classified(truth, np.full(150, "yes", object), ("no", "yes"))
-        figure = figures_of(measure_of(answers), 150, resamples=200, seed=trial)["accuracy"]
+        figure = figures_of(measure_of(answers), 150, resamples=100, seed=trial)["accuracy"]
         assert figure.low is not None
         assert figure.high is not None
         held += figure.low <= 0.8 <= figure.high
-    assert 178 <= held <= 200  # 190 are expected, and chance alone leaves this range once in ten thousand
+    assert 104 <= held <= 119  # 114 are expected; the draws are seeded, and half the width would hold some 80
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

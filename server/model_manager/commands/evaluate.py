@@ -5,6 +5,7 @@ In the flow: cli → **evaluate** → evaluation.evaluating → report. What tak
 
 import sys
 import traceback
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from model_manager.commands.terminal import fail, json_option, new_table, print_
 from model_manager.errors import ModelManagerError
 
 if TYPE_CHECKING:
-    from model_manager.evaluation.evaluating import Evaluated
+    from model_manager.evaluation.results import Evaluated
 
 _EPILOG = """\b
 Exit codes:
@@ -62,6 +63,9 @@ only packages of people whom you would let run code here.
     help="How often rows are drawn again for the intervals; 0: no intervals.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What the draws begin with.")
+@click.option(
+    "--skops-trusted", metavar="TYPES", default="", help="Types that a skops artifact may hold, separated by commas."
+)
 @json_option
 def evaluate(
     package: Path,
@@ -73,11 +77,12 @@ def evaluate(
     report: Path | None,
     resamples: int,
     seed: int,
+    skops_trusted: str,
     as_json: bool,
 ) -> None:
     """Measure what PACKAGE, such as build/models/churn/1, is worth on data that it was not trained on."""
     try:
-        with working(f"evaluating {package} on {data}"):
+        with working(f"evaluating {package} on {data}"), redirect_stdout(sys.stderr):  # where models may print
             from model_manager.evaluation.evaluating import evaluate as measure
             from model_manager.evaluation.report import check_report, write_report
 
@@ -92,6 +97,7 @@ def evaluate(
                 fail_if=fail_if,
                 resamples=resamples,
                 seed=seed,
+                skops_trusted=[one.strip() for one in skops_trusted.split(",") if one.strip()],
             )
             if report is not None:
                 write_report(evaluated, report)
@@ -122,11 +128,7 @@ def _print(evaluated: "Evaluated", report: Path | None) -> None:
     from model_manager.evaluation.meaning import summary
 
     console = Console(highlight=False)
-    rows = (
-        f"{evaluated.rows:,} rows"
-        if evaluated.used == evaluated.rows
-        else f"{evaluated.used:,} of {evaluated.rows:,} rows"
-    )
+    rows = f"{'' if evaluated.used == evaluated.rows else f'{evaluated.used:,} of '}{evaluated.rows:,} rows"
     target = f", target {evaluated.target}" if evaluated.target is not None else ""
     console.print(escape(f"{evaluated.model} {evaluated.version} on {evaluated.source} ({rows}{target})"), style="bold")
     console.print(escape(summary(evaluated)))

@@ -4,9 +4,7 @@ Place in the flow: opening → answers → metrics → intervals, once for all r
 gates; the report and the command print what comes out of here.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,118 +12,22 @@ import numpy as np
 import pandas as pd
 
 from model_manager.errors import TableRefused
-from model_manager.evaluation.answers import OUTLIER, Answers, Label, Task, answers
+from model_manager.evaluation.answers import OUTLIER, Answers, Label, answers
 from model_manager.evaluation.chances import MOST_RANKED
 from model_manager.evaluation.curves import curves_of
 from model_manager.evaluation.gates import Chosen, Gate, read_gate
-from model_manager.evaluation.intervals import CONFIDENCE, RESAMPLES, Figure, figures_of
+from model_manager.evaluation.intervals import RESAMPLES, Figure, figures_of
 from model_manager.evaluation.label_metrics import codes_of
 from model_manager.evaluation.loaded import LoadedModel
 from model_manager.evaluation.metrics import HEADLINES, measure_of, positive_of, why_undefined
 from model_manager.evaluation.opening import Package, open_package
+from model_manager.evaluation.results import Evaluated, GateResult, SegmentResult
 from model_manager.evaluation.segments import TOO_FEW, segments_of
 from model_manager.signature import Array
 from model_manager.tables.table_files import Table, read_table, table_of
 from model_manager.tables.typed_rows import labels_in
 
 _MOST_SHOWN: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentResult:
-    """The figures of the rows with one value of a column. `too_few`: their number says little."""
-
-    column: str
-    value: str
-    rows: int
-    too_few: bool
-    figures: Mapping[str, Figure]
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """One gate. `fired` is None where it depends on a figure that is not defined; `shown` says what its figures are."""
-
-    expression: str
-    fired: bool | None
-    shown: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """What a version is worth on some data; `figures` hold the metrics with their intervals of 95%.
-
-    `sha256` is that of the artifact, `about` what the package says of how it came to be.
-    `baseline` is what the headline metric would be if every row got the same answer. `undefined` says why a metric has
-    no value. `curves` hold what plots are drawn of.
-    """
-
-    model: str
-    version: str
-    sha256: str
-    about: Mapping[str, Any]
-    task: Task
-    target: str | None
-    classes: tuple[Label, ...]
-    positive: Label | None
-    source: str
-    source_sha256: str | None
-    rows: int
-    used: int
-    headline: str
-    baseline: float | None
-    figures: Mapping[str, Figure]
-    undefined: Mapping[str, str]
-    segments: Sequence[SegmentResult]
-    curves: Mapping[str, Any]
-    gates: Sequence[GateResult]
-    notes: Sequence[str]
-    resamples: int
-    seed: int
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Every metric by its name; NaN where it is not defined."""
-        return {name: math.nan if one.value is None else one.value for name, one in self.figures.items()}
-
-    @property
-    def failed(self) -> bool:
-        """Whether a gate fired."""
-        return any(gate.fired for gate in self.gates)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give all of it as JSON has it: what is not defined is None."""
-        return {
-            "model": self.model,
-            "version": self.version,
-            "sha256": self.sha256,
-            "about": dict(self.about),
-            "task": self.task,
-            "target": self.target,
-            "classes": list(self.classes),
-            "positive": self.positive,
-            "data": {"source": self.source, "sha256": self.source_sha256, "rows": self.rows, "used": self.used},
-            "headline": self.headline,
-            "baseline": self.baseline,
-            "metrics": {name: _written(one) for name, one in self.figures.items()},
-            "undefined": dict(self.undefined),
-            "segments": [
-                {
-                    "column": one.column,
-                    "value": one.value,
-                    "rows": one.rows,
-                    "too_few": one.too_few,
-                    "metrics": {name: _written(figure) for name, figure in one.figures.items()},
-                }
-                for one in self.segments
-            ],
-            **self.curves,
-            "gates": [{"expression": one.expression, "fired": one.fired, "shown": one.shown} for one in self.gates],
-            "notes": list(self.notes),
-            "confidence": CONFIDENCE,
-            "resamples": self.resamples,
-            "seed": self.seed,
-        }
 
 
 def evaluate(
@@ -138,16 +40,19 @@ def evaluate(
     fail_if: Sequence[str] | str = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
+    skops_trusted: Sequence[str] = (),
 ) -> Evaluated:
     """Say what a version is worth on a table.
 
     `package` is what `load` gave, or the folder of a package; `data` a DataFrame, or a CSV or Parquet file. `target`
     is the column of the truth, where metadata does not tell; `by` are columns whose values are told apart. `positive`
     is the label, of two, that precision and recall speak of: the second without it. `fail_if` are conditions such as
-    "accuracy < 0.9". Raises PackageRefused, LoadFailed, TableRefused, GateInvalid and PredictionFailed.
+    "accuracy < 0.9"; `skops_trusted` is as in load.
+
+    Raises PackageRefused, LoadFailed, TableRefused, GateInvalid and PredictionFailed.
     """
     gates = [read_gate(text) for text in _listed(fail_if)]
-    opened = _opened(package)
+    opened = _opened(package, skops_trusted)
     table = _table(data)
     answered = answers(opened, table, target=target)
     label = _positive(answered, table, positive)
@@ -186,10 +91,10 @@ def evaluate(
     )
 
 
-def _opened(package: LoadedModel | Package | Path | str) -> Package:
+def _opened(package: LoadedModel | Package | Path | str, skops_trusted: Sequence[str]) -> Package:
     if isinstance(package, LoadedModel):
         return package.package
-    return package if isinstance(package, Package) else open_package(Path(package))
+    return package if isinstance(package, Package) else open_package(Path(package), skops_trusted=skops_trusted)
 
 
 def _table(data: Table | pd.DataFrame | Path | str) -> Table:
@@ -206,10 +111,6 @@ def _about(package: Package) -> dict[str, Any]:
 
 def _listed(given: Sequence[str] | str) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
-
-
-def _written(figure: Figure) -> dict[str, float | None]:
-    return {"value": figure.value, "low": figure.low, "high": figure.high}
 
 
 def _positive(answered: Answers, table: Table, positive: Label | None) -> Label | None:

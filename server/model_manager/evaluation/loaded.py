@@ -64,10 +64,11 @@ class LoadedModel:
         return rows_from_instances(plain, self.signature, source="rows")
 
 
-def load(path: Path | str) -> LoadedModel:
+def load(path: Path | str, *, skops_trusted: Sequence[str] = ()) -> LoadedModel:
     """Load the package in a folder, such as "build/models/iris/2", checked as a server checks it.
 
-    A pickle is code: load only packages of people who may run code here. Raises PackageRefused where there is none, and
-    LoadFailed with what keeps it from being served.
+    A pickle is code: load only packages of people who may run code here. `skops_trusted` names types that a skops
+    artifact may hold beside those that skops trusts. Raises PackageRefused where there is no package, and LoadFailed
+    with what keeps it from being served.
     """
-    return LoadedModel(open_package(Path(path)))
+    return LoadedModel(open_package(Path(path), skops_trusted=skops_trusted))

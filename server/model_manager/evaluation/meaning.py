@@ -6,9 +6,9 @@ Place in the flow: after evaluating; the report and the table in the terminal ta
 from collections.abc import Mapping
 from typing import Final
 
-from model_manager.evaluation.evaluating import Evaluated, SegmentResult
 from model_manager.evaluation.intervals import Figure
 from model_manager.evaluation.metrics import LOWER_IS_BETTER, NEITHER_IS_BETTER
+from model_manager.evaluation.results import Evaluated, SegmentResult
 
 CALLED: Final[Mapping[str, str]] = {
     "accuracy": "accuracy",

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_manager.errors import ReportRefused
-from model_manager.evaluation.evaluating import Evaluated, SegmentResult
 from model_manager.evaluation.meaning import CALLED, better, differs, interval, meaning, number, summary
 from model_manager.evaluation.page import page, section, table
+from model_manager.evaluation.results import Evaluated, SegmentResult
 
 _CARDS: Final = {
     "classification": ("accuracy", "roc_auc", "precision", "recall"),

@@ -9,12 +9,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 from click.testing import CliRunner, Result
+from model_manager import write_package
 from model_manager.cli import cli
 from model_manager.evaluation import report as reports
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from tests.unit.evaluation.staging import homes, with_prices, with_sold
+from tests.unit.evaluation.staging import homes, leaving, loud, with_prices, with_sold
 
 _VOID = {"meta", "br", "img", "link", "hr"}
 
@@ -169,6 +174,21 @@ def test_a_report_that_cannot_be_written_leaves_nothing(repository: Path, data: 
     result = run(repository / "sold" / "1", "--data", data, "--resamples", 0, "--report", tmp_path / "taken.html")
     assert result.exit_code == 2
     assert [one.name for one in tmp_path.iterdir()] == ["taken.html"]
+
+
+def test_what_a_model_prints_or_ends_is_kept_from_who_reads_the_answer(tmp_path: Path) -> None:
+    frame = with_prices(homes(40, seed=3)).drop(columns="zip")
+    X, data = frame[["größe", "age"]], tmp_path / "data.csv"
+    frame.to_csv(data, index=False)
+    model = make_pipeline(FunctionTransformer(loud), LinearRegression()).fit(X, frame["price"])
+    write_package(model, name="loud", version="1", repository=tmp_path, sample=X)
+    assert document(tmp_path / "loud" / "1", "--data", data, "--resamples", 5)["model"] == "loud"
+    (tmp_path / "leaving" / "1").mkdir(parents=True)
+    model.set_params(functiontransformer__func=leaving)
+    joblib.dump(model, tmp_path / "leaving" / "1" / "model.joblib")
+    result = run(tmp_path / "leaving" / "1", "--data", data)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "SystemExit" in result.stderr
 
 
 def test_help_shows_examples_and_exit_codes() -> None:

@@ -30,7 +30,7 @@ def test_two_classes_from_a_file_of_the_continent(repository: Path, tmp_path: Pa
     frame = with_sold(homes(300, seed=2))
     found = evaluate(repository / "sold" / "1", saved(frame, tmp_path, sep=";", decimal=","), by="zip", resamples=200)
     own = load(repository / "sold" / "1").predict(frame)
-    assert found.metrics["accuracy"] == pytest.approx(accuracy_score(frame["sold"], own))  # type: ignore[arg-type]
+    assert found.metrics["accuracy"] == pytest.approx(accuracy_score(frame["sold"], own))
     assert (found.task, found.target, found.positive, found.used) == ("classification", "sold", "yes", 300)
     figure = found.figures["accuracy"]
     assert figure.low is not None
@@ -84,7 +84,7 @@ def test_three_classes_quantities_and_anomalies(repository: Path) -> None:
     prices = with_prices(frame)
     of_price = evaluate(repository / "price" / "1", prices, target="price", resamples=50)
     own = load(repository / "price" / "1").predict(prices)
-    assert of_price.metrics["mae"] == pytest.approx(mean_absolute_error(prices["price"], own))  # type: ignore[arg-type]
+    assert of_price.metrics["mae"] == pytest.approx(mean_absolute_error(prices["price"], own))
     assert of_price.to_dict()["residuals"]["quantiles"]["0.5"] == pytest.approx(0, abs=4)
     assert "it has learned something" in summary(of_price)
 

@@ -85,7 +85,7 @@ def evaluate(
         segments=segments,
         curves=curves_of(answered, label),
         gates=[_decided(gate, figures, segments) for gate in gates],
-        notes=[*table.notes, *answered.notes, *_told(opened, answered)],
+        notes=[*table.notes, *_told_of_training(opened, table), *answered.notes, *_told(opened, answered)],
         resamples=resamples,
         seed=seed,
     )
@@ -162,6 +162,13 @@ def _baseline(answered: Answers) -> float | None:
         return float(np.mean(np.abs(answered.truth - np.median(answered.truth))))
     codes, _ = codes_of(answered.truth, answered.classes)
     return float(np.bincount(codes).max() / len(codes))
+
+
+def _told_of_training(package: Package, table: Table) -> list[str]:
+    data = package.metadata.data
+    if data is None or table.sha256 != data.sha256:
+        return []
+    return ["these are the very data that the package names as its training data: on others it will be worse"]
 
 
 def _told(package: Package, answered: Answers) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import joblib
 import pytest
@@ -143,7 +144,10 @@ def test_the_report_is_one_page_that_fetches_nothing(repository: Path, data: Pat
     shown = " ".join(page.shown)
     for words in ("sold, version 1", "It answers", "homes & <more>.csv", "Calibration", "01234", "accuracy < 0.1"):
         assert words in shown
-    assert text.count("<svg ") == 4  # ROC, precision and recall, calibration, segments
+    drawn = re.findall(r"<svg .*?</svg>", text, re.DOTALL)
+    assert [ElementTree.fromstring(one).get("aria-label") for one in drawn] == [
+        *("roc", "precision-recall", "calibration", "segments")
+    ]
     assert "#01010" not in text, "colours are the page's"
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
 

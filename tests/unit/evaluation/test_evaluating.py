@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from model_manager import evaluate, load, write_package
+from model_manager import describe_data, evaluate, load, write_package
 from model_manager.errors import GateInvalid, LoadFailed, PackageRefused, PredictionFailed, TableRefused
 from model_manager.evaluation.meaning import differs, summary
 from sklearn.cluster import KMeans
@@ -168,6 +168,18 @@ def test_a_row_that_the_model_does_not_answer_is_found(tmp_path: Path) -> None:
     path = saved(frame.drop(columns="größe"), tmp_path)
     with pytest.raises(PredictionFailed, match="zips/1: line 125: predict raised ValueError: Found unknown"):
         evaluate(tmp_path / "zips" / "1", path)
+
+
+def test_training_data_are_called_so(tmp_path: Path) -> None:
+    frame = with_prices(homes(40, seed=13)).drop(columns="zip")
+    X = frame[["größe", "age"]]
+    path = saved(frame, tmp_path)
+    model = LinearRegression().fit(X, frame["price"])
+    about = describe_data(frame, uri=str(path))
+    write_package(model, name="price", version="1", repository=tmp_path, sample=X, data=about)
+    assert any("very data" in note for note in evaluate(tmp_path / "price" / "1", path, resamples=0).notes)
+    other = saved(frame[1:], tmp_path)
+    assert not any("very data" in note for note in evaluate(tmp_path / "price" / "1", other, resamples=0).notes)
 
 
 def test_what_cannot_be_right_or_wrong_is_refused(tmp_path: Path) -> None:

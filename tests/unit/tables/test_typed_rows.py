@@ -144,6 +144,20 @@ def test_a_file_and_the_frame_that_wrote_it_give_the_same_rows(
 
 
 @pytest.mark.parametrize(
+    ("given_values", "said"),
+    [
+        ([1.0, np.inf], "row 1, column 'x': expected a number (FP64), got one too large"),
+        ([1.0, None], "row 1, column 'x': a value is missing"),
+        (["1", 2], "row 0, column 'x': expected a number (FP64), got \"1\""),
+    ],
+)
+def test_values_of_a_frame_are_refused_by_row(given_values: list[object], said: str) -> None:
+    with pytest.raises(TableRefused) as error:
+        typed_rows(table_of(pd.DataFrame({"x": pd.Series(given_values, dtype=object)})), frame(Column("x", "FP64")))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("cells", "classes", "labels"),
     [
         (["yes", "no", ""], ("no", "yes"), ["yes", "no", None]),

@@ -10,17 +10,31 @@ from model_manager.version import __version__
 
 if TYPE_CHECKING:
     from model_manager.errors import PackageRefused
+    from model_manager.evaluation.evaluating import evaluate
+    from model_manager.evaluation.loaded import load
     from model_manager.packaging.package import describe_data, write_package
     from model_manager.packaging.packing import pack
     from model_manager.repository.metadata import DataInfo, Evaluation
 
-__all__ = ["DataInfo", "Evaluation", "PackageRefused", "__version__", "describe_data", "pack", "write_package"]
+__all__ = [
+    "DataInfo",
+    "Evaluation",
+    "PackageRefused",
+    "__version__",
+    "describe_data",
+    "evaluate",
+    "load",
+    "pack",
+    "write_package",
+]
 
 _ROOMS: Final = {
     "DataInfo": "model_manager.repository.metadata",
     "Evaluation": "model_manager.repository.metadata",
     "PackageRefused": "model_manager.errors",
     "describe_data": "model_manager.packaging.package",
+    "evaluate": "model_manager.evaluation.evaluating",
+    "load": "model_manager.evaluation.loaded",
     "pack": "model_manager.packaging.packing",
     "write_package": "model_manager.packaging.package",
 }

@@ -21,6 +21,7 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "evaluate": "evaluate:evaluate",
     "pack": "pack:pack",
     "sign": "signing:sign",
     "train": "train:train",

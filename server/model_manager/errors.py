@@ -27,6 +27,8 @@ ModelManagerError
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
     ├── PackageRefused          a package that cannot be written, or would not serve
     ├── TableRefused            a file of training data that cannot be read for what it says
+    ├── GateInvalid             a condition on metrics that says nothing
+    ├── ReportRefused           a report that cannot be drawn or written
     └── StartRefused            a setting or a port that the server cannot start with
 """
 
@@ -215,6 +217,14 @@ class PackageRefused(ConfigurationError):
 
 class TableRefused(ConfigurationError):
     """A file is no table that could be read for certain, or lacks what was asked of it; the message says where."""
+
+
+class GateInvalid(ConfigurationError):
+    """A condition on metrics cannot be read, or speaks of what there is not; the message says at which column."""
+
+
+class ReportRefused(ConfigurationError):
+    """A report cannot be drawn or written; the message says what is missing."""
 
 
 class StartRefused(ConfigurationError):

@@ -4,7 +4,7 @@ Place in the flow: after opening and table_files; metrics, segments and the comp
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_re
 
 from model_manager.errors import PackageRefused, TableRefused
 from model_manager.evaluation.opening import Package
-from model_manager.signature import Array, Rows
+from model_manager.signature import Array, Layout, Rows
 from model_manager.tables.table_files import Table
 from model_manager.tables.typed_rows import labels_in, listed, nearest, numbers_in, typed_rows
 
@@ -61,6 +61,16 @@ class Answers:
         """The answers themselves."""
         return self.outputs["predict"]
 
+    def at(self, positions: Array) -> "Answers":
+        """Give the answers of some rows, by their positions among these."""
+        return replace(
+            self,
+            kept=self.kept[positions],
+            rows=Rows(tuple(block[positions] for block in self.rows.blocks)),
+            outputs={name: values[positions] for name, values in self.outputs.items()},
+            truth=None if self.truth is None else self.truth[positions],
+        )
+
 
 def answers(package: Package, table: Table, *, target: str | None = None) -> Answers:
     """Ask a package for every row of a table whose truth is known.
@@ -70,8 +80,11 @@ def answers(package: Package, table: Table, *, target: str | None = None) -> Ans
     against, and PredictionFailed for a row that the model does not answer.
     """
     task = task_of(package)
+    by_name = package.signature.named or package.signature.layout is Layout.FRAME
+    rows = typed_rows(table, package.signature) if by_name else None  # first: a column that is missing may seem another
     column = _target(package, table, task, target)
-    rows = typed_rows(table, package.signature, besides=() if column is None else (column,))
+    if rows is None:
+        rows = typed_rows(table, package.signature, besides=() if column is None else (column,))
     classes = _classes(package)
     if not classes and task == "multiclass":  # a classifier that does not say; what it answers tells
         found = package.predict(rows, ("predict",), table.place)["predict"].tolist()

@@ -4,7 +4,7 @@ Place in the flow: the first step of evaluating, comparing, and of `model_manage
 this process: open only packages of people who may run code here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from model_manager.codecs.rows import rows_from_instances
-from model_manager.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFailed
+from model_manager.errors import InvalidInput, LoadFailed, PackageRefused, PredictionFailed, one_line
 from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
@@ -89,10 +89,11 @@ class Package:
         return low, error
 
 
-def open_package(path: Path) -> Package:
-    """Open the package in a folder, or the only version of a model, and hold it to its digest and its golden rows.
+def open_package(path: Path, *, skops_trusted: Sequence[str] = ()) -> Package:
+    """Open the package in a folder, and hold it to its digest and its golden rows.
 
-    Raises PackageRefused where there is no package, and LoadFailed with what keeps it from being served.
+    `skops_trusted` names the types that a skops artifact may hold beside those that skops itself trusts. Raises
+    PackageRefused where there is no package, and LoadFailed with what keeps it from being served.
     """
     reference = read_reference(path)
     folder = reference.package()
@@ -110,10 +111,21 @@ def open_package(path: Path) -> Package:
             sha256, size = sha256_of(file), file.tell()
             _check_digest(place, declared_sha256(text), sha256)
             file.seek(0)
-            loaded = load_artifact(file, format_of(artifact), library_mismatch="warn", most_bytes=ARTIFACT_LIMIT.bytes)
+            loaded = load_artifact(
+                file,
+                format_of(artifact),
+                library_mismatch="warn",
+                skops_trusted=skops_trusted,
+                most_bytes=ARTIFACT_LIMIT.bytes,
+            )
     except OSError as error:
         raise LoadFailed("unreadable", f"{place}: cannot be read: {error.strerror}") from error
-    predictor = _proven(loaded.estimator, loaded.declared, metadata)
+    try:
+        predictor = _proven(loaded.estimator, loaded.declared, metadata)
+    except (LoadFailed, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # model code is foreign code, and may raise what ends a program
+        raise LoadFailed("model_raised", f"{folder}: trying it out raised {one_line(error)}") from error
     return Package(
         name=metadata.name or folder.parent.name,
         version=metadata.version or folder.name,

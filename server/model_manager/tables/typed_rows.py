@@ -20,6 +20,7 @@ from model_manager.tables.numbers import DecimalMark, Notation, common_sign, is_
 from model_manager.tables.table_files import AnyColumn, Table
 
 _MOST_NAMED: Final = 10
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _TRUTHS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -137,6 +138,10 @@ def _only_text(table: Table, signature: Signature, besides: Collection[str]) -> 
 def _block(table: Table, given: AnyColumn, column: Column, dtype: np.dtype[Any], *, text: bool) -> Array:
     """Read one column; the distinct cells of a text once each."""
     if not isinstance(given, RawColumn):
+        if column.datatype == "FP64" and dtype == np.float64 and {*map(type, given.cells)} <= _NUMBERS:
+            block = np.array(given.cells, dtype=dtype)  # NaN for None
+            if not np.isinf(block).any() and (column.nullable or not np.isnan(block).any()):
+                return block
         return _filled([_checked(table, given, column, dtype, cell, cell) for cell in given.cells], dtype)
     meant = _meaning(given, column, table.mark, text=text)
     if dtype == np.float64 and given.fits and (column.nullable or not given.missing):  # numbers, one and all
@@ -204,7 +209,7 @@ def _checked(
 def _refuse(table: Table, given: AnyColumn, column: Column, cell: object, why: str) -> NoReturn:
     """Name the first row that holds a cell, and how many more do."""
     at = [position for position, one in enumerate(given.cells) if one is cell or one == cell]
-    more = f" (and {len(at) - 1:,} more rows like it)" if len(at) > 1 else ""
+    more = f" (and {len(at) - 1:,} more like it)" if len(at) > 1 else ""
     if "got null" in why:
         shown = f"{excerpt(cell)} is " if isinstance(cell, str) and cell else "a value is "
         why = f"{shown}missing, and the model was fitted without missing values here; fill it in, or leave the row out"
@@ -235,4 +240,6 @@ def _keys(value: object, mark: DecimalMark) -> list[tuple[str, object]]:
             keys.append(("text", str(int(number))))
         if number in (0, 1):
             keys.append(("truth", bool(number)))
+    elif text.lower() in _TRUTHS:  # of a model that was fitted on 0 and 1
+        keys.append(("number", float(_TRUTHS[text.lower()])))
     return keys

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -43,9 +43,12 @@ def print_table(table: "Table") -> None:
 
 
 @contextmanager
-def working(doing: str) -> Iterator[None]:
-    """Show on standard error what is being done, for as long as the body runs; nothing where nobody watches."""
+def working(doing: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being done, for as long as the body runs; nothing where nobody watches.
+
+    The body may say what it does by now.
+    """
     from rich.console import Console
 
-    with Console(stderr=True).status(doing):
-        yield
+    with Console(stderr=True).status(doing) as status:
+        yield status.update

@@ -54,9 +54,16 @@ class Provenance:
             "created": said.created.isoformat() if said.created is not None else None,
             "data_uri": without_credentials(said.data.uri) if said.data is not None else None,
             "data_sha256": said.data.sha256 if said.data is not None else None,
+            "data_git_commit": said.data.git_commit if said.data is not None else None,
+            "data_dvc_md5": said.data.dvc_md5 if said.data is not None else None,
+            "evaluation": _metrics(said.evaluation.metrics) if said.evaluation is not None else None,
             "library_warning": self.library_warning,
         }
         return {name: value for name, value in properties.items() if value is not None}
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return " ".join(f"{name.replace(' ', '_')}={value!r}" for name, value in metrics.items())
 
 
 @dataclass(frozen=True, slots=True)

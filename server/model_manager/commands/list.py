@@ -97,6 +97,7 @@ def _of_repository(entries: list[Entry], *, serves: bool) -> "Table":
     }
     if serves:
         columns["serves at"] = lambda one: "\n".join(one.serves_at or ())
+        return _table(entries, columns, left_out=("created", "size", "trained on"))
     return _table(entries, columns, left_out=("created", "size"))
 
 
@@ -116,7 +117,7 @@ def _of_server(entries: list[Entry]) -> "Table":
 
 def _table(entries: list[Entry], columns: dict[str, Callable[[Entry], str]], *, left_out: tuple[str, ...]) -> "Table":
     """A line for each entry; a narrow terminal gets a table without the columns of `left_out`, which JSON has."""
-    if get_terminal_size().columns < _WIDE:
+    if _is_narrow():
         columns = {name: cell for name, cell in columns.items() if name not in left_out}
     table = new_table(None, list(columns), right=("size",))
     for column in table.columns:
@@ -131,10 +132,17 @@ def _marked(one: Entry) -> str:
 
 
 def _trained_on(one: Entry) -> str:
+    """The data's digest, which says which they were, and the end of where they came from if there is room."""
     if one.data is None:
         return ""
     uri, digest = str(one.data.get("uri", "")), str(one.data.get("sha256", ""))
+    if digest and _is_narrow():
+        return digest[:8]
     return " ".join(filter(None, (uri.rpartition("/")[2] or uri, digest[:8])))
+
+
+def _is_narrow() -> bool:
+    return get_terminal_size().columns < _WIDE
 
 
 def _integrity(one: Entry) -> str:

@@ -30,9 +30,11 @@ Examples:
 Of a model, the version is shown that answers, or would answer, requests that name none; of several models that of each.
 """
 _MOST_LISTED: Final = 8
-_TOLD_ALREADY: Final = frozenset(
-    ("name", "version", "created", "artifact", "data", "inputs", "outputs", "evaluation", "golden", "baseline")
+_TOLD_ALREADY: Final = (
+    *("name", "version", "versions", "created", "artifact", "data", "evaluation", "properties"),
+    *("inputs", "outputs", "golden", "baseline"),
 )
+_TOLD_BY_ENTRY: Final = ("version", "sha256", "created", "data_", "evaluation")
 
 
 @click.command(epilog=_EPILOG)
@@ -98,7 +100,8 @@ def _facts(one: "Entry", said: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """What is known of a version, by name, without what has a table of its own."""
     from model_manager.inventory.differences import flattened
 
-    answers = "; answers requests that name no version" if one.default else ""
+    answers = "would answer" if one.location is not None else "answers"
+    answers = f"; {answers} requests that name no version" if one.default else ""
     yield "state", f"{one.state}{answers}"
     facts = [
         ("why", one.reason),
@@ -117,7 +120,9 @@ def _facts(one: "Entry", said: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     facts += [(f"  {name}", value) for name, value in flattened(_without(evaluation, ("dataset", "rows", "metrics")))]
     if golden := said.get("golden"):
         facts.append(("golden rows", len(golden["instances"])))
-    facts += flattened(_without(said, _TOLD_ALREADY))
+    properties = said.get("properties", {})  # of a server: what it says of the version beside inputs and outputs
+    facts += ((name, value) for name, value in properties.items() if not name.startswith(_TOLD_BY_ENTRY))
+    facts += ((name, _listing(value)) for name, value in flattened(_without(said, _TOLD_ALREADY)))
     yield from ((name, str(value)) for name, value in facts if value not in (None, ""))
 
 

@@ -124,6 +124,8 @@ def _explained(code: int, body: bytes) -> str:
 
 
 def metrics_in(text: str | None) -> dict[str, float]:
-    """The metrics of an evaluation as a server tells them: `accuracy=0.97 roc_auc=0.99`."""
-    pairs = (pair.partition("=") for pair in (text or "").split())
-    return {name: float(value) for name, _, value in pairs}
+    """The metrics of an evaluation as a server tells them, which is JSON; none where it tells none."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, float])
+    except msgspec.DecodeError:
+        return {}

@@ -123,9 +123,7 @@ def test_whatever_differs_is_found_and_nothing_else(a: dict[str, Any], b: dict[s
     names = {(part, name) for said in (a, b) for part, values in said.items() for name in values}
     missing = object()
     expected = {
-        (part, name)
-        for part, name in names
-        if a.get(part, {}).get(name, missing) != b.get(part, {}).get(name, missing)
+        (part, name) for part, name in names if a.get(part, {}).get(name, missing) != b.get(part, {}).get(name, missing)
     }
     found = differences(a, b)
     assert {(one.of, one.what) for one in found} == expected

@@ -142,6 +142,7 @@ class TestShow:
     def test_of_one_version(self, repository: Path) -> None:
         lines = dict(pair for pair in (line[:2] for line in rows_of(run("show", repository / "iris" / "1").stdout)))
         assert lines["state"] == "OK"
+        assert "OK; would answer requests that name no version" in run("show", repository / "iris").stdout
         assert lines["artifact"] == f"{repository}/iris/1/model.joblib"
         assert (lines["digest"], lines["data: git_commit"]) == ("the declared one", "a1b2")
         assert (lines["evaluated on"], lines["accuracy"]) == ("hold-out of May, 38 rows", "0.9")

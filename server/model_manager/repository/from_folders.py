@@ -11,7 +11,7 @@ from typing import Final
 
 from model_manager.repository.digests import Digests
 from model_manager.repository.generation import Generation
-from model_manager.repository.ignored import files_meant, holds_artifact, may_be_meant, why_no_version
+from model_manager.repository.ignored import holds_artifact, may_be_meant, why_no_version
 from model_manager.repository.packages import ARTIFACT, METADATA, artifact_name, declared_sha256, read_metadata
 from model_manager.repository.regular_files import Files
 from model_manager.repository.wanted import (
@@ -60,9 +60,11 @@ def _versions(
     """Read the folder of a model; what is no version there is added to `ignored`."""
     folder = os.path.join(generation.real, model)
     versions: dict[str, WantedVersion] = {}
+    stray: list[str] = []
     for name in _visible(folder):
         place = os.path.join(folder, name)
         if not os.path.isdir(place):
+            stray += [name] if may_be_meant(name) else []
             continue
         if not _NAME.fullmatch(name):
             ignored += _ill_named(generation, model, name)
@@ -75,8 +77,9 @@ def _versions(
     alone = _version(generation, ServableId(model, ONLY_VERSION), model, files, digests)
     if alone is not None and not versions:
         return {ONLY_VERSION: alone}
-    for name in files_meant(folder):
-        ignored.append(_ignored(generation, model, "", "put it into a folder named after its version", name))
+    for name in stray:
+        if os.path.isfile(os.path.join(folder, name)):  # and no link to what is gone
+            ignored.append(_ignored(generation, model, "", "put it into a folder named after its version", name))
     return versions
 
 

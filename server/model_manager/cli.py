@@ -1,6 +1,7 @@
 """The command `model-manager`: read settings, run one thing, and fail in one clear line with a non-zero exit code."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -21,11 +22,15 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "diff": "diff:diff",
     "evaluate": "evaluate:evaluate",
+    "list": "list:list_",
     "pack": "pack:pack",
+    "plan": "plan:plan",
+    "show": "show:show",
     "sign": "signing:sign",
     "train": "train:train",
-    "verify": "signing:verify",
+    "verify": "verify:verify",
 }
 """The commands beside `serve` and `api-key`: where in the room `commands` each one is."""
 
@@ -50,6 +55,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="model-manager")
 def cli() -> None:
     """Serve scikit-learn models from a mounted folder of versions."""
+    logging.getLogger("model_manager").addHandler(logging.NullHandler())  # other commands say themselves what they find
 
 
 _METAVARS: dict[object, str] = {

@@ -19,7 +19,7 @@ ModelManagerError
 ├── DeadlineExceeded            the time allowed for the request has passed
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
-├── QueryFailed                 Prometheus cannot be asked, or refuses a query
+├── QueryFailed                 Prometheus, or a running server, cannot be asked, or refuses
 └── ConfigurationError          what the operator declared cannot be used
     ├── SourceUnreadable        the models folder is missing or cannot be read
     ├── MountUnusable           a mounted file of keys or certificates cannot be read
@@ -188,7 +188,7 @@ class LoadFailed(ModelManagerError):
 
 
 class QueryFailed(ModelManagerError):
-    """Prometheus cannot be reached, does not answer as Prometheus does, or refuses a query."""
+    """What is asked over HTTP, Prometheus or a running server, cannot be reached, refuses, or is something else."""
 
 
 class ConfigurationError(ModelManagerError):

@@ -18,6 +18,7 @@ def test_the_form_is_in_metadata_index_and_metrics_and_the_answers_stay(samples:
             wait_until(lambda: len(server.logged("is answered by")) == 5, "every version to be compiled")
         properties = server.api.get("/v2/models/iris").json()["properties"]
         row = server.index()[("iris", "2")]
+        assert row["parameters"].pop("default") == "true"
         assert row["parameters"] == {name: properties[name] for name in row["parameters"]}
         labels = {"model_name": "iris", "model_version": "2"}
         assert server.metric("model_manager_predictor_form", form=properties["form"], **labels) == 1

@@ -25,6 +25,16 @@ def test_a_path_is_a_repository_a_model_or_a_version(repository: Path) -> None:
     assert read_reference(repository / "wine" / "1").package() == repository / "wine" / "1"
 
 
+def test_what_lies_in_the_wrong_place_changes_no_meaning(repository: Path) -> None:
+    for place in ("iris.joblib", "alone/model.joblib", "iris/stray.pkl", "wine/1/parts/scaler.joblib"):
+        (repository / place).parent.mkdir(exist_ok=True)
+        (repository / place).touch()
+    assert read_reference(repository) == Reference(repository)
+    assert read_reference(repository / "iris") == Reference(repository, "iris")
+    assert read_reference(repository / "wine") == Reference(repository, "wine")
+    assert read_reference(repository / "wine" / "1") == Reference(repository, "wine", "1")
+
+
 def test_it_names_models_and_versions_in_order(repository: Path) -> None:
     assert read_reference(repository).models() == ["iris", "wine"]
     assert read_reference(repository).versions("iris") == ["2", "10"]

@@ -1,6 +1,6 @@
-"""`model-manager sign` and `verify`: the commands, what they print, and their exit codes.
+"""`model-manager sign`: the command, what it prints, and its exit codes.
 
-What takes long to import is imported when a command runs.
+What takes long to import is imported when it runs.
 """
 
 import json
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from model_manager.commands.terminal import fail, json_option
-from model_manager.errors import LoadFailed, PackageRefused
+from model_manager.errors import PackageRefused
 
 if TYPE_CHECKING:
     from model_manager.packaging.signing import Signed
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_PACKAGE = click.argument("package", type=click.Path(path_type=Path))
 
 _SIGN = """\b
 Exit codes:
@@ -34,21 +33,9 @@ The signature is model.sig in a package, iris-2.sig beside iris-2.joblib: a Sigs
 format, which `model_signing verify key` reads as well. A server with --signature-key key.pub.pem loads nothing else.
 """
 
-_VERIFY = """\b
-Exit codes:
-  0  every file is covered by a signature of whom is trusted
-  1  it is not
-  2  wrong usage, or there is no package
-
-\b
-Examples:
-  model-manager verify build/models/iris/2 --key key.pub.pem
-  model-manager verify build/models/iris/2 --cert authority.pem --json
-"""
-
 
 @click.command(epilog=_SIGN)
-@_PACKAGE
+@click.argument("package", type=click.Path(path_type=Path))
 @click.option("--key", required=True, type=_FILE, help="Private key in PEM, on the curve P-256, P-384 or P-521.")
 @click.option("--cert", type=_FILE, help="The key's certificate in PEM, and those that lead to an authority.")
 @json_option
@@ -63,33 +50,11 @@ def sign(package: Path, key: Path, cert: Path | None, as_json: bool) -> None:
         signed = sign_package(package, key=key, chain=cert, password=password)
     except PackageRefused as error:
         fail(str(error), 2)
-    _tell(signed, "signed", as_json)
+    tell_signed(signed, "signed", as_json)
 
 
-@click.command(epilog=_VERIFY)
-@_PACKAGE
-@click.option("--key", type=_FILE, help="Public key in PEM.")
-@click.option("--cert", type=_FILE, help="Certificates in PEM: of authorities, or of who signs.")
-@json_option
-def verify(package: Path, key: Path | None, cert: Path | None, as_json: bool) -> None:
-    """Verify the signature of PACKAGE, a folder with a model, or a model's file, as a server would."""
-    from model_manager.packaging.signing import verify_package
-    from model_manager.repository.signatures import Trust
-
-    if (key is None) == (cert is None):
-        raise click.UsageError("give --key, or --cert")
-    try:
-        verified = verify_package(package, Trust(key=key, certificates=cert))
-    except PackageRefused as error:
-        fail(str(error), 2)
-    except LoadFailed as error:
-        if as_json:
-            click.echo(json.dumps({"verified": False, "reason": error.reason, "problem": str(error)}))
-        fail(f"{error.reason}: {error}", 1)
-    _tell(verified, "verified", as_json)
-
-
-def _tell(signed: "Signed", done: str, as_json: bool) -> None:
+def tell_signed(signed: "Signed", done: str, as_json: bool) -> None:
+    """Print what a signature covers; `done`: what was done."""
     if as_json:
         files = [{"file": name, "sha256": digest} for name, digest in signed.covered.items()]
         click.echo(json.dumps({done: True, "signature": str(signed.signature), "files": files}))

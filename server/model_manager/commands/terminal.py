@@ -46,7 +46,7 @@ def print_table(table: "Table") -> None:
 def working(doing: str) -> Iterator[Callable[[str], None]]:
     """Show on standard error what is being done, for as long as the body runs; nothing where nobody watches.
 
-    The body is given a function that says what is done next.
+    The body may say what it does by now.
     """
     from rich.console import Console
 

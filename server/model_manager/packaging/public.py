@@ -36,6 +36,8 @@ def describe_public(metadata: Metadata) -> list[str]:
         lines.append(f"public: of {column}: {_listing(values)}")
     if metadata.data is not None:
         lines.append(f"public: the training data's digest and {metadata.data.uri}")
+    if metadata.evaluation is not None:
+        lines.append(f"public: the metrics of its evaluation: {_listing(list(metadata.evaluation.metrics))}")
     return lines
 
 

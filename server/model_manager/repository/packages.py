@@ -40,6 +40,11 @@ def format_of(location: str) -> Format:
     return _FORMATS.get(os.path.splitext(location.partition("?")[0])[1].lower(), "joblib")
 
 
+def is_readable(name: str) -> bool:
+    """Whether a file is called as artifacts are."""
+    return name.lower().endswith(READABLE)
+
+
 def metadata_path(artifact: str) -> str:
     """Say where the metadata of an artifact lies.
 
@@ -62,7 +67,7 @@ def artifact_name(folder: str) -> str | None:
         return None
     except OSError:
         return ARTIFACT  # it may well be there: loading will say why it cannot be read, and what serves stays
-    readable = [name for name in names if name.lower().endswith(READABLE)]
+    readable = [name for name in names if is_readable(name)]
     if ARTIFACT not in readable and len(readable) != 1:
         others = any(name.lower().endswith(_OF_OTHERS) for name in names)
         return ARTIFACT if readable or others else None

@@ -58,15 +58,24 @@ def read_reference(path: Path) -> Reference:
         if path.is_file():
             raise PackageRefused(f"{path} is a file; name the folder of a version, such as repository/iris/2")
         raise PackageRefused(f"{path}: there is no such folder{_instead(path)}")
-    if _is_version(path):
+    if (path / METADATA).is_file():
         return Reference(path.parent.parent, path.parent.name, path.name)
+    if _is_repository(path):  # before the others: a file or a model that was put in the wrong place makes it no version
+        return Reference(path)
     if _is_model(path):
         return Reference(path.parent, path.name)
+    if _is_version(path):
+        return Reference(path.parent.parent, path.parent.name, path.name)
     return Reference(path)
 
 
 def _is_version(folder: Path) -> bool:
     return artifact_name(str(folder)) is not None or (folder / METADATA).is_file()
+
+
+def _is_repository(folder: Path) -> bool:
+    """Whether it holds a folder that holds versions, and is none itself."""
+    return any(True for _ in _folders(folder, lambda one: _is_model(one) and not _is_version(one)))
 
 
 def _is_model(folder: Path) -> bool:

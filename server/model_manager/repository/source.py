@@ -9,6 +9,7 @@ folder, renames the link `..data` onto it, and only then deletes the old one. So
 is read below that real path, and what was read counts only if `..data` still leads there afterwards.
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from model_manager.repository.generation import Generation
 from model_manager.repository.manifest import Manifest, parse_manifest
 from model_manager.repository.packages import ARTIFACT, ARTIFACT_LIMIT
 from model_manager.repository.regular_files import Files, Limit
-from model_manager.repository.wanted import WantedState
+from model_manager.repository.wanted import Ignored, WantedState
 from model_manager.repository.yaml_lines import LIMIT as MANIFEST_LIMIT
 
 _ATTEMPTS = 10
+
+logger = logging.getLogger(__name__)
 
 
 class Source:
@@ -38,7 +41,7 @@ class Source:
         self._files = files or Files(self._folder)
         self._digests = Digests(artifact_limit)
         self._parsed: tuple[bytes, Manifest] | None = None
-        self._warned: set[str] = set()
+        self._told: frozenset[Ignored] = frozenset()
 
     def read(self) -> WantedState:
         """Read the wanted state. Blocking.
@@ -91,9 +94,17 @@ class Source:
                 f"{self._folder} no longer holds {MANIFEST}: put it back (with 'models: {{}}' to unload every model), "
                 "or restart to read the folder as a repository"
             )
-        state = read_repository_form(generation, files, self._digests, self._warned)
+        state = read_repository_form(generation, files, self._digests)
         if not state.models:
+            found = f"; ignored {state.ignored[0].path}: {state.ignored[0].why}" if state.ignored else ""
             raise SourceUnreadable(
-                f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}"
+                f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}{found}"
             )
+        self._tell_ignored(state)
         return state
+
+    def _tell_ignored(self, state: WantedState) -> None:
+        for one in state.ignored:
+            if one not in self._told:
+                logger.warning("ignored %s: %s", one.path, one.why)
+        self._told = frozenset(state.ignored)

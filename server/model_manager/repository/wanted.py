@@ -10,6 +10,18 @@ NAME_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 """Names of models and versions: safe in a URL, a file name and a metric label; never starting with a dot."""
 
 
+class Ignored(NamedTuple):
+    """What is passed over in a repository: the names under which it lies, its path, why, and what to do.
+
+    `version` is empty for what lies in no folder of a version.
+    """
+
+    model: str
+    version: str
+    path: str
+    why: str
+
+
 class ServableId(NamedTuple):
     """A model's name and one of its versions."""
 
@@ -81,9 +93,15 @@ class WantedModel:
 
 @dataclass(frozen=True, slots=True)
 class WantedState:
-    """Everything one server should serve."""
+    """Everything one server should serve.
+
+    `by_manifest`: a manifest says so, and not the folders of a repository. `ignored`: what lies there and is no version
+    of it, though it may be meant as one.
+    """
 
     models: Mapping[str, WantedModel]
+    by_manifest: bool = field(default=False, compare=False)
+    ignored: tuple[Ignored, ...] = ()
 
 
 def changed_models(before: WantedState | None, after: WantedState) -> list[str]:

@@ -8,14 +8,17 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 from model_manager.errors import ConfigurationError, ManifestInvalid
 from model_manager.metrics import Metrics
 from model_manager.repository.source import Source
-from model_manager.repository.wanted import WantedState, changed_models
+from model_manager.repository.wanted import ServableId, WantedModel, WantedState, changed_models
 from model_manager.serving.folder_changes import changes
 
 logger = logging.getLogger(__name__)
+
+_MOST_TOLD: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +89,26 @@ def _tell(last: News, news: News) -> None:
         logger.info(
             "wanted: %s%s", ", ".join(there) or "nothing more", f"; no longer: {', '.join(gone)}" if gone else ""
         )
+    if last.wanted is not None and news.wanted is not None and news.wanted.by_manifest and not last.wanted.by_manifest:
+        _tell_manifest(last.wanted, news.wanted)
+
+
+def _tell_manifest(folders: WantedState, manifest: WantedState) -> None:
+    """Log that a manifest rules over the folders from now on, which unloads whatever it does not name."""
+    gone = [id for name, model in folders.models.items() for id in _unnamed(model, manifest.models.get(name))]
+    if not gone:
+        logger.info("models.yaml was added to the models folder, and says from now on what is wanted")
+        return
+    more = f" and {len(gone) - _MOST_TOLD} more" if len(gone) > _MOST_TOLD else ""
+    logger.warning(
+        "models.yaml was added to the models folder, and what it does not name is unloaded: %d of the versions that "
+        "were wanted, %s%s; name them in it to keep them",
+        len(gone),
+        ", ".join(map(str, gone[:_MOST_TOLD])),
+        more,
+    )
+
+
+def _unnamed(before: WantedModel, after: WantedModel | None) -> list[ServableId]:
+    named = after.versions if after is not None else {}
+    return [one.id for version, one in before.versions.items() if version not in named]

@@ -1,11 +1,12 @@
 """The repository index as values: one row for every version of one process, and one view of several processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from model_manager.repository.lifecycle import INDEX_STATE
-from model_manager.repository.wanted import version_order
+from model_manager.repository.wanted import Ignored, version_order
+from model_manager.serving.servable import Servable
 from model_manager.serving.views import ModelView
 
 _WORST_FIRST = ("UNAVAILABLE", "UNLOADING", "LOADING", "READY")
@@ -21,15 +22,37 @@ class IndexRow(msgspec.Struct, omit_defaults=True):
     parameters: dict[str, str] = {}
 
 
-def index_of(models: Mapping[str, ModelView]) -> list[IndexRow]:
-    """Every known version, by model and from the oldest to the newest."""
+def index_of(models: Mapping[str, ModelView], ignored: Iterable[Ignored] = ()) -> list[IndexRow]:
+    """Every known version, by model and from the oldest to the newest; what is `ignored` is UNAVAILABLE.
+
+    Parameters: `default` where a request that names no version gets this one, `sha256` of what serves, its form;
+    `ignored`.
+    """
     rows = []
     for name, view in sorted(models.items()):
         for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version)):
             servable = view.ready.get(status.version)
-            parameters = servable.form.properties() if servable is not None else {}
+            parameters = _parameters(servable, view) if servable is not None else {}
             rows.append(IndexRow(name, status.version, INDEX_STATE[status.state], status.reason, parameters))
-    return rows
+    unknown = [one for one in ignored if one.model not in models or one.version not in models[one.model].statuses]
+    return sorted([*rows, *_ignored_rows(unknown)], key=_place) if unknown else rows
+
+
+def _parameters(servable: Servable, view: ModelView) -> dict[str, str]:
+    default = {"default": "true"} if servable is view.default else {}
+    return {**default, "sha256": servable.provenance.sha256, **servable.form.properties()}
+
+
+def _ignored_rows(ignored: Iterable[Ignored]) -> list[IndexRow]:
+    """A row for each place, however many files were found there."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in ignored:
+        reasons.setdefault((one.model, one.version), []).append(f"ignored {one.path}: {one.why}")
+    return [IndexRow(*place, "UNAVAILABLE", "; ".join(said), {"ignored": "true"}) for place, said in reasons.items()]
+
+
+def _place(row: IndexRow) -> tuple[str, tuple[tuple[int, int, str], ...]]:
+    return row.name, version_order(row.version)
 
 
 def merge_indexes(processes: Sequence[Sequence[IndexRow]]) -> list[IndexRow]:
@@ -39,4 +62,4 @@ def merge_indexes(processes: Sequence[Sequence[IndexRow]]) -> list[IndexRow]:
         known = merged.setdefault((row.name, row.version), row)
         if _WORST_FIRST.index(row.state) < _WORST_FIRST.index(known.state):
             merged[row.name, row.version] = row
-    return [merged[key] for key in sorted(merged, key=lambda key: (key[0], version_order(key[1])))]
+    return sorted(merged.values(), key=_place)

@@ -118,6 +118,7 @@ class Manager:
             self._registry.problem = news.problem
             self._registry.read = news.wanted is not None
             self._wanted = news.wanted
+            self._registry.ignored = news.wanted.ignored if news.wanted is not None else ()
             if news.wanted is None or news.changed is None:
                 continue
             known = {name: self._known(name, news.wanted.models.get(name)) for name in news.changed}

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from model_manager.errors import ModelNotFound, VersionNotFound, VersionNotReady
-from model_manager.repository.wanted import version_order
+from model_manager.repository.wanted import Ignored, version_order
 from model_manager.serving.servable import Servable
 from model_manager.serving.views import ModelView, VersionStatus
 
@@ -22,7 +22,7 @@ class Registry:
     `names_told`: whether a refusal may name what exists to whoever asked for something else. `read` is set once a
     wanted state was read: before, nobody knows which models there are. `ended` while every wanted version is ready or
     has failed. `reached` is set once the first wanted state was reached, and stays. `problem` says why the models
-    folder cannot be used at the moment, if it cannot.
+    folder cannot be used at the moment, if it cannot. `ignored`: what lies there and is served under no name.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,7 @@ class Registry:
         self.ended = False
         self.reached = False
         self.problem = ""
+        self.ignored: tuple[Ignored, ...] = ()
         self.stopping = False
 
     def show(self, model: str, view: ModelView | None) -> None:

@@ -1,6 +1,7 @@
 """One version in service: what a request leases. Binds signature, codecs, batcher and metrics of one incarnation."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,9 @@ class Provenance:
             "created": said.created.isoformat() if said.created is not None else None,
             "data_uri": without_credentials(said.data.uri) if said.data is not None else None,
             "data_sha256": said.data.sha256 if said.data is not None else None,
+            "data_git_commit": said.data.git_commit if said.data is not None else None,
+            "data_dvc_md5": said.data.dvc_md5 if said.data is not None else None,
+            "evaluation": json.dumps(said.evaluation.metrics) if said.evaluation is not None else None,
             "library_warning": self.library_warning,
         }
         return {name: value for name, value in properties.items() if value is not None}

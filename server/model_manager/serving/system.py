@@ -257,7 +257,7 @@ class System:
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
-        return index_of(self.registry.models)
+        return index_of(self.registry.models, self.registry.ignored)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""

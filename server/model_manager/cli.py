@@ -21,6 +21,9 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "configmap": "configmap:configmap",
+    "promote": "promote:promote",
+    "rollback": "rollback:rollback",
     "sign": "signing:sign",
     "verify": "signing:verify",
 }

@@ -44,6 +44,12 @@ output.
 @click.option("--to", metavar="VERSION", help="The version to return to.  [default: the previous one]")
 @click.option("--last-good", is_flag=True, help="Return to the last state that was good, of every model; needs --url.")
 @click.option("--url", metavar="URL", help="The admin port of a server that keeps a ledger.")
+@click.option(
+    "--api-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the admin port's token.  [default: the variable MODEL_MANAGER_API_KEY]",
+)
+@click.option("--api-key", envvar="MODEL_MANAGER_API_KEY", hidden=True)
 @force_option
 @dry_run_option
 @by_option
@@ -54,6 +60,8 @@ def rollback(
     to: str | None,
     last_good: bool,
     url: str | None,
+    api_key_file: Path | None,
+    api_key: str | None,
     force: bool,
     dry_run: bool,
     by: str | None,
@@ -65,7 +73,8 @@ def rollback(
     opened = open_manifest(models_yaml, as_json=as_json)
     if model is None:
         assert url is not None
-        _return_to_last_good(opened, url, dry_run=dry_run, by=by, as_json=as_json)
+        key = api_key_file.read_text(encoding="utf-8").strip() if api_key_file is not None else api_key
+        _return_to_last_good(opened, url, key, dry_run=dry_run, by=by, as_json=as_json)
         return
     from model_manager.errors import ConfigurationError, GatesFailed
     from model_manager.manifests import changing
@@ -86,14 +95,16 @@ def rollback(
     )
 
 
-def _return_to_last_good(opened: Opened, url: str, *, dry_run: bool, by: str | None, as_json: bool) -> None:
+def _return_to_last_good(
+    opened: Opened, url: str, key: str | None, *, dry_run: bool, by: str | None, as_json: bool
+) -> None:
     from model_manager.errors import ChangeRefused
     from model_manager.manifests.last_good import NoneYet
     from model_manager.manifests.last_good import last_good as ask
 
     try:
         with working(f"asking {url}"):
-            manifest = ask(url)
+            manifest = ask(url, key)
     except NoneYet as error:
         fail(str(error), 1)
     except ChangeRefused as error:

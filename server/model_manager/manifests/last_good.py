@@ -20,16 +20,17 @@ class NoneYet(ChangeRefused):
     """The server knows of no such state."""
 
 
-def last_good(url: str) -> bytes:
-    """Give the manifest of the last good state, as the admin port at `url` keeps it.
+def last_good(url: str, key: str | None = None) -> bytes:
+    """Give the manifest of the last good state, as the admin port at `url` keeps it; `key` is its token.
 
     Raises NoneYet where there was none, and ChangeRefused where the server cannot be asked.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise ChangeRefused(f"{url!r} is not the address of an admin port: write it as http://localhost:8081")
     address = url.rstrip("/") + _PATH
+    request = urllib.request.Request(address, headers={"authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
             manifest: bytes = response.read(LIMIT.bytes + 1)
             generation = response.headers.get("x-generation")
     except urllib.error.HTTPError as error:

@@ -258,12 +258,17 @@ def test_a_process_that_is_killed_leaves_the_one_or_the_other(manifest: Path, ca
     assert manifest.read_text() == PROMOTED
 
 
+asked: list[str | None] = []
+"""With which token the keeper was asked."""
+
+
 class Keeper(BaseHTTPRequestHandler):
     """Answers as the admin port of a server with a ledger does, or as something else."""
 
     answer: tuple[int, dict[str, str], bytes] = (200, {}, b"")
 
     def do_GET(self) -> None:
+        asked.append(self.headers.get("authorization"))
         code, headers, body = self.answer if self.path == "/ledger/last-good" else (404, {}, b"{}")
         self.send_response(code)
         for name, value in {**headers, "content-length": str(len(body))}.items():
@@ -293,6 +298,7 @@ def generation(text: bytes) -> dict[str, str]:
 def test_the_last_good_state_comes_back_whole(keeper: str, manifest: Path) -> None:
     manifest.write_text(PROMOTED, encoding="utf-8")
     Keeper.answer = (200, generation(MANIFEST.encode()), MANIFEST.encode())
+    asked.clear()
     result = run("rollback", manifest, "--last-good", "--url", keeper)
     assert result.exit_code == 0, result.output
     assert manifest.read_text() == MANIFEST
@@ -301,6 +307,10 @@ def test_the_last_good_state_comes_back_whole(keeper: str, manifest: Path) -> No
     assert "is already the last good" in run("rollback", manifest, "--last-good", "--url", keeper).stdout
     piped = run("rollback", "-", "--last-good", "--url", keeper, given=PROMOTED)
     assert piped.stdout == MANIFEST
+    assert {*asked} == {None}
+    (manifest.parent / "token").write_text("0123456789abcdef\n", encoding="utf-8")
+    run("rollback", manifest, "--last-good", "--url", keeper, "--api-key-file", manifest.parent / "token")
+    assert asked[-1] == "Bearer 0123456789abcdef"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from model_manager.version import __version__
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
     "configmap": "configmap:configmap",
+    "export": "export:export",
+    "import": "import_:import_",
     "promote": "promote:promote",
     "rollback": "rollback:rollback",
     "sign": "signing:sign",

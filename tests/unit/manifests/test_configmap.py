@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from model_manager.manifests.configmap_yaml import as_json, as_yaml
 from model_manager.manifests.configmaps import MOST_BYTES, ConfigMap
@@ -18,6 +18,7 @@ from model_manager.repository.metadata import parse_metadata
 from model_manager.repository.wanted import ServableId
 
 from tests.unit.manifests.staging import package, refusal, run
+from tests.unit.test_signing import write_key
 from tools import parts
 
 OLDEST, NEWEST = "1.30", "1.37"
@@ -121,6 +122,16 @@ def test_immutable_ones_are_named_by_their_content_and_the_pointer_comes_last(re
     assert [one == other for one, other in zip(names, again, strict=False)] == [True, False, True, True]
 
 
+def test_a_signature_holds_under_the_flat_names(repository: Path, tmp_path: Path) -> None:
+    write_key(tmp_path / "key.pem")
+    assert run("sign", repository / "iris" / "2", "--key", tmp_path / "key.pem").exit_code == 0
+    (document,) = printed("models", repository / "iris" / "2")
+    for key, content in files(document).items():
+        (tmp_path / key).write_bytes(content)
+    verified = run("verify", tmp_path / "iris-2.joblib", "--key", tmp_path / "key.pub")
+    assert verified.exit_code == 0, verified.stderr
+
+
 def test_what_does_not_fit_is_told_with_what_to_do(tmp_path: Path) -> None:
     repository = tmp_path / "repo"
     package(repository, "iris", "1", bytes(MOST_BYTES // 2))
@@ -191,6 +202,7 @@ def test_what_is_no_package_or_was_changed_is_refused(repository: Path) -> None:
 names = st.sampled_from(["a", "a-1", "1", "1-2", "2", "a.b", "2-a", "A", "x" * 128])
 
 
+@example([("a-1", "2"), ("a", "1-2")])
 @settings(max_examples=50)
 @given(st.lists(st.tuples(names, names), unique=True, max_size=8))
 def test_no_two_versions_share_a_key_and_every_key_is_one_of_kubernetes(ids: list[tuple[str, str]]) -> None:

@@ -103,7 +103,15 @@ def test_a_version_that_failed_its_gates_is_refused_unless_forced(manifest: Path
     assert run("rollback", manifest, "iris").exit_code == 0  # the version before has none that failed
 
 
-@pytest.mark.parametrize("broken", ["{", '{"evaluation": {"gates": "all"}}', '{"evaluation": {"gates": ["b"]}}'])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{",
+        '{"evaluation": {"gates": "all"}}',
+        '{"evaluation": {"gates": ["b"]}}',
+        '{"evaluation": {"gates": [{"expression": "b"}]}}',
+    ],
+)
 def test_gates_that_cannot_be_read_have_not_passed(manifest: Path, broken: str) -> None:
     (manifest.parent / "iris-2.metadata.json").write_text(broken, encoding="utf-8")
     assert "iris/2 failed its gates: " in refusal(1, "promote", manifest, "iris", "2")

@@ -101,5 +101,5 @@ def _write(opened: Opened, new: bytes, by: str | None) -> None:
         whole = opened.holder.holding(new, change)
         if whole == new and (by is not None or beside.exists()):
             # First of the two: a server that sees the new manifest finds who made it.
-            replace_file(beside, change.file.encode(), before=beside.read_bytes() if beside.exists() else None)
+            replace_file(beside, change.file(new).encode(), before=beside.read_bytes() if beside.exists() else None)
         replace_file(opened.path, whole, before=opened.content)

@@ -93,7 +93,7 @@ def document(config_map: ConfigMap) -> dict[str, Any]:
 
 
 def _pointer(name: str, manifest: bytes, change: ChangedBy) -> ConfigMap:
-    text = {MANIFEST: manifest.decode(), CHANGED_BY_FILE: change.file}
+    text = {MANIFEST: manifest.decode(), CHANGED_BY_FILE: change.file(manifest)}
     return ConfigMap(name, text, {}, annotations={CHANGED_BY_ANNOTATION: change.annotation})
 
 

@@ -93,7 +93,7 @@ class _JsonConfigMap:
 
     def holding(self, manifest: bytes, change: ChangedBy) -> bytes:
         data, metadata = self._holder["data"], self._holder.setdefault("metadata", {})
-        data[MANIFEST], data[CHANGED_BY_FILE] = manifest.decode(), change.file
+        data[MANIFEST], data[CHANGED_BY_FILE] = manifest.decode(), change.file(manifest)
         for one in _SERVERS_OWN:
             metadata.pop(one, None)
         annotations = metadata["annotations"] = dict(metadata.get("annotations") or {})
@@ -125,7 +125,7 @@ class _YamlConfigMap:
     def holding(self, manifest: bytes, change: ChangedBy) -> bytes:
         wanted: dict[tuple[str, ...], str] = {
             ("data", MANIFEST): manifest.decode(),
-            ("data", CHANGED_BY_FILE): change.file,
+            ("data", CHANGED_BY_FILE): change.file(manifest),
             ("metadata", "annotations", CHANGED_BY_ANNOTATION): change.annotation,
         }
         there = [(node, value) for path, value in wanted.items() if (node := self._root.value(*path)) is not None]

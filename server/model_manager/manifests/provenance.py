@@ -5,6 +5,7 @@ A pod does not see the annotations of a ConfigMap that it mounts, so the server'
 
 import datetime
 import getpass
+import hashlib
 import json
 import os
 import socket
@@ -30,10 +31,11 @@ class ChangedBy:
         """Somebody, or else the user of this process at this machine; now; the commit of the working folder."""
         return ChangedBy(by or _user_at_host(), datetime.datetime.now(datetime.UTC).replace(microsecond=0), _commit())
 
-    @property
-    def file(self) -> str:
-        """What `changed-by.json` holds."""
-        said = {"by": self.by, "at": self.at.isoformat().replace("+00:00", "Z"), "commit": self.commit}
+    def file(self, manifest: bytes) -> str:
+        """What `changed-by.json` holds beside a manifest: it says by its digest which one it is about."""
+        digest = hashlib.sha256(manifest).hexdigest()
+        at = self.at.isoformat().replace("+00:00", "Z")
+        said = {"by": self.by, "at": at, "commit": self.commit, "manifest": digest}
         text = json.dumps({key: value for key, value in said.items() if value is not None}, ensure_ascii=False)
         return text + "\n"
 

@@ -106,12 +106,21 @@ class DataInfo(_Part):
     dvc_md5: str | None = None
 
 
+class GateOutcome(_Part):
+    """A condition that an evaluation had to meet, as it was written, and whether it did."""
+
+    expression: str
+    passed: bool
+
+
 class Evaluation(_Part):
     """Metrics on a named hold-out."""
 
     dataset: str
     rows: Count
     metrics: dict[str, float]
+    gates: list[GateOutcome] | None = None
+    """What `model-manager promote` asks for: a version that failed one is not made the default."""
 
 
 class Golden(_Part):

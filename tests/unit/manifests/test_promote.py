@@ -117,6 +117,12 @@ def test_gates_that_cannot_be_read_have_not_passed(manifest: Path, broken: str) 
     assert "iris/2 failed its gates: " in refusal(1, "promote", manifest, "iris", "2")
 
 
+def test_gates_inline_in_the_manifest_are_read(manifest: Path) -> None:
+    inline = json.dumps({"evaluation": {"dataset": "d", "rows": 1, "metrics": {}, **GATES["evaluation"]}})
+    manifest.write_text(MANIFEST.replace("iris-2.joblib}", f"iris-2.joblib, metadata: {inline}}}"), encoding="utf-8")
+    assert "iris/2 failed its gates: accuracy < 0.9;" in refusal(1, "promote", manifest, "iris", "2")
+
+
 def test_gates_that_passed_are_told(manifest: Path) -> None:
     passed = json.dumps({"evaluation": {"gates": [{"expression": "accuracy < 0.9", "passed": True}]}})
     (manifest.parent / "iris-2.metadata.json").write_text(passed, encoding="utf-8")
@@ -165,7 +171,8 @@ def test_a_config_map_of_kubectl_comes_out_ready_to_be_applied() -> None:
     assert result.exit_code == 0, result.stderr
     out = json.loads(result.stdout)
     assert out["data"].pop("models.yaml") == PROMOTED
-    assert json.loads(out["data"].pop("changed-by.json"))["by"] == "ann"
+    said = json.loads(out["data"].pop("changed-by.json"))
+    assert (said["by"], said["manifest"]) == ("ann", hashlib.sha256(PROMOTED.encode()).hexdigest())
     assert out["metadata"].pop("annotations").items() >= {"flagger.app/x": "y"}.items()
     assert out["metadata"] == {"name": "models", "namespace": "shop", "resourceVersion": "81"}
     assert out["binaryData"] == {"iris-1.joblib": "AAEC"}

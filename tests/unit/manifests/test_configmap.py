@@ -132,6 +132,20 @@ def test_a_signature_holds_under_the_flat_names(repository: Path, tmp_path: Path
     assert verified.exit_code == 0, verified.stderr
 
 
+def test_what_it_printed_into_a_file_is_promoted_in_place(repository: Path, tmp_path: Path) -> None:
+    path = tmp_path / "configmap.yaml"
+    path.write_text(run("configmap", "models", repository / "iris", "--by", "ann").stdout, encoding="utf-8")
+    before = path.read_text(encoding="utf-8").splitlines()
+    assert run("promote", path, "iris", "1", "--by", "bob").exit_code == 0
+    after = path.read_text(encoding="utf-8")
+    (document,) = yaml.safe_load_all(after)
+    said = json.loads(document["data"]["changed-by.json"])
+    digest = hashlib.sha256(document["data"]["models.yaml"].encode()).hexdigest()
+    assert (said["by"], said["manifest"]) == ("bob", digest)
+    assert document["metadata"]["annotations"]["model-manager/changed-by"].startswith("bob")
+    assert len([line for line in before if line not in after.splitlines()]) == 3  # default, and twice who it was
+
+
 def test_what_does_not_fit_is_told_with_what_to_do(tmp_path: Path) -> None:
     repository = tmp_path / "repo"
     package(repository, "iris", "1", bytes(MOST_BYTES // 2))

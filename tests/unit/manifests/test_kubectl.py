@@ -81,5 +81,3 @@ def test_immutable_ones_are_applied_before_what_points_to_them(shell: Path, clus
     run(split, shell)
     assert list(cluster)[-1] == "models"
     assert [each.get("immutable") for each in cluster.values()] == [True, True, None]
-    run(split, shell)  # again: what is immutable is the same
-    assert len(cluster) == 3

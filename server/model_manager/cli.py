@@ -22,11 +22,16 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "configmap": "configmap:configmap",
     "diff": "diff:diff",
     "evaluate": "evaluate:evaluate",
+    "export": "export:export",
+    "import": "import_:import_",
     "list": "list:list_",
     "pack": "pack:pack",
     "plan": "plan:plan",
+    "promote": "promote:promote",
+    "rollback": "rollback:rollback",
     "show": "show:show",
     "sign": "signing:sign",
     "train": "train:train",

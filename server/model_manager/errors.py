@@ -25,6 +25,8 @@ ModelManagerError
     ├── MountUnusable           a mounted file of keys or certificates cannot be read
     ├── KeysInvalid             a file of API keys is refused as a whole
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
+    ├── ChangeRefused           a change of the wanted state that cannot be made
+    │   └── GatesFailed         its version failed the gates of its evaluation
     ├── PackageRefused          a package that cannot be written, or would not serve
     ├── TableRefused            a file of training data that cannot be read for what it says
     ├── GateInvalid             a condition on metrics that says nothing
@@ -209,6 +211,14 @@ class KeysInvalid(ConfigurationError):
 
 class ManifestInvalid(ConfigurationError):
     """models.yaml is refused as a whole; the message starts with the line and the key."""
+
+
+class ChangeRefused(ConfigurationError):
+    """A change of the wanted state cannot be made; the message says of which file, why, and what to do."""
+
+
+class GatesFailed(ChangeRefused):
+    """A version did not pass the gates of its evaluation, and is not made the default unless one insists."""
 
 
 class PackageRefused(ConfigurationError):

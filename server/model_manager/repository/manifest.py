@@ -72,6 +72,8 @@ class ModelEntry(_Entry):
 
     versions: dict[Name, VersionEntry] = Field(min_length=1)
     default: str | None = None
+    previous: str | None = None
+    """The default before this one, which `model-manager rollback` returns to; it changes nothing of what is served."""
     batching: BatchingEntry | None = None
     timeout_ms: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT_MS, allow_inf_nan=False)
     compile: Literal["auto", "off"] | None = None
@@ -116,9 +118,10 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
     """What no single key is wrong about."""
     for name, model in manifest.models.items():
         path: KeyPath = ("models", name)
-        if model.default is not None and model.default not in model.versions:
-            listed = ", ".join(sorted(model.versions, key=version_order))
-            yield (*path, "default"), f"{model.default!r} is not among the versions ({listed})"
+        listed = ", ".join(sorted(model.versions, key=version_order))
+        for key, version in (("default", model.default), ("previous", model.previous)):
+            if version is not None and version not in model.versions:
+                yield (*path, key), f"{version!r} is not among the versions ({listed})"
         for version, entry in model.versions.items():
             at = (*path, "versions", version)
             if local_path(entry.artifact) is None and entry.declared_sha256 is None:

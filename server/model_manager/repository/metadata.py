@@ -126,12 +126,21 @@ class DataInfo(_Part):
     """The column that the estimator was fitted to predict, as the data calls it."""
 
 
+class GateOutcome(_Part):
+    """A condition that an evaluation had to meet, as it was written, and whether it did."""
+
+    expression: str
+    passed: bool
+
+
 class Evaluation(_Part):
     """Metrics on a named hold-out; `sha256` is the digest of its file."""
 
     dataset: str
     rows: Count
     metrics: dict[str, float]
+    gates: list[GateOutcome] | None = None
+    """What `model-manager promote` asks for: a version that failed one is not made the default."""
     sha256: Sha256 | None = None
 
 

@@ -104,6 +104,8 @@ class DataInfo(_Part):
     columns: Count
     git_commit: str | None = None
     dvc_md5: str | None = None
+    target: str | None = None
+    """The column that the estimator was fitted to predict, as the data calls it."""
 
 
 class Evaluation(_Part):

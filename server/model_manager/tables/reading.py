@@ -76,30 +76,44 @@ def read_csv_table(path: Path, *, target: str | None = None) -> CsvTable:
     Raises TableRefused with the file, and where it can be said the line, for everything that cannot be read for
     certain: rows of another width than the header, no header, repeated names, a broken quote, an unknown encoding.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise TableRefused(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise TableRefused(f"{path}: it is a folder; name a CSV file") from None
-    except OSError as error:
-        raise TableRefused(f"{path}: it cannot be read: {error.strerror}") from error
+    content = read_content(path)
     try:
         return _table(decode(content), target)
     except TableRefused as refused:
         raise TableRefused(f"{path}: {refused}") from refused
 
 
-def _table(file: FileText, target: str | None) -> CsvTable:
-    records = read_records(file.text)
+def read_content(path: Path) -> bytes:
+    """Read the bytes of a table's file. Raises TableRefused with the file where that cannot be done."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise TableRefused(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise TableRefused(f"{path}: it is a folder; name a CSV file") from None
+    except OSError as error:
+        raise TableRefused(f"{path}: it cannot be read: {error.strerror}") from error
+
+
+def raw_columns(text: str) -> tuple[Records, list[RawColumn], DecimalMark]:
+    """Part a text into columns as they are written, under the names of its header; and tell its decimal mark.
+
+    Raises TableRefused with the line.
+    """
+    records = read_records(text)
     names = [name.strip() for name in records.header]
     refuse_repeated(names, records.header_line)
     cells: Sequence[Sequence[str]] = list(zip(*records.rows, strict=True))
     raw = [raw_column(name, column) for name, column in zip(names, cells, strict=True)]
     refuse_data(raw, records.header_line)
+    mark = decide_mark(((column.present, column.fits) for column in raw), separator=records.dialect.separator)
+    return records, raw, mark
+
+
+def _table(file: FileText, target: str | None) -> CsvTable:
+    records, raw, mark = raw_columns(file.text)
     if target is not None:
         _check_target(raw, target, records.lines)
-    mark = decide_mark(((column.present, column.fits) for column in raw), separator=records.dialect.separator)
     unsure = records.dialect.separator != ","
     columns = [typed_column(column, records.lines, mark=mark, ambiguous_is_news=unsure) for column in raw]
     reports = tuple(_column_report(number, column, target) for number, column in enumerate(columns, 1))

@@ -20,6 +20,7 @@ ModelManagerError
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
 ├── QueryFailed                 Prometheus cannot be asked, or refuses a query
+├── ServerRefused               a running server cannot be asked, or refuses what it is asked
 └── ConfigurationError          what the operator declared cannot be used
     ├── SourceUnreadable        the models folder is missing or cannot be read
     ├── MountUnusable           a mounted file of keys or certificates cannot be read
@@ -187,6 +188,10 @@ class LoadFailed(ModelManagerError):
 
 class QueryFailed(ModelManagerError):
     """Prometheus cannot be reached, does not answer as Prometheus does, or refuses a query."""
+
+
+class ServerRefused(ModelManagerError):
+    """A running server cannot be reached, does not speak the protocol, or refuses what a command asks of it."""
 
 
 class ConfigurationError(ModelManagerError):

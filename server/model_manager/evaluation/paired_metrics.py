@@ -132,7 +132,7 @@ def _calibration_error(given: Array, came_true: Array) -> Callable[[Array], Arra
     """The mean distance, over the bins, of the probability given and the share that came true (ECE)."""
     in_bin = _one_hot(bins_of(given), BINS)
     excess = sparse.csr_array(in_bin.multiply((given - came_true)[:, np.newaxis]))
-    return lambda weights: np.abs(weights @ excess).sum(1) / weights.sum(1)
+    return lambda weights: np.asarray(np.abs(weights @ excess).sum(1) / weights.sum(1))
 
 
 def _mean(values: Array) -> Callable[[Array], Array]:
@@ -163,7 +163,9 @@ def _one_hot(codes: Array, classes: int) -> sparse.csr_array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """Divide; NaN where there is nothing to divide by."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0)
+    quotient: Array = np.full(np.shape(above), np.nan)
+    np.divide(above, below, out=quotient, where=np.asarray(below) != 0)
+    return quotient
 
 
 def _mean_of_known(values: Array) -> Array:

@@ -108,7 +108,7 @@ def compare(
             from model_manager.evaluation import comparison_report as report
             from model_manager.evaluation.comparison import Limits
             from model_manager.evaluation.comparison import compare as judge
-            from model_manager.evaluation.comparison_rows import write_disagreements
+            from model_manager.evaluation.comparison_rows import refuse_place, write_disagreements
             from model_manager.evaluation.comparison_sides import ask, open_side
             from model_manager.evaluation.paired_metrics import HIGHER_IS_BETTER
             from model_manager.tables.table_files import read_table
@@ -116,6 +116,8 @@ def compare(
             if unknown := [name for name in metrics if name not in HIGHER_IS_BETTER]:
                 known = ", ".join(HIGHER_IS_BETTER)
                 raise click.BadParameter(f"{unknown[0]!r} is none of {known}", param_hint="--metric")
+            if rows_file is not None:
+                refuse_place(rows_file, data)
             table = read_table(data)
         api_key = api_key_file.read_text(encoding="utf-8").strip() if api_key_file is not None else None
         with working("asking A and B"):

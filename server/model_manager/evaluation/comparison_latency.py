@@ -14,9 +14,11 @@ from model_manager.signature import Array
 
 _LEAST_ROUNDS: Final = 7
 """So many that chance is ruled out where B is slower in all of them, whatever else is judged."""
+_LONGEST_S: Final = 60.0
+"""After which (s) no more rounds are begun, though they be fewer."""
 _ONE_ROW: Final = (200, 1.5)
 _ALL_ROWS: Final = (30, 3.0)
-"""The most rounds, and the seconds (s) after which no more are begun."""
+"""The most rounds, and the seconds (s) after which no more than the least are begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,12 @@ def measure(
 
 def _alternating(a: Callable[[int], object], b: Callable[[int], object], most: int, limit_s: float) -> Timing:
     a(0), b(0)  # what is done once, is done
-    ends = time.perf_counter() + limit_s
+    began = time.perf_counter()
     durations: list[tuple[float, float]] = []
-    while len(durations) < most and (len(durations) < _LEAST_ROUNDS or time.perf_counter() < ends):
-        at = len(durations)
+    while (at := len(durations)) < most:
+        took = time.perf_counter() - began
+        if took > (limit_s if at >= _LEAST_ROUNDS else _LONGEST_S) and at:
+            break
         if at % 2:
             took_b, took_a = _seconds(b, at), _seconds(a, at)
         else:

@@ -1,6 +1,7 @@
 """A comparison as tables for people or a JSON document for scripts; no arithmetic beyond shares and units."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ EXIT_CODES: Final[dict[Verdict, int]] = {"no worse": 0, "worse": 1, "cannot tell
 _COLOURS: Final = {"ok": "green", "no worse": "green", "worse": "red", "differs": "yellow", "unknown": "yellow"}
 _INPUTS_SHOWN: Final = 4
 _LONGEST_CELL: Final = 24
+_LONG_NUMBER: Final = re.compile(r"-?\d+\.\d{4,}", re.ASCII)
 
 
 def advice(comparison: Comparison, asked: Asked) -> str:
@@ -32,6 +34,9 @@ def advice(comparison: Comparison, asked: Asked) -> str:
             return "Keep A."
     if asked.pairs.truth is None:
         return "Nothing tells which of them is right: name the column that holds the truth with --target."
+    open_checks = {check.name.split()[0] for check in comparison.checks if check.outcome == "unknown"}
+    if open_checks == {"latency"}:
+        return "Ask again on a quiet machine, and both sides in the same way."
     return "Ask again with more rows."
 
 
@@ -264,6 +269,8 @@ def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         return number(float(value))
     shown = str(value) if value is not None and value != "" else "–"
+    if _LONG_NUMBER.fullmatch(shown):
+        return number(float(shown))
     shown = shown if shown.isprintable() else repr(shown)
     return shown if len(shown) <= _LONGEST_CELL else f"{shown[: _LONGEST_CELL - 1]}…"
 

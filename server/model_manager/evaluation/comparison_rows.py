@@ -13,14 +13,20 @@ from model_manager.evaluation.comparison_sides import Asked
 from model_manager.tables.table_files import Table
 
 
+def refuse_place(path: Path, data: Path) -> None:
+    """Raise TableRefused for a file that is the table itself, or whose folder is not there."""
+    if path.exists() and data.exists() and path.samefile(data):
+        raise TableRefused(f"{path}: it is the table that is compared on; name another file for the rows")
+    if not path.absolute().parent.is_dir():
+        raise TableRefused(f"{path}: there is no folder {path.parent}; make it first")
+
+
 def write_disagreements(path: Path, asked: Asked, table: Table) -> int:
     """Write every row that is answered differently, those first that speak most for A or B; say how many they are.
 
     Its columns: line (or row), A, B, truth where it is known, and all others of the table as they are written there. A
-    file of that name is replaced, unless it is the table itself. Raises TableRefused where it cannot be written.
+    file of that name is replaced. Raises TableRefused where it cannot be written.
     """
-    if path.exists() and Path(table.source).exists() and path.samefile(table.source):
-        raise TableRefused(f"{path}: it is the table that is compared on; name another file for the rows")
     names = inputs_of(table, asked.target)
     cells = [table.cells(name) for name in names]
     pairs = asked.pairs

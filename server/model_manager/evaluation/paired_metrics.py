@@ -141,16 +141,18 @@ def _mean(values: Array) -> Callable[[Array], Array]:
 
 def _weighted_auc(positive: Array, scores: Array) -> Callable[[Array], Array]:
     """The area under the ROC curve: the share of pairs in which the positive row scores higher, ties counted half."""
-    order = np.argsort(scores, kind="stable")
-    ranked, is_positive = scores[order], positive[order].astype(np.float64)
-    first_of_ties = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(scores[negatives], kind="stable")]
+    below = np.searchsorted(scores[negatives], scores[positives], "left")
+    not_above = np.searchsorted(scores[negatives], scores[positives], "right")
+    tied = bool((below != not_above).any())
 
     def area(weights: Array) -> Array:
-        sorted_weights = weights[:, order]
-        positives = np.add.reduceat(sorted_weights * is_positive, first_of_ties, axis=1)
-        negatives = np.add.reduceat(sorted_weights * (1 - is_positive), first_of_ties, axis=1)
-        below = np.cumsum(negatives, axis=1) - negatives / 2
-        return _ratio((positives * below).sum(1), positives.sum(1) * negatives.sum(1))
+        summed = np.zeros((len(weights), len(negatives) + 1))
+        np.cumsum(weights[:, negatives], axis=1, out=summed[:, 1:])
+        beaten = (summed[:, below] + summed[:, not_above]) / 2 if tied else summed[:, below]
+        of_positives = weights[:, positives]
+        return _ratio(np.einsum("ij,ij->i", of_positives, beaten), of_positives.sum(1) * summed[:, -1])
 
     return area
 

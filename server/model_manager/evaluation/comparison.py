@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from model_manager.errors import PackageRefused
 from model_manager.evaluation.answers import Task
@@ -36,7 +37,7 @@ JUDGED: Final[Mapping[Task, tuple[str, ...]]] = {
     "classification": ("accuracy", "balanced_accuracy"),
     "multiclass": ("accuracy", "balanced_accuracy"),
     "anomaly": ("accuracy", "balanced_accuracy"),
-    "regression": ("root_mean_squared_error",),
+    "regression": ("rmse",),
 }
 """What decides unless other metrics are named. The accuracy alone would pass a version that misses a rare label."""
 
@@ -130,7 +131,8 @@ def compare(pairs: Pairs, limits: Limits, latency: Latency | None = None) -> Com
     too few for "no worse", and enough for a "worse" that chance does not explain. Raises PackageRefused for a metric
     that these two do not have.
     """
-    figures = _figures(pairs)
+    with threadpool_limits(limits=1):  # sums that several threads take differ in their last bits
+        figures = _figures(pairs)
     names = limits.metrics or JUDGED[pairs.task] if pairs.truth is not None else ()
     if missing := [name for name in names if name not in {figure.name for figure in figures}]:
         there = ", ".join(figure.name for figure in figures)

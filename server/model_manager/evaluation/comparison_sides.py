@@ -105,7 +105,7 @@ def ask(a: Side, b: Side, table: Table, target: str | None = None) -> Asked:
     not fit, PredictionFailed and ServerRefused for rows that are not answered.
     """
     task, classes = _common(a, b)
-    column = _target(a, b, table, target)
+    column = _target(a, b, table, target, () if task == "anomaly" else classes)
     besides = () if column is None else (column,)
     rows = {side.letter: _rows(side, table, besides) for side in (a, b)}
     truth = None if column is None else _truth(table, column, task, classes)
@@ -175,7 +175,7 @@ def _some(labels: Sequence[object]) -> str:
     return ", ".join(map(str, labels[:5])) + (", …" if len(labels) > 5 else "")
 
 
-def _target(a: Side, b: Side, table: Table, target: str | None) -> str | None:
+def _target(a: Side, b: Side, table: Table, target: str | None, classes: Sequence[Label]) -> str | None:
     inputs = {column.name.strip() for side in (a, b) for column in side.version.signature.columns or ()}
     if target is not None:
         if table.named(target) is None:
@@ -184,12 +184,16 @@ def _target(a: Side, b: Side, table: Table, target: str | None) -> str | None:
         if target in inputs:
             raise TableRefused(f"{table.source}: {target!r} is an input of the model, and cannot be its target")
         return target
-    recorded = [side.target for side in (a, b) if side.target is not None and table.named(side.target) is not None]
-    if recorded:
-        return recorded[0] if recorded[0] in table.columns else recorded[0].strip()
+    recorded = [side.target for side in (a, b) if side.target is not None]
+    if recorded:  # and where the table has no such column, no other one is the truth
+        found = [name for name in recorded if table.named(name) is not None]
+        return None if not found else found[0] if found[0] in table.columns else found[0].strip()
     others = [name for name in table.columns if name not in inputs]
     named = all(side.version.signature.named or side.version.signature.columns is not None for side in (a, b))
-    return others[0] if len(others) == 1 and named else None
+    if len(others) != 1 or not named:
+        return None
+    guessed = others[0]
+    return guessed if not classes or any(one in classes for one in labels_in(table, guessed, classes)) else None
 
 
 def _rows(side: Side, table: Table, besides: Sequence[str]) -> Rows:

@@ -1,7 +1,7 @@
 """One side's answers and the truth → metrics that can be worked out again for any weights of the rows.
 
-Place in the flow: below paired, which draws rows again and again. The names and the values are scikit-learn's; drawing
-a row twice is giving it the weight 2, so that thousands of draws are one product of matrices.
+Place in the flow: below paired, which draws rows again and again. The names are those of `evaluate`, the values are
+scikit-learn's. To draw a row twice is to give it the weight 2, so that many draws are one product of matrices.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,17 @@ HIGHER_IS_BETTER: Final = {
     "f1_macro": True,
     "roc_auc": True,
     "log_loss": False,
-    "brier_score": False,
-    "calibration_error": False,
-    "root_mean_squared_error": False,
-    "mean_absolute_error": False,
+    "brier": False,
+    "ece": False,
+    "rmse": False,
+    "mae": False,
     "r2": True,
 }
 """Every metric that is compared, in the order in which they are shown."""
 
 BINS: Final = 10
+_MOST_RANKED: Final = 20
+"""With more classes than this there is no area under a curve: each would be a curve of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,14 @@ def measures_of_probabilities(truth: Array, probabilities: Array) -> dict[str, M
     smallest = np.finfo(probabilities.dtype).eps
     of_truth = np.where(truth >= 0, probabilities[np.arange(rows), truth], 0)
     logs = -np.log(np.clip(of_truth, smallest, 1 - smallest))
-    present = range(1, 2) if classes == 2 else range(classes)
+    present = range(1, 2) if classes == 2 else range(classes if classes <= _MOST_RANKED else 0)
     curves = [_weighted_auc(truth == code, probabilities[:, code]) for code in present]
+    ranked = {"roc_auc": Measure(lambda weights: np.mean([curve(weights) for curve in curves], axis=0))}
     return {
-        "roc_auc": Measure(lambda weights: np.mean([curve(weights) for curve in curves], axis=0)),
+        **(ranked if curves else {}),
         "log_loss": Measure(_mean(logs), logs),
-        "brier_score": Measure(_mean(squares), squares),
-        "calibration_error": Measure(_calibration_error(*confidence(truth, probabilities))),
+        "brier": Measure(_mean(squares), squares),
+        "ece": Measure(_calibration_error(*confidence(truth, probabilities))),
     }
 
 
@@ -107,8 +110,8 @@ def measures_of_numbers(truth: Array, answers: Array) -> dict[str, Measure]:
         return 1 - _ratio(weights @ squares, np.where(spread > 1e-12 * float(centred @ centred), spread, 0))
 
     return {
-        "root_mean_squared_error": Measure(lambda weights: np.sqrt(mean_square(weights)), squares),
-        "mean_absolute_error": Measure(_mean(distances), distances),
+        "rmse": Measure(lambda weights: np.sqrt(mean_square(weights)), squares),
+        "mae": Measure(_mean(distances), distances),
         "r2": Measure(r2, squares),
     }
 

@@ -120,7 +120,7 @@ def test_numbers_are_judged_by_the_share_of_the_error() -> None:
     pairs = Pairs("regression", Answered(a), Answered(truth + (a - truth) * 1.2), truth, np.arange(300))
     comparison = compare(pairs, Limits())
     (check,) = comparison.checks
-    assert (check.name, check.outcome, comparison.verdict) == ("root_mean_squared_error", "worse", "worse")
+    assert (check.name, check.outcome, comparison.verdict) == ("rmse", "worse", "worse")
     assert check.value == pytest.approx(0.2)
     assert check.why.startswith("20.0% higher, not by chance")
     assert compare(pairs, Limits(max_drop=0.25)).verdict == "no worse"
@@ -129,7 +129,7 @@ def test_numbers_are_judged_by_the_share_of_the_error() -> None:
 def test_other_metrics_judge_where_they_are_named() -> None:
     pairs = _pairs(100, 20, 2)
     assert _outcomes(compare(pairs, Limits(metrics=("f1_macro",)))) == {"f1_macro": "worse"}
-    with pytest.raises(PackageRefused, match="'log_loss' cannot be told .* there are accuracy, balanced_accuracy"):
+    with pytest.raises(PackageRefused, match=r"'log_loss' cannot be told .* there are accuracy, balanced_accuracy"):
         compare(pairs, Limits(metrics=("log_loss",)))
 
 

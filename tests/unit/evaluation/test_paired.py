@@ -75,7 +75,7 @@ def test_drawn_and_normal_chances_agree(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def _interval_and_chance(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[tuple[float, float], float]:
-    name = "mean_absolute_error"
+    name = "mae"
     pair = measures_of_numbers(truth, a)[name], measures_of_numbers(truth, b)[name]
     draws = bootstrap_differences({name: pair}, len(truth))[name]
     interval = interval_of(draws)
@@ -110,7 +110,7 @@ def test_equal_models_are_called_different_as_seldom_as_is_said() -> None:
     """5% of pairs at the most by each test, and not hardly any either."""
     random = np.random.default_rng(7)
     runs, rows = 300, 120
-    called = {"accuracy": 0, "balanced_accuracy": 0, "root_mean_squared_error": 0}
+    called = {"accuracy": 0, "balanced_accuracy": 0, "rmse": 0}
     for _ in range(runs):
         truth = (random.random(rows) < 0.2).astype(np.int64)
         a, b = (np.where(random.random(rows) < 0.8, truth, 1 - truth) for _ in range(2))
@@ -120,7 +120,7 @@ def test_equal_models_are_called_different_as_seldom_as_is_said() -> None:
             for one, two in zip((a, b), numbers, strict=True)
         ]
         for name in called:
-            kind = 1 if name == "root_mean_squared_error" else 0
+            kind = 1 if name == "rmse" else 0
             losses = [pair[kind][name].losses for pair in pairs]
             assert losses[0] is not None
             called[name] += sign_flip(losses[0] - losses[1]) < 0.05

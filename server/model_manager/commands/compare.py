@@ -38,14 +38,20 @@ only two that answer every row alike are no worse.
 @click.command(epilog=_EPILOG)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="CSV or Parquet file of rows to ask both.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV or Parquet file of rows to ask both.",
+)
 @click.option("--target", metavar="COLUMN", help="Column of the truth.  [default: the one that was trained for]")
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
     metavar="NAME",
-    help="What judges, instead of the above; may be given several times.",
+    help="Metric that judges, instead of those named below; may be given several times.",
 )
 @click.option(
     "--max-drop",

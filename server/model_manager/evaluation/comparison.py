@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
@@ -176,7 +177,9 @@ def _only_right(pairs: Pairs) -> tuple[int, int]:
 
 def _chance(pair: tuple[Measure, Measure]) -> float | None:
     a, b = (measure.losses for measure in pair)
-    return None if a is None or b is None else sign_flip(b - a)
+    if a is None or b is None:
+        return None
+    return sign_flip(np.where(np.isclose(a, b, rtol=1e-9, atol=1e-12), 0, b - a))  # rounding favours nobody
 
 
 def _judged(figure: Figure, limits: Limits, level: float, rows: int) -> Check:

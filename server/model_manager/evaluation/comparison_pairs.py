@@ -58,7 +58,8 @@ class Pairs:
     def different(self) -> Array:
         """Where the two answer differently; numbers that differ by rounding do not."""
         if self.task == "regression":
-            return ~np.isclose(self.a.answers, self.b.answers, rtol=1e-9, atol=0)
+            size = float(np.abs(self.a.answers).max())
+            return ~np.isclose(self.b.answers, self.a.answers, rtol=1e-9, atol=1e-12 * size)
         return np.asarray(self.a.answers != self.b.answers, dtype=np.bool_)
 
 
@@ -78,7 +79,8 @@ def measures(pairs: Pairs) -> tuple[dict[str, Measure], dict[str, Measure]]:
     assert pairs.truth is not None, "asked for where there is a truth"
     truth, (a, b) = pairs.truth, (pairs.a, pairs.b)
     if pairs.task == "regression":
-        return measures_of_numbers(truth, a.answers), measures_of_numbers(truth, b.answers)
+        others = np.where(pairs.different, b.answers, a.answers)  # or rounding would be judged where A makes no error
+        return measures_of_numbers(truth, a.answers), measures_of_numbers(truth, others)
     codes = _codes(truth, pairs.classes)
     found = [measures_of_labels(codes, _codes(side.answers, pairs.classes), len(pairs.classes)) for side in (a, b)]
     for side, those in zip((a, b), found, strict=True):

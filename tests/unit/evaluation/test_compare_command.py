@@ -22,6 +22,8 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
+from tools.patience import stretched
+
 ROWS = 240
 
 
@@ -93,7 +95,7 @@ def test_a_version_is_no_worse_than_itself(compare: Ask) -> None:
 
 def test_a_worse_version_is_called_so_from_a_real_process(repository: Path) -> None:
     command = [sys.executable, "-m", "model_manager", "compare", "kind/1", "kind/3", "--data", "test.csv"]
-    done = run(command, cwd=repository, capture_output=True, encoding="utf-8", timeout=50)
+    done = run(command, cwd=repository, capture_output=True, encoding="utf-8", timeout=stretched(50))
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("A: kind/1\nB: kind/3\n120 rows of test.csv, the truth in 'kind'\n")

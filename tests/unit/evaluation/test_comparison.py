@@ -126,6 +126,19 @@ def test_numbers_are_judged_by_the_share_of_the_error() -> None:
     assert compare(pairs, Limits(max_drop=0.25)).verdict == "no worse"
 
 
+def test_rounding_is_no_difference() -> None:
+    truth = np.arange(40.0)
+    pairs = Pairs("regression", Answered(truth.copy()), Answered(truth * (1 + 1e-15)), truth, np.arange(40))
+    assert compare(pairs, Limits(max_drop=0)).verdict == "no worse"
+    assert counts(pairs)["differ"] == 0
+    codes = np.arange(60) % 2
+    given = np.where(codes, 0.7, 0.3)
+    sides = [Answered(_labels(codes), np.stack([1 - one, one], 1)) for one in (given, given + 1e-15)]
+    labelled = Pairs("classification", *sides, _labels(1 - codes), np.arange(60), ("no", "yes"))
+    figures = {figure.name: figure for figure in compare(labelled, Limits()).figures}
+    assert figures["brier"].p_value == figures["log_loss"].p_value == 1
+
+
 def test_other_metrics_judge_where_they_are_named() -> None:
     pairs = _pairs(100, 20, 2)
     assert _outcomes(compare(pairs, Limits(metrics=("f1_macro",)))) == {"f1_macro": "worse"}

@@ -133,8 +133,8 @@ def test_rounding_is_no_difference() -> None:
     assert counts(pairs)["differ"] == 0
     codes = np.arange(60) % 2
     given = np.where(codes, 0.7, 0.3)
-    sides = [Answered(_labels(codes), np.stack([1 - one, one], 1)) for one in (given, given + 1e-15)]
-    labelled = Pairs("classification", *sides, _labels(1 - codes), np.arange(60), ("no", "yes"))
+    a, b = (Answered(_labels(codes), np.stack([1 - one, one], 1)) for one in (given, given + 1e-15))
+    labelled = Pairs("classification", a, b, _labels(1 - codes), np.arange(60), ("no", "yes"))
     figures = {figure.name: figure for figure in compare(labelled, Limits()).figures}
     assert figures["brier"].p_value == figures["log_loss"].p_value == 1
 

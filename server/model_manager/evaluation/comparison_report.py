@@ -101,7 +101,8 @@ def _parts(comparison: Comparison, asked: Asked, table: Table, most_rows: int) -
         yield _metrics(comparison.figures)
     yield _costs(asked)
     if (a := calibration(asked.pairs, asked.pairs.a)) and (b := calibration(asked.pairs, asked.pairs.b)):
-        yield _calibrations(a, b, asked.pairs.task == "classification")
+        classes = asked.pairs.classes
+        yield _calibrations(a, b, f"of {_cell(classes[1])}" if len(classes) == 2 else "of the answer")
     yield escape(_told_of_agreement(asked))
     if most_rows and bool(asked.pairs.different.any()):
         yield _rows(asked, table, most_rows)
@@ -152,11 +153,10 @@ def _costs(asked: Asked) -> Grid:
     return grid
 
 
-def _calibrations(a: Sequence[Bin], b: Sequence[Bin], binary: bool) -> Grid:
+def _calibrations(a: Sequence[Bin], b: Sequence[Bin], of_what: str) -> Grid:
     """What came true of the probabilities of each side, by bin."""
-    what = "probability of the second class" if binary else "probability of the answer"
     columns = ("A given", "came true", "rows", "B given", " came true", " rows")
-    grid = _grid("bin", *columns, right=("bin", *columns), title=f"calibration: {what}")
+    grid = _grid("bin", *columns, right=("bin", *columns), title=f"calibration: probability {escape(of_what)}")
     by_bin = [{one.low: one for one in side} for side in (a, b)]
     for low in sorted({*by_bin[0], *by_bin[1]}):
         found = [side.get(low) for side in by_bin]

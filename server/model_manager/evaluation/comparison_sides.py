@@ -17,7 +17,7 @@ from model_manager.evaluation.comparison_latency import Latency, measure
 from model_manager.evaluation.comparison_pairs import Answered, Pairs
 from model_manager.evaluation.comparison_server import ServedVersion
 from model_manager.evaluation.opening import open_package
-from model_manager.signature import Array, Output, Rows, Signature
+from model_manager.signature import Array, Layout, Output, Rows, Signature
 from model_manager.tables.table_files import Table
 from model_manager.tables.typed_rows import labels_in, listed, nearest, numbers_in, typed_rows
 
@@ -200,7 +200,9 @@ def _rows(side: Side, table: Table, besides: Sequence[str]) -> Rows:
     try:
         return typed_rows(table, side.version.signature, besides=besides)
     except TableRefused as refused:
-        raise TableRefused(f"{side}: {refused}") from refused
+        by_name = side.version.signature.named or side.version.signature.layout is Layout.FRAME
+        hint = "" if by_name or besides else "; the column of the truth, if there is one, is named with --target"
+        raise TableRefused(f"{side}: {refused}{hint}") from refused
 
 
 def _truth(table: Table, column: str, task: Task, classes: tuple[Label, ...]) -> list[Any]:

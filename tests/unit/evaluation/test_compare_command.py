@@ -101,6 +101,7 @@ def test_a_worse_version_is_called_so_from_a_real_process(repository: Path) -> N
     assert done.stdout.startswith("A: kind/1\nB: kind/3\n120 rows of test.csv, the truth in 'kind'\n")
     assert "Verdict: worse. Keep A." in done.stdout
     assert "not by chance" in done.stdout
+    assert "calibration: probability of small" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

@@ -99,7 +99,7 @@ def test_without_a_truth_only_two_that_agree_on_every_row_are_no_worse() -> None
 def test_equal_versions_are_called_worse_once_in_forty_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paired, "RESAMPLES", 200)  # of which the verdict knows nothing
     random = np.random.default_rng(3)
-    runs, rows = 120, 200
+    runs, rows = 60, 200
     worse = {"labels": 0, "numbers": 0}
     for _ in range(runs):
         codes = (random.random(rows) < 0.25).astype(np.int64)
@@ -109,7 +109,7 @@ def test_equal_versions_are_called_worse_once_in_forty_at_the_most(monkeypatch: 
         errors = random.normal(size=(2, 40))
         numbers = Pairs("regression", Answered(errors[0]), Answered(errors[1]), np.zeros(40), np.arange(40))
         worse["numbers"] += compare(numbers, Limits(max_drop=0)).verdict == "worse"
-    assert all(count <= 0.068 * runs for count in worse.values()), worse  # 2.5% and three standard errors
+    assert all(count <= 0.086 * runs for count in worse.values()), worse  # 2.5% and three standard errors
     assert any(worse.values())
 
 

@@ -22,6 +22,7 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "compare": "compare:compare",
     "configmap": "configmap:configmap",
     "diff": "diff:diff",
     "evaluate": "evaluate:evaluate",

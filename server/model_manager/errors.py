@@ -20,6 +20,7 @@ ModelManagerError
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
 ├── QueryFailed                 Prometheus, or a running server, cannot be asked, or refuses
+├── ServerRefused               a running server refuses the rows that a command sends it
 └── ConfigurationError          what the operator declared cannot be used
     ├── SourceUnreadable        the models folder is missing or cannot be read
     ├── MountUnusable           a mounted file of keys or certificates cannot be read
@@ -191,6 +192,10 @@ class LoadFailed(ModelManagerError):
 
 class QueryFailed(ModelManagerError):
     """What is asked over HTTP, Prometheus or a running server, cannot be reached, refuses, or is something else."""
+
+
+class ServerRefused(ModelManagerError):
+    """A running server that a command sends rows to cannot be reached, does not speak the protocol, or refuses."""
 
 
 class ConfigurationError(ModelManagerError):

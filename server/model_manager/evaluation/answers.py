@@ -192,7 +192,7 @@ def _truth(
     if task == "regression":
         truth: list[Any] = [None if value != value else value for value in numbers_in(table, column).tolist()]
     elif task == "anomaly":
-        truth = _anomalies(table, column)
+        truth = anomalies_in(table, column)
     else:
         truth = labels_in(table, column, classes)
     missing = sum(one is None for one in truth)
@@ -203,7 +203,7 @@ def _truth(
     return truth, tuple(notes)
 
 
-def _anomalies(table: Table, column: str) -> list[Any]:
+def anomalies_in(table: Table, column: str) -> list[Any]:
     written = labels_in(table, column, ())
     found = {str(one).lower() for one in written if one is not None}
     if found <= {"1", "-1", "1.0", "-1.0"} and found & {"-1", "-1.0"}:

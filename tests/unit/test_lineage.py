@@ -8,6 +8,7 @@ import pytest
 from model_manager.packaging.lineage import Lineage, describe_file, lineage_of
 
 TEXT = b"a,y\n1,2\n"
+SHA256 = hashlib.sha256(TEXT).hexdigest()
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -33,9 +34,11 @@ def checkout(tmp_path: Path) -> Path:
 def test_a_committed_file_has_the_commit_that_changed_it_last(checkout: Path) -> None:
     first = git(checkout, "rev-list", "--max-parents=0", "HEAD")
     assert lineage_of(checkout / "data" / "größe [1].csv") == Lineage(first, "data/größe [1].csv")
-    info, notes = describe_file(checkout / "data" / "größe [1].csv", rows=1, columns=2, target="y", version="v1")
+    info, notes = describe_file(
+        checkout / "data" / "größe [1].csv", sha256=SHA256, rows=1, columns=2, target="y", version="v1"
+    )
     assert (info.git_commit, info.git_path, info.dvc_md5) == (first, "data/größe [1].csv", None)
-    assert (info.sha256, info.rows, info.columns) == (hashlib.sha256(TEXT).hexdigest(), 1, 2)
+    assert (info.sha256, info.rows, info.columns) == (SHA256, 1, 2)
     assert (info.target, info.version, notes) == ("y", "v1", ())
     assert info.uri.endswith("/data/gr%C3%B6%C3%9Fe%20%5B1%5D.csv")
 

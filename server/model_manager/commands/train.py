@@ -77,9 +77,13 @@ def train(
 
             refuse_existing(out, name, version)
             made = from_table.train(csv, target, task)
-            columns = sum(bool(one.name) for one in made.report.columns)
             data, notes = describe_file(
-                csv, rows=made.report.rows, columns=columns, target=target, version=data_version
+                csv,
+                sha256=made.sha256,
+                rows=made.report.rows,
+                columns=sum(bool(one.name) for one in made.report.columns),
+                target=target,
+                version=data_version,
             )
             folder = write_package(
                 made.estimator,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from model_manager.errors import TableRefused
 from model_manager.repository.metadata import DataInfo
 
 _GIT: Final = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C")
@@ -29,12 +30,16 @@ class Lineage:
 
 
 def describe_file(
-    path: Path, *, rows: int, columns: int, target: str | None = None, version: str | None = None
+    path: Path, *, sha256: str, rows: int, columns: int, target: str | None = None, version: str | None = None
 ) -> tuple[DataInfo, tuple[str, ...]]:
-    """Describe a file of training data, and say what its version control does not know. Raises OSError."""
-    with open(path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    found = lineage_of(path)
+    """Describe a file of training data, and say what its version control does not know.
+
+    `sha256` is the digest of the bytes that were learned from. Raises TableRefused for a file that is gone meanwhile.
+    """
+    try:
+        found = lineage_of(path)
+    except OSError as error:
+        raise TableRefused(f"{path}: it cannot be read again: {error.strerror}") from error
     info = DataInfo(
         uri=path.resolve().as_uri(),
         sha256=sha256,
@@ -87,7 +92,7 @@ def _committed(path: Path) -> tuple[str | None, str | None, bool]:
     if place is None:
         return None, None, False
     commit = _git(folder, "log", "-1", "--format=%H", "--", f":(literal){name}")
-    if not commit or _git(folder, "diff", "--quiet", "HEAD", "--", f":(literal){name}") is None:
+    if not commit or _git(folder, "diff", "--quiet", "--no-ext-diff", "HEAD", "--", f":(literal){name}") is None:
         return None, None, True
     return commit, place.rstrip("\0"), False
 

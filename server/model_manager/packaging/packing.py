@@ -197,7 +197,10 @@ def _rehearsed(estimator: Any, said: Said) -> tuple[Rehearsal, DataInfo | None, 
         path = Path(said.data)
         table = read_table(path)
         found = _first_that_serves(estimator, table, said)
-        info, notes = describe_file(path, rows=table.rows, columns=len(table.columns), target=said.target)
+        assert table.sha256 is not None, "a table of a file has its digest"
+        info, notes = describe_file(
+            path, sha256=table.sha256, rows=table.rows, columns=len(table.columns), target=said.target
+        )
         notes = (*table.notes, *notes)
     else:
         frame = said.data if isinstance(said.data, pd.DataFrame) else None

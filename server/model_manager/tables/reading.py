@@ -5,8 +5,9 @@ the line and the way out, or told in the report.
 """
 
 import difflib
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -55,7 +56,8 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A table as it was read. `frame` has every named column, in order; `lines` says where in the file each row begins.
+    """A table as it was read. `frame` has every named column, in order; `lines` says where in the file each row begins,
+    `sha256` which bytes were read.
 
     Numbers are int64 or float64, truths bool (float64 if some are missing), all else str objects; missing is NaN.
     """
@@ -63,6 +65,7 @@ class CsvTable:
     frame: pd.DataFrame
     lines: tuple[int, ...]
     report: TableReport
+    sha256: str = ""
 
     @property
     def features(self) -> pd.DataFrame:
@@ -78,7 +81,7 @@ def read_csv_table(path: Path, *, target: str | None = None) -> CsvTable:
     """
     content = read_content(path)
     try:
-        return _table(decode(content), target)
+        return replace(_table(decode(content), target), sha256=hashlib.sha256(content).hexdigest())
     except TableRefused as refused:
         raise TableRefused(f"{path}: {refused}") from refused
 

@@ -111,13 +111,17 @@ def pipeline(X: pd.DataFrame, task: Task) -> Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class FromTable:
-    """A trained model, and what was decided on the way to it. `sample` is the training X as fit saw it."""
+    """A trained model, and what was decided on the way to it.
+
+    `sample` is the training X as fit saw it, `sha256` the digest of the file's bytes.
+    """
 
     estimator: Pipeline
     task: Task
     sample: pd.DataFrame
     evaluation: Evaluation
     report: TableReport
+    sha256: str
     notes: list[str]
 
 
@@ -135,4 +139,4 @@ def train(path: Path, target: str, wanted: Wanted) -> FromTable:
         text = " ".join(str(error).split())
         raise TableRefused(f"{path}: cannot train on this table: {text}") from None
     notes = told_of_labels(y) if task == "classification" else []
-    return FromTable(model, task, sample, evaluation, table.report, notes)
+    return FromTable(model, task, sample, evaluation, table.report, table.sha256, notes)

@@ -58,6 +58,8 @@ _METAVARS: dict[object, str] = {
     "records": "URL|FILE",
     "records_redact": "NAMES",
     "artifact_roots": "FOLDERS",
+    "artifact_stores": "URIS",
+    "cache": "FOLDER",
     "allowed_formats": "FORMATS",
     "skops_trusted": "TYPES",
     "signature_key": "FILE",

@@ -21,6 +21,7 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "publish": "publish:publish",
     "sign": "signing:sign",
     "verify": "signing:verify",
 }

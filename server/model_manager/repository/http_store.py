@@ -47,9 +47,11 @@ class HttpStore:
             else:
                 begins = 0
         except StoreFailed:
-            connection.close()
+            _let_go(connection, answer)
             raise
-        return Incoming(total, begins, _chunks(connection, answer, url))
+        chunks = _chunks(connection, answer, url)
+        next(chunks)  # begun, so that closing it closes the connection
+        return Incoming(total, begins, chunks)
 
     def read_small(self, path: str) -> bytes | None:
         """See Store."""
@@ -59,7 +61,7 @@ class HttpStore:
             if error.reason == "missing":
                 return None
             raise
-        with _closing(connection, self._timeout_s, url):
+        with _closing(connection, answer, self._timeout_s, url):
             content = answer.read(MOST_OF_SMALL + 1)
             if len(content) > MOST_OF_SMALL:
                 raise StoreFailed("too_large", f"{_shown(url)} has more than {MOST_OF_SMALL:,} bytes")
@@ -75,7 +77,7 @@ class HttpStore:
             if error.reason == "missing":
                 return None
             raise
-        connection.close()
+        _let_go(connection, answer)
         return _length(answer, url)
 
     def create(self, path: str, content: bytes) -> bool:
@@ -95,9 +97,14 @@ class HttpStore:
 
         self._put(path, parts(), {"content-length": str(file.stat().st_size)})
 
-    def copy(self, source: str, target: str) -> bool:
+    @property
+    def copies(self) -> bool:
         """See Store: plain HTTP cannot."""
         return False
+
+    def copy(self, source: str, target: str) -> None:
+        """See Store."""
+        raise NotImplementedError
 
     def _put(self, path: str, content: bytes | Iterator[bytes], headers: Mapping[str, str]) -> bool:
         url = self._url(path)
@@ -135,7 +142,7 @@ class HttpStore:
                 raise _unreachable(url, error) from error
             if answer.status in (200, 206, 416):
                 return connection, answer, url
-            connection.close()
+            _let_go(connection, answer)
             if answer.status not in _REDIRECTS:
                 raise _failure(answer, url)
             url = self._redirected(first, url, answer)
@@ -207,12 +214,18 @@ def _range(answer: http.client.HTTPResponse, url: str) -> tuple[int, int]:
 
 def _chunks(connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, url: str) -> Generator[bytes]:
     try:
+        yield b""
         while chunk := answer.read1(_CHUNK):
             yield chunk
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, error) from error
     finally:
-        connection.close()
+        _let_go(connection, answer)
+
+
+def _let_go(connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
+    connection.close()
+    answer.close()  # which keeps the socket where the server closes it after this answer
 
 
 @contextmanager
@@ -233,14 +246,16 @@ def _within(connection: http.client.HTTPConnection, seconds: float) -> Iterator[
 
 
 @contextmanager
-def _closing(connection: http.client.HTTPConnection, seconds: float, url: str) -> Iterator[None]:
+def _closing(
+    connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, seconds: float, url: str
+) -> Iterator[None]:
     try:
         with _within(connection, seconds):
             yield
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, error) from error
     finally:
-        connection.close()
+        _let_go(connection, answer)
 
 
 def _failure(answer: http.client.HTTPResponse, url: str) -> StoreFailed:

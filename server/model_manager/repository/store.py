@@ -40,5 +40,9 @@ class Store(Protocol):
     def upload(self, path: str, file: Path, told: Callable[[int], None]) -> None:
         """Write a file that can be seen only once it is whole; `told` gets the number of bytes of each part sent."""
 
-    def copy(self, source: str, target: str) -> bool:
-        """Copy within the store; False where it cannot, and the bytes must be sent again."""
+    @property
+    def copies(self) -> bool:
+        """Whether it can copy by itself."""
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy within the store, where it `copies`; only once the copy is whole can it be seen."""

@@ -137,13 +137,17 @@ class ObstoreStore:
         except self._errors as error:
             raise self._failure(path, error) from None
 
-    def copy(self, source: str, target: str) -> bool:
+    @property
+    def copies(self) -> bool:
+        """See Store."""
+        return True
+
+    def copy(self, source: str, target: str) -> None:
         """See Store."""
         try:
             self._obstore.copy(self._store, source, target)
         except self._errors as error:
             raise self._failure(source, error) from None
-        return True
 
     def _failure(self, path: str, error: Exception) -> StoreFailed:
         """What obstore raised, in one line: behind the first one stands how its library sees it."""

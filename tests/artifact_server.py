@@ -1,9 +1,10 @@
 """An HTTP server that keeps files, on loopback: as a good one does, or in one of the ways in which they go wrong."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, cast
 
 Fault = Callable[["Request"], bool]
@@ -58,7 +59,7 @@ class Request(BaseHTTPRequestHandler):
             self.answer(404, b"")
         elif self.headers.get("range"):
             said = f"bytes {self.start}-{len(content) - 1}/{len(content)}"
-            self.answer(206, content[self.start :], **{"content-range": said})
+            self.answer(206, content[self.start :], {"content-range": said})
         else:
             self.answer(200, content)
 
@@ -78,7 +79,9 @@ class Request(BaseHTTPRequestHandler):
             self.store.files[self.path] = content
             self.answer(201, b"")
 
-    def answer(self, code: int, content: bytes, *, length: int | None = None, **headers: str) -> None:
+    def answer(
+        self, code: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({}), *, length: int | None = None
+    ) -> None:
         """Answer with this content; `length` is what is said of it."""
         self.send_response(code)
         for name, value in headers.items():

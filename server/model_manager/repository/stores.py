@@ -134,6 +134,8 @@ class ObstoreStore:
                 told(file.stat().st_size)
             else:
                 self._obstore.put(self._store, path, parts(), chunk_size=_RANGE, max_concurrency=4)
+        except FileNotFoundError:
+            raise StoreFailed("missing", f"{self._name}: there is no such bucket") from None
         except self._errors as error:
             raise self._failure(path, error) from None
 

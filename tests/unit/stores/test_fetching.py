@@ -36,10 +36,8 @@ def test_it_goes_on_where_the_connection_broke(store: ArtifactServer, uri: str, 
         if len(store.asked) > 3:
             return False
         said = f"bytes {request.start}-{len(CONTENT) - 1}/{len(CONTENT)}"
-        content = CONTENT[request.start : request.start + 1000]
-        request.answer(
-            206 if request.start else 200, content, length=len(CONTENT) - request.start, **{"content-range": said}
-        )
+        content, length = CONTENT[request.start : request.start + 1000], len(CONTENT) - request.start
+        request.answer(206 if request.start else 200, content, {"content-range": said}, length=length)
         return True
 
     store.fault = break_off
@@ -143,10 +141,8 @@ def test_a_length_that_is_not_said_is_refused(store: ArtifactServer, uri: str, t
 def test_a_server_that_ends_too_early_every_time_is_given_up(store: ArtifactServer, uri: str, tmp_path: Path) -> None:
     def short(request: Request) -> bool:
         said = f"bytes {request.start}-{len(CONTENT)}/{len(CONTENT) + 1}"
-        code = 206 if request.start else 200
-        request.answer(
-            code, CONTENT[request.start :], length=len(CONTENT) + 1 - request.start, **{"content-range": said}
-        )
+        code, length = 206 if request.start else 200, len(CONTENT) + 1 - request.start
+        request.answer(code, CONTENT[request.start :], {"content-range": said}, length=length)
         return True
 
     store.fault = short

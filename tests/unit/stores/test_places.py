@@ -65,7 +65,7 @@ def test_a_redirect_leads_to_named_hosts_only(store: ArtifactServer, uri: str, t
         other.files["/elsewhere"] = CONTENT
 
         def redirect(request: Request) -> bool:
-            request.answer(302, b"", location=f"{other.url}/elsewhere?token=hunter2")
+            request.answer(302, b"", {"location": f"{other.url}/elsewhere?token=hunter2"})
             return True
 
         store.fault = redirect
@@ -84,7 +84,7 @@ def test_a_redirect_within_the_host_is_followed_but_not_in_circles(
     store: ArtifactServer, uri: str, tmp_path: Path
 ) -> None:
     def redirect(request: Request) -> bool:
-        request.answer(307, b"", location="/round")
+        request.answer(307, b"", {"location": "/round"})
         return True
 
     store.fault = redirect
@@ -103,7 +103,7 @@ def test_credentials_go_to_their_host_and_nowhere_else(store: ArtifactServer, ur
 
         def redirect(request: Request) -> bool:
             heard.append(request.headers.get("authorization"))
-            request.answer(302, b"", location=uri)
+            request.answer(302, b"", {"location": uri})
             return True
 
         first.fault = redirect

@@ -1,4 +1,7 @@
-"""An HTTP server that keeps files, on loopback: as a good one does, or in one of the ways in which they go wrong."""
+"""An HTTP server that keeps files, on loopback: as a good one does, or in one of the ways in which they go wrong.
+
+It speaks as much of S3's language as one bucket needs: entity tags, conditions, copies within the store.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -6,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, cast
+
+_STAMP = {"etag": '"1"', "last-modified": "Mon, 02 Nov 2026 15:00:00 GMT"}
 
 Fault = Callable[["Request"], bool]
 
@@ -21,6 +26,7 @@ class ArtifactServer(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, str, str | None]] = []
         self.fault: Fault = lambda request: False
+        self.writing = threading.Lock()
         self.released = threading.Event()
         """What a fault that hangs may wait for."""
 
@@ -70,11 +76,19 @@ class Request(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Keep a file, but not over another where the condition says so."""
         self.store.asked.append((self.command, self.path, self.headers.get("if-none-match")))
-        content = self.rfile.read(int(self.headers["content-length"]))
+        content = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.store.fault(self):
             self.close_connection = True
-        elif self.headers.get("if-none-match") == "*" and self.path in self.store.files:
+            return
+        with self.store.writing:
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
+        if self.headers.get("if-none-match") == "*" and self.path in self.store.files:
             self.answer(412, b"")
+        elif source := self.headers.get("x-amz-copy-source"):
+            self.store.files[self.path] = self.store.files[f"/{source.lstrip('/')}"]
+            self.answer(200, b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
         else:
             self.store.files[self.path] = content
             self.answer(201, b"")
@@ -84,7 +98,7 @@ class Request(BaseHTTPRequestHandler):
     ) -> None:
         """Answer with this content; `length` is what is said of it."""
         self.send_response(code)
-        for name, value in headers.items():
+        for name, value in {**_STAMP, **headers}.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(content) if length is None else length))
         self.end_headers()

@@ -5,6 +5,7 @@ Place in the flow: fetching and publishing open stores here. Only this file know
 through here.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 OBJECT_STORES: Final = ("s3", "gs", "az")
 SCHEMES: Final = (*OBJECT_STORES, "https", "http")
+_IDENTITY: Final = ("//169.254.169.254/", "//169.254.170.2/", "//[fd00:ec2::254]/")
+"""Where machines of the clouds are told who they are."""
 _RANGE: Final = 8 * 2**20
 """Read in one request: a store that drips has so long for this much, and no longer."""
 
@@ -160,8 +163,18 @@ class ObstoreStore:
             return StoreFailed("missing", f"{place}: there is no such object")
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             return StoreFailed("store_refused", f"{place}: the store refuses: check the credentials in the environment")
-        said = str(error).partition("\n")[0][:400]
-        return StoreFailed("unreachable", f"{place}: {without_credentials(said)}", again=True)
+        if any(address in str(error) for address in _IDENTITY):
+            message = f"{place}: there are no credentials in the environment, and this machine has none from its cloud"
+            return StoreFailed("store_refused", message, again=True)
+        return StoreFailed("unreachable", f"{place}: {_said(error)}", again=True)
+
+
+def _said(error: Exception) -> str:
+    """What obstore says, without how often it tried, and with what the operating system said of it."""
+    first, _, details = str(error).partition("\n")
+    causes = re.findall(r'message: "([^"]{1,100})"', details) or (["timed out"] if "TimedOut" in details else [])
+    cause = f" ({causes[-1]})" if causes else ""
+    return without_credentials(re.sub(r" in [0-9.]+\S?s(, after .*?)? +- ", ": ", first[:400])) + cause
 
 
 def _bucket(scheme: str, bucket: str, timeout_s: float) -> "ObjectStore":

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -39,7 +40,7 @@ def want(folder: Path, store: ArtifactServer, versions: list[str], *, login: str
     written.replace(folder / "models.yaml")
 
 
-def settings(tmp_path: Path, store: ArtifactServer) -> dict[str, object]:
+def settings(tmp_path: Path, store: ArtifactServer) -> dict[str, Any]:
     return {"artifact_stores": store.url, "cache": tmp_path / "cache", "poll_interval_s": 0.1, "fetch_timeout_s": 5}
 
 

@@ -38,14 +38,13 @@ class HttpStore:
     def read(self, path: str, start: int = 0) -> Incoming:
         """See Store."""
         connection, answer, url = self._ask("GET", path, {"range": f"bytes={start}-"} if start else {})
+        if answer.status == 416 and start:  # all of it came before, or it is another file now
+            _let_go(connection, answer)
+            return self.read(path)
         try:
-            begins, total = start, _length(answer, url)
-            if answer.status == 206:
-                begins, total = _range(answer, url)
-            elif answer.status == 416:
-                raise StoreFailed("unreachable", f"{_shown(url)} has fewer bytes than came before", again=True)
-            else:
-                begins = 0
+            if answer.status == 416:
+                raise _failure(answer, url)
+            begins, total = _range(answer, url) if answer.status == 206 else (0, _length(answer, url))
         except StoreFailed:
             _let_go(connection, answer)
             raise

@@ -73,6 +73,23 @@ def test_a_server_without_ranges_sends_all_of_it_again(store: ArtifactServer, ur
     assert len(store.asked) == 2
 
 
+@pytest.mark.parametrize("came", [CONTENT, CONTENT + b"of another file"])
+def test_what_came_whole_before_is_fetched_anew(store: ArtifactServer, uri: str, tmp_path: Path, came: bytes) -> None:
+    fetching = remote(tmp_path)
+    with fetching.cache.holding(SHA, Event()), fetching.cache.partial(SHA) as file:
+        file.write(came)
+
+    def answer(request: Request) -> bool:
+        if request.start < len(CONTENT):
+            return False
+        request.answer(416, b"")
+        return True
+
+    store.fault = answer
+    assert fetch(fetching, wanted(uri)) == CONTENT
+    assert len(store.asked) == 2
+
+
 def test_a_failing_server_is_asked_again_a_few_times(store: ArtifactServer, uri: str, tmp_path: Path) -> None:
     def fail(request: Request) -> bool:
         request.answer(503, b"")
@@ -87,7 +104,8 @@ def test_a_failing_server_is_asked_again_a_few_times(store: ArtifactServer, uri:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(404, "missing"), (403, "store_refused"), (401, "store_refused"), (400, "unreachable")]
+    ("code", "reason"),
+    [(404, "missing"), (416, "unreachable"), (403, "store_refused"), (401, "store_refused"), (400, "unreachable")],
 )
 def test_an_answer_that_will_stay_is_not_asked_for_again(
     store: ArtifactServer, uri: str, tmp_path: Path, code: int, reason: str

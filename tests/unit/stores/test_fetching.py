@@ -180,7 +180,7 @@ def test_a_server_that_drips_is_given_up(store: ArtifactServer, uri: str, tmp_pa
         return True
 
     store.fault = drip
-    error = refusal(remote(tmp_path, timeout_s=0.3), wanted(uri))
+    error = refusal(remote(tmp_path, timeout_s=1), wanted(uri))
     assert error.reason == "unreachable"
 
 

@@ -72,6 +72,7 @@ def test_a_version_is_published_and_fetched(
         "/r/iris/1/metadata.json": (package / "metadata.json").read_bytes(),
         "/r/iris/1/model.joblib": (package / "model.joblib").read_bytes(),
     }
+    assert ("PUT", "/r/iris/1/metadata.json", "*") in store.asked  # only if there is none
     version = wanted(entry.artifact, digest, None)
     assert fetch(remote(tmp_path), version) == (package / "model.joblib").read_bytes()
 

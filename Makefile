@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ECOSYSTEM := .venv-ecosystem
+STORES := .venv-stores
 SAMPLES := build/models
 UV_VERSION := 0.13.9
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -12,7 +13,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem test-stores fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +26,7 @@ samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not uncovered'
+	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not uncovered'
 	$(BIN)/python -m pytest -m uncovered
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
@@ -33,6 +34,10 @@ test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every tes
 test-ecosystem:  ## Test estimators of other libraries, in an environment of their own
 	$(MAKE) VENV=$(ECOSYSTEM) $(ECOSYSTEM)/dev.stamp $(ECOSYSTEM)/ecosystem.stamp
 	REQUIRE_ALL_PARTS=1 $(ECOSYSTEM)/bin/python -m pytest -m ecosystem tests/ecosystem
+
+test-stores:  ## Test publishing and fetching against a real S3 API, in an environment of its own
+	$(MAKE) VENV=$(STORES) $(STORES)/dev.stamp $(STORES)/stores.stamp
+	REQUIRE_ALL_PARTS=1 $(STORES)/bin/python -m pytest -m stores tests/stores
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -92,11 +97,12 @@ build/pip.conf:
 	printf '[global]\ncert = /run/secrets/ca.pem\n' > $@
 
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --group build --output-file locks/serve.txt $(LOCK)
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --group build --output-file locks/serve.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
+	$< pip compile pyproject.toml --group stores --constraint locks/dev.txt --output-file locks/stores.txt $(LOCK)
 	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
@@ -114,4 +120,4 @@ $(VENV)/%.stamp: locks/%.txt pyproject.toml
 	touch $@
 
 clean:  ## Remove everything that was built
-	rm -rf build $(VENV) $(ECOSYSTEM)
+	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES)

@@ -18,10 +18,13 @@ GROUPS = {
         *("header_timeout_s", "body_timeout_s", "write_timeout_s"),
     ),
     "What is demanded of artifacts": (
-        *("artifact_roots", "max_artifact_mb", "allowed_formats", "skops_trusted", "require_digest"),
+        *("artifact_roots", "artifact_stores", "max_artifact_mb", "allowed_formats", "skops_trusted", "require_digest"),
         *("signature_key", "signature_certificate", "artifact_owners", "refuse_writable", "library_mismatch"),
     ),
-    "Loading": ("poll_interval_s", "load_isolation", "load_timeout_s", "load_cpu_s", "load_memory_mb"),
+    "Loading": (
+        *("poll_interval_s", "load_isolation", "load_timeout_s", "load_cpu_s", "load_memory_mb"),
+        *("fetch_timeout_s", "cache", "cache_mb"),
+    ),
     "Starting, stopping, and what goes wrong": (
         *("ready_when", "drain_timeout_s", "lame_duck_s", "state", "frozen_after_s"),
     ),

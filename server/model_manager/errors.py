@@ -19,6 +19,7 @@ ModelManagerError
 ├── DeadlineExceeded            the time allowed for the request has passed
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
+├── StoreFailed                 a store of artifacts cannot be reached, or refuses; carries a reason
 ├── QueryFailed                 Prometheus, or a running server, cannot be asked, or refuses
 ├── ServerRefused               a running server refuses the rows that a command sends it
 └── ConfigurationError          what the operator declared cannot be used
@@ -29,6 +30,7 @@ ModelManagerError
     ├── ChangeRefused           a change of the wanted state that cannot be made
     │   └── GatesFailed         its version failed the gates of its evaluation
     ├── PackageRefused          a package that cannot be written, or would not serve
+    │   └── VersionTaken        the version exists with other bytes, and versions are never overwritten
     ├── TableRefused            a file of training data that cannot be read for what it says
     ├── GateInvalid             a condition on metrics that says nothing
     ├── ReportRefused           a report that cannot be drawn or written
@@ -43,6 +45,9 @@ LoadFailureReason = Literal[
     "unreadable",  # it exists, and the operating system refuses it
     "unsupported_scheme",  # a URI this server cannot fetch
     "not_allowed",  # the operator's settings forbid where the file lies, whose it is, or its format
+    "unreachable",  # the store that holds it does not answer, breaks off, or is too slow
+    "store_refused",  # the store that holds it does not let this server read it
+    "cache_unusable",  # what is fetched cannot be kept on this machine's disk
     "too_large",  # it has more bytes than the operator lets be read
     "digest_missing",  # the operator asks for a declared digest
     "digest_mismatch",  # the bytes are not the ones that were declared
@@ -190,6 +195,18 @@ class LoadFailed(ModelManagerError):
         self.reason = reason
 
 
+class StoreFailed(ModelManagerError):
+    """A store of artifacts did not do what it was asked; `reason` is the one that a load would fail with.
+
+    `again`: the same may succeed a moment later.
+    """
+
+    def __init__(self, reason: LoadFailureReason, message: str, *, again: bool = False) -> None:
+        super().__init__(without_secrets(message[:_MOST_SAID]))
+        self.reason = reason
+        self.again = again
+
+
 class QueryFailed(ModelManagerError):
     """What is asked over HTTP, Prometheus or a running server, cannot be reached, refuses, or is something else."""
 
@@ -228,6 +245,10 @@ class GatesFailed(ChangeRefused):
 
 class PackageRefused(ConfigurationError):
     """A package cannot be written: the version exists, the sample does not fit, or the estimator would not serve."""
+
+
+class VersionTaken(PackageRefused):
+    """Somebody has published this version already, and not with these bytes."""
 
 
 class TableRefused(ConfigurationError):

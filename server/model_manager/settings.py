@@ -27,6 +27,7 @@ DEFAULTS_SHOWN = {
     "tls_key": "none",
     "tls_client_ca": "none",
     "artifact_owners": "any",
+    "cache": "a temporary folder",
     "skops_trusted": "none",
     "signature_key": "none",
     "signature_certificate": "none",
@@ -140,6 +141,17 @@ class Settings(BaseSettings):
     )
     skops_trusted: str = Field(
         default="", description="Types that skops artifacts may hold besides those skops knows, separated by commas."
+    )
+    artifact_stores: str = Field(
+        default="s3://,gs://,az://,https://",
+        description="Beginnings of the URIs that artifacts are fetched from, separated by commas; see docs/stores.md.",
+    )
+    cache: str = Field(default="", description="Folder that keeps fetched artifacts, for all workers and restarts.")
+    cache_mb: int = Field(
+        default=10_240, ge=1, le=16_777_216, description="Most MiB of fetched artifacts kept, but for those wanted now."
+    )
+    fetch_timeout_s: float = Field(
+        default=60, gt=0, le=3600, description="Longest wait for a store of artifacts, and a second more per 64 KiB."
     )
     require_digest: bool = Field(
         default=False, description="Refuse artifacts whose sha256 neither models.yaml nor metadata.json declares."

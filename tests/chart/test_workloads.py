@@ -152,12 +152,13 @@ def test_models_come_whole_and_in_one_volume(helm4: Helm) -> None:
     assert [each["mountPath"] for each in mounts] == [
         "/tmp",
         "/state",
+        "/cache",
         "/models",
         "/artifacts/shared",
         "/secrets/signing-keys",
     ]
     assert not any("subPath" in each for each in mounts)
-    assert [each.get("readOnly") for each in mounts] == [None, None, True, True, True]
+    assert [each.get("readOnly") for each in mounts] == [None, None, None, True, True, True]
     (models,) = [each for each in pod(render.one("Deployment", "stable"))["volumes"] if each["name"] == "models"]
     stable = models["projected"]["sources"]
     assert [each["configMap"]["name"] for each in stable] == ["iris-models", "shared-artifacts"]

@@ -24,7 +24,7 @@ from importlib.metadata import distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-needed, open_ends = set(), [("model-manager", extra) for extra in ("compiled", "otlp", "signing", "skops")]
+needed, open_ends = set(), [("model-manager", extra) for extra in ("compiled", "otlp", "signing", "skops", "remote")]
 while open_ends:
     name, extra = open_ends.pop()
     if (name, extra) not in needed:

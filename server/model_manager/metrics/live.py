@@ -6,7 +6,7 @@ In the flow: system, at a scrape → **live** → exposition, or merge in a supe
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model_manager.metrics.catalogue import process, requests, versions
+from model_manager.metrics.catalogue import fetching, process, requests, versions
 from model_manager.metrics.instruments import Description, Family, Series
 
 
@@ -117,6 +117,17 @@ class LiveFamilies:
         """Read what became of prediction records."""
         for outcome, count in (("sent", sent), ("sampled_out", sampled_out), ("dropped", dropped)):
             self._add(process.PREDICTION_RECORDS, (outcome,), count)
+
+    def add_fetches(
+        self, *, bytes: int, seconds: float, from_cache: int, failures: Mapping[str, int], cached_bytes: int
+    ) -> None:
+        """Read what was fetched of remote artifacts, and what the cache holds."""
+        self._add(fetching.FETCHED_BYTES, (), bytes)
+        self._add(fetching.FETCH_SECONDS, (), seconds)
+        self._add(fetching.FETCHED_FROM_CACHE, (), from_cache)
+        self._add(fetching.CACHE_BYTES, (), cached_bytes)
+        for reason, count in failures.items():
+            self._add(fetching.FETCH_FAILURES, (reason,), count)
 
     def families(self) -> list[Family]:
         """What was read."""

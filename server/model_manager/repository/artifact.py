@@ -5,9 +5,7 @@ there is no moment between the check and the use in which a path could come to m
 """
 
 import os
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, NamedTuple
 
 from model_manager.errors import LoadFailed
 from model_manager.repository.digests import sha256_of
@@ -15,45 +13,41 @@ from model_manager.repository.location import scheme_of, without_credentials
 from model_manager.repository.packages import READABLE, format_of
 from model_manager.repository.policy import Policy
 from model_manager.repository.signatures import Trust
-from model_manager.repository.signed_files import check_signed
+from model_manager.repository.signed_files import check_signed, check_signed_pair
 from model_manager.repository.wanted import WantedVersion
 
 _MOST_NAMES: Final = 5
 
-Opener: TypeAlias = Callable[[str, Policy], BinaryIO]
-"""Opens one location for reading, as a seekable binary file. Raises LoadFailed or OSError."""
+
+class Fetched(NamedTuple):
+    """A remote artifact that is here now, open as a seekable file, and the signature that lay beside it, if any."""
+
+    file: BinaryIO
+    signature: bytes | None = None
 
 
-def open_local(path: str, policy: Policy) -> BinaryIO:
-    """Open a file by its path, if the policy lets it be read. See Files.open for what it raises."""
-    return policy.files.open(path, policy.artifact_limit)
-
-
-FILE_ONLY: Mapping[str, Opener] = MappingProxyType({"file": open_local})
-
-
-def open_artifact(wanted: WantedVersion, policy: Policy, openers: Mapping[str, Opener] = FILE_ONLY) -> BinaryIO:
+def open_artifact(wanted: WantedVersion, policy: Policy, fetched: Fetched | None = None) -> BinaryIO:
     """Open the artifact at its first byte, held to the operator's policy and to its digest; the caller closes it.
 
-    Blocking. Raises LoadFailed with the reason missing, unreadable, unsupported_scheme, not_allowed, too_large,
-    digest_missing, digest_mismatch, unsigned, bad_signature or metadata_invalid.
+    `fetched`: the file to read where the artifact is remote, for which check_declared was asked already; it is closed
+    where this raises. Blocking. Raises LoadFailed with the reason missing, unreadable, unsupported_scheme, not_allowed,
+    too_large, digest_missing, digest_mismatch, unsigned, bad_signature or metadata_invalid.
     """
     place = without_credentials(wanted.location)
-    scheme = scheme_of(wanted.location) or "file"
-    opener = openers.get(scheme)
-    if opener is None:
-        known = ", ".join(sorted(openers))
-        raise LoadFailed("unsupported_scheme", f"{place}: cannot fetch {scheme}:// (this server can: {known})")
-    _check_declared(wanted, policy, place)
+    scheme = scheme_of(wanted.location)
+    if fetched is None:
+        if scheme not in (None, "file"):
+            raise LoadFailed("unsupported_scheme", f"{place}: cannot fetch {scheme}://")
+        check_declared(wanted, policy, place)
     try:
-        file = opener(wanted.location, policy)
+        file = fetched.file if fetched is not None else policy.files.open(wanted.location, policy.artifact_limit)
         try:
             if wanted.metadata_problem:
                 raise LoadFailed("metadata_invalid", wanted.metadata_problem)
             digest = sha256_of(file)
             _check_digest(wanted, digest)
             if policy.trust is not None:
-                _check_signature(wanted, policy, policy.trust, digest)
+                _check_signature(wanted, policy, policy.trust, digest, fetched)
             file.seek(0)
         except BaseException:
             file.close()
@@ -66,8 +60,8 @@ def open_artifact(wanted: WantedVersion, policy: Policy, openers: Mapping[str, O
     return file
 
 
-def _check_declared(wanted: WantedVersion, policy: Policy, place: str) -> None:
-    """Check what needs no look at the artifact."""
+def check_declared(wanted: WantedVersion, policy: Policy, place: str) -> None:
+    """Check what needs no look at the artifact. Raises LoadFailed "not_allowed" or "digest_missing"."""
     format = format_of(wanted.location)
     if format not in policy.formats:
         allowed = ", ".join(policy.formats)
@@ -81,10 +75,11 @@ def _check_declared(wanted: WantedVersion, policy: Policy, place: str) -> None:
         )
 
 
-def _check_signature(wanted: WantedVersion, policy: Policy, trust: Trust, digest: str) -> None:
-    if scheme_of(wanted.location) is not None:
+def _check_signature(wanted: WantedVersion, policy: Policy, trust: Trust, digest: str, fetched: Fetched | None) -> None:
+    if fetched is not None:
         place = without_credentials(wanted.location)
-        raise LoadFailed("unsigned", f"{place}: signatures are read beside local artifacts only")
+        check_signed_pair(place, fetched.signature, digest=digest, metadata=wanted.metadata, trust=trust)
+        return
     check_signed(
         wanted.location,
         digest=digest,

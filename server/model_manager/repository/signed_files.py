@@ -55,6 +55,23 @@ def check_signed(
     return covered
 
 
+def check_signed_pair(
+    artifact: str, bundle: bytes | None, *, digest: str, metadata: bytes | None, trust: Trust
+) -> None:
+    """Verify the signature of a remote artifact and its metadata: of its package, nothing else is ever fetched.
+
+    Raises as check_signed; `bundle` is None where there is none.
+    """
+    path = signature_path(artifact)
+    if bundle is None:
+        message = f"{path}: there is none, and the operator asks for one: `model-manager sign`, and publish again"
+        raise LoadFailed("unsigned", message)
+    try:
+        _check_pair(artifact, digest, metadata, trust.covered_by(bundle))
+    except LoadFailed as error:
+        raise LoadFailed("bad_signature", f"{path}: {error}") from None
+
+
 def files_of_package(folder: str) -> Iterator[str]:
     """Name every file of a package but its signature, relative to the package. Raises OSError.
 

@@ -5,7 +5,7 @@ In the flow: watch → **following** → source, on a thread of its own → mana
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
@@ -40,11 +40,21 @@ class Follower:
     `reading` is one thread that nothing else runs on, so that a change is seen however busy the loaders are.
     """
 
-    def __init__(self, source: Source, metrics: Metrics, *, reading: Executor, poll_interval_s: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        metrics: Metrics,
+        *,
+        reading: Executor,
+        poll_interval_s: float,
+        changed: Callable[[WantedState], None] = lambda wanted: None,
+    ) -> None:
+        """`changed` is told, on the thread that reads, what is wanted from now on, before anybody acts on it."""
         self._source = source
         self._metrics = metrics
         self._reading = reading
         self._poll_interval_s = poll_interval_s
+        self._changed = changed
         self._last = News(None, None, "")
 
     async def news(self) -> AsyncIterator[News]:
@@ -61,18 +71,20 @@ class Follower:
     async def _look(self) -> News:
         loop, before = asyncio.get_running_loop(), self._last.wanted
         try:
-            wanted, changed = await loop.run_in_executor(self._reading, _read_and_compare, self._source, before)
+            wanted, changed = await loop.run_in_executor(self._reading, self._read_and_compare, before)
         except ConfigurationError as error:
             reason = "manifest_invalid" if isinstance(error, ManifestInvalid) else "unreadable"
             self._metrics.source_failures.labels(reason).inc()
             return News(before, None, str(error))
         return News(wanted, changed if changed or before is None else None, "")
 
-
-def _read_and_compare(source: Source, before: WantedState | None) -> tuple[WantedState, list[str]]:
-    """Read the wanted state and name the models that changed: both take their time, the more models the longer."""
-    wanted = source.read()
-    return wanted, changed_models(before, wanted)
+    def _read_and_compare(self, before: WantedState | None) -> tuple[WantedState, list[str]]:
+        """Read the wanted state and name the models that changed: both take their time, the more models the longer."""
+        wanted = self._source.read()
+        changed = changed_models(before, wanted)
+        if changed or before is None:
+            self._changed(wanted)
+        return wanted, changed
 
 
 def _tell(last: News, news: News) -> None:

@@ -22,17 +22,19 @@ from model_manager.errors import LoadFailed
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
-from model_manager.repository.artifact import open_artifact
+from model_manager.repository.artifact import Fetched, open_artifact
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Metadata, parse_metadata
 from model_manager.repository.packages import format_of
 from model_manager.repository.policy import Policy
+from model_manager.repository.remote_artifacts import RemoteArtifacts, is_remote
 from model_manager.repository.wanted import ServableId, WantedVersion
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.batch import Observed
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.child import Costs, Proven, Task
+from model_manager.serving.fetching import fetch
 from model_manager.serving.giving_up import overdue_after_s
 from model_manager.serving.improving import Loaded
 from model_manager.serving.isolated import IsolatedPredictor
@@ -58,10 +60,10 @@ class Loader:
 
     `loading` runs what blocks while a version is loaded, so many as `turns` says at once, but any number of slow ones;
     `predicting` is the shared limit on batches computed off the loop, `watch` looks after those on it. `policy`: what
-    is demanded of artifacts. `children`: None where versions are loaded here alone. `max_rows` bounds one request;
-    `timeout_s` and `compile` hold where the manifest says nothing. `attribution`: who notes what is called, and refuses
-    what ends the server. `tracing`: where loads and batches are recorded, if anywhere. `check_process` is told whose
-    code ran.
+    is demanded of artifacts. `remote` fetches those that are elsewhere, if anything does. `children`: None where
+    versions are loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest
+    says nothing. `attribution`: who notes what is called, and refuses what ends the server. `tracing`: where loads and
+    batches are recorded, if anywhere. `check_process` is told whose code ran.
     """
 
     metrics: Metrics
@@ -75,6 +77,7 @@ class Loader:
     compile: bool
     attribution: Attribution = field(default_factory=Attribution)
     tracing: "Tracing | None" = None
+    remote: RemoteArtifacts | None = None
     children: Children | None = None
     turns: Turns = field(default_factory=lambda: Turns(2))
     check_process: Callable[[str], None] = lambda suspect: None
@@ -114,7 +117,11 @@ class Loader:
     ) -> Loaded:
         """The phases of a load; `times` gets the moment at which each one ended."""
         entered(State.FETCHING, f"from {without_credentials(wanted.location)}")
-        noted, artifact = await self._blocking(self._open, wanted)
+        declared, fetched = wanted, None
+        if self.remote is not None and is_remote(wanted):
+            wanted, fetched = await fetch(self.remote, wanted, self.policy)
+            stack.enter_context(fetched.file)
+        noted, artifact = await self._blocking(self._open, declared, wanted, fetched)
         stack.enter_context(artifact)
         times.append(perf_counter())
         entered(State.LOADING, f"its bytes were there after {times[-1] - times[-2]:.3f} s")
@@ -204,13 +211,13 @@ class Loader:
         async with self.turns.turn():
             return await asyncio.get_running_loop().run_in_executor(self.loading, partial(call, *arguments, **options))
 
-    def _open(self, wanted: WantedVersion) -> tuple[Noted, BinaryIO]:
-        """Open the artifact of a version that may be loaded. Raises LoadFailed.
+    def _open(self, declared: WantedVersion, wanted: WantedVersion, fetched: Fetched | None) -> tuple[Noted, BinaryIO]:
+        """Open the artifact of a version that may be loaded, known as it was declared. Raises LoadFailed.
 
         What an isolated one does ends no server, so that nothing is noted of it, and nothing held against it.
         """
         attribution = Attribution() if wanted.isolated else self.attribution
-        return attribution.admit(wanted), _as_file(open_artifact(wanted, self.policy))
+        return attribution.admit(declared), _as_file(open_artifact(wanted, self.policy, fetched))
 
     def _servable(
         self,

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from model_manager.cpus import allowed_cpus
@@ -19,8 +20,11 @@ from model_manager.metrics import (
     measure_loop_lag,
 )
 from model_manager.records import RecordStream
+from model_manager.repository.cache import Cache, default_folder
 from model_manager.repository.lifecycle import State
 from model_manager.repository.policy import Policy
+from model_manager.repository.remote_artifacts import RemoteArtifacts
+from model_manager.repository.remote_places import Places
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.attribution import Attribution
@@ -94,12 +98,18 @@ class System:
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
         self.process_state = ProcessState(self.metrics, self._suspects)
         children = None if nursery is None else _children(nursery, settings)
+        self._remote = RemoteArtifacts(
+            Places.parse(settings.artifact_stores),
+            Cache(Path(settings.cache) if settings.cache else default_folder(), settings.cache_mb << 20),
+            timeout_s=settings.fetch_timeout_s,
+        )
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
             predicting=self._predicting,
             watch=self.watch,
             policy=policy,
+            remote=self._remote,
             library_mismatch=settings.library_mismatch,
             max_rows=settings.max_rows_per_request,
             timeout_s=settings.timeout_ms / 1000,
@@ -117,7 +127,13 @@ class System:
             check_process=self.process_state.check,
         )
         source = Source(settings.models, policy.files, policy.artifact_limit)
-        follower = Follower(source, self.metrics, reading=self._reading, poll_interval_s=settings.poll_interval_s)
+        follower = Follower(
+            source,
+            self.metrics,
+            reading=self._reading,
+            poll_interval_s=settings.poll_interval_s,
+            changed=self._remote.keep,
+        )
         self._heap = Heap()
         self.manager = Manager(
             follower,
@@ -246,6 +262,14 @@ class System:
         live.add_convergence(self.manager.convergence)
         ready = not self._waiting_for()
         live.add_process(ready=ready, version=__version__, threads_given_up=self._predicting.given_up)
+        remote = self._remote
+        live.add_fetches(
+            bytes=remote.fetched_bytes,
+            seconds=remote.fetch_seconds,
+            from_cache=remote.from_cache,
+            failures=dict(remote.failures),
+            cached_bytes=await asyncio.to_thread(remote.cache.held_bytes),
+        )
         live.add_unclean_ends(self.attribution.ends)
         if self.tracing is not None:
             live.add_spans(self.tracing.spans_exported, self.tracing.spans_dropped)

@@ -6,7 +6,7 @@ a name that a client made up. A version's series go when it goes.
 
 from typing import Final
 
-from model_manager.metrics.catalogue import predictions, process, requests, versions
+from model_manager.metrics.catalogue import fetching, predictions, process, requests, versions
 from model_manager.metrics.instruments import Description
 
 CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
@@ -47,6 +47,13 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.CONVERGENCE_LAG,
         versions.LAST_CONVERGENCE,
         versions.SOURCE_FAILURES,
+    ),
+    "Remote artifacts": (
+        fetching.FETCHED_BYTES,
+        fetching.FETCH_SECONDS,
+        fetching.FETCHED_FROM_CACHE,
+        fetching.FETCH_FAILURES,
+        fetching.CACHE_BYTES,
     ),
     "The process": (
         process.READY,

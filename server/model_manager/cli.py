@@ -21,6 +21,7 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "history": "history:history",
     "sign": "signing:sign",
     "verify": "signing:verify",
 }
@@ -55,6 +56,7 @@ _METAVARS: dict[object, str] = {
     "host": "ADDRESS",
     "admin_host": "ADDRESS",
     "state": "FOLDER",
+    "ledger": "FOLDER",
     "records": "URL|FILE",
     "records_redact": "NAMES",
     "artifact_roots": "FOLDERS",

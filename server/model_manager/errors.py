@@ -25,6 +25,7 @@ ModelManagerError
     ├── MountUnusable           a mounted file of keys or certificates cannot be read
     ├── KeysInvalid             a file of API keys is refused as a whole
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
+    ├── LedgerUnreadable        there is no ledger where one is asked, or it cannot be read
     ├── PackageRefused          a package that cannot be written, or would not serve
     ├── TableRefused            a file of training data that cannot be read for what it says
     └── StartRefused            a setting or a port that the server cannot start with
@@ -207,6 +208,10 @@ class KeysInvalid(ConfigurationError):
 
 class ManifestInvalid(ConfigurationError):
     """models.yaml is refused as a whole; the message starts with the line and the key."""
+
+
+class LedgerUnreadable(ConfigurationError):
+    """There is no ledger where one is asked, or it cannot be read."""
 
 
 class PackageRefused(ConfigurationError):

@@ -118,6 +118,11 @@ class LiveFamilies:
         for outcome, count in (("sent", sent), ("sampled_out", sampled_out), ("dropped", dropped)):
             self._add(process.PREDICTION_RECORDS, (outcome,), count)
 
+    def add_ledger(self, *, written: int, dropped: int) -> None:
+        """Read what became of the ledger's entries."""
+        for outcome, count in (("written", written), ("dropped", dropped)):
+            self._add(process.LEDGER_ENTRIES, (outcome,), count)
+
     def families(self) -> list[Family]:
         """What was read."""
         return list(self._families.values())

@@ -9,10 +9,13 @@ folder, renames the link `..data` onto it, and only then deletes the old one. So
 is read below that real path, and what was read counts only if `..data` still leads there afterwards.
 """
 
+import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from model_manager.errors import ConfigurationError, LoadFailed, SourceUnreadable
+from model_manager.repository.changed_by import read_changed_by
 from model_manager.repository.digests import Digests
 from model_manager.repository.from_folders import read_repository_form
 from model_manager.repository.from_manifest import MANIFEST, read_manifest_form
@@ -20,7 +23,7 @@ from model_manager.repository.generation import Generation
 from model_manager.repository.manifest import Manifest, parse_manifest
 from model_manager.repository.packages import ARTIFACT, ARTIFACT_LIMIT
 from model_manager.repository.regular_files import Files, Limit
-from model_manager.repository.wanted import WantedState
+from model_manager.repository.wanted import Declaration, WantedState, generation_of
 from model_manager.repository.yaml_lines import LIMIT as MANIFEST_LIMIT
 
 _ATTEMPTS = 10
@@ -77,7 +80,10 @@ class Source:
             return self._read_without_manifest(generation, files)
         except LoadFailed as error:
             raise SourceUnreadable(str(error)) from None
-        return read_manifest_form(self._manifest(text), generation, files, self._digests)
+        state = read_manifest_form(self._manifest(text), generation, files, self._digests)
+        digest = hashlib.sha256(text).hexdigest()
+        changed_by = read_changed_by(generation.real, files, manifest=digest, warned=self._warned)
+        return replace(state, declared=Declaration(digest, text, changed_by))
 
     def _manifest(self, text: bytes) -> Manifest:
         # A poll that finds the same text need not validate it again.
@@ -96,4 +102,4 @@ class Source:
             raise SourceUnreadable(
                 f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}"
             )
-        return state
+        return replace(state, declared=Declaration(generation_of(state.models)))

@@ -129,8 +129,8 @@ class _Asked:
         return self.model in (None, model) and (version is None or self.version in (None, version))
 
     def covers(self, segment: Segment) -> bool:
-        """Whether a file may tell of the time asked for; the minute that is under way ends in the next one."""
-        return segment.began <= self.last + _TOGETHER and (segment.until is None or segment.until >= self.first)
+        """Whether a file may tell of the time asked for."""
+        return segment.began <= self.last and (segment.until is None or segment.until >= self.first)
 
 
 class _Counts:

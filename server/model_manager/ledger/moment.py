@@ -31,7 +31,7 @@ class WantedThen(msgspec.Struct, omit_defaults=True):
 
 
 class VersionThen(msgspec.Struct):
-    """One version: its state, and how many requests it answered within the minute, by code.
+    """One version: its state, and how many requests it answered within that minute, by code.
 
     `default` counts the processes in which it answered requests that named none. `said`: what its package says of it.
     """
@@ -53,7 +53,8 @@ class VersionThen(msgspec.Struct):
 class Moment(msgspec.Struct):
     """The answer. `known` is False where the ledger does not reach so far; `problem` says that, or that nobody served.
 
-    `begins`: from when on it knows. `processes`: servers that ran. `wanted` has several where they
+    `begins`: from when on it knows. `processes`: servers that ran, `counted` of which have noted already how many
+    requests they answered in that minute. `wanted` has several where they
     differed. `unread`: lines that could not be read.
     """
 
@@ -62,6 +63,7 @@ class Moment(msgspec.Struct):
     problem: str
     begins: datetime
     processes: int
+    counted: int
     wanted: list[WantedThen]
     versions: list[VersionThen]
     unread: list[str]
@@ -71,7 +73,7 @@ class _Then(msgspec.Struct):
     """One process at the moment: how things stood, and what it answered within the minute."""
 
     picture: Picture
-    answered: dict[str, dict[str, dict[str, int]]]
+    answered: dict[str, dict[str, dict[str, int]]] | None
 
 
 def moment_of(folder: Path, at: datetime, *, model: str | None = None) -> Moment:
@@ -88,9 +90,10 @@ def moment_of(folder: Path, at: datetime, *, model: str | None = None) -> Moment
         if not running:
             problem = "no server that keeps this ledger was running then"
     versions = _versions(running, model)
+    counted = sum(then.answered is not None for then in running)
     if running and not versions and model is not None:
         problem = f"no version of {model} was there then"
-    return Moment(at, known, problem, begins, len(running), _wanted(running), versions, log.unread)
+    return Moment(at, known, problem, begins, len(running), counted, _wanted(running), versions, log.unread)
 
 
 def _shown(time: datetime) -> str:
@@ -103,7 +106,7 @@ def _then(log: Log, segments: list[Segment], at: datetime) -> _Then | None:
     if not begun:
         return None
     picture, heard = Picture(), segments[begun[-1]].began
-    answered: dict[str, dict[str, dict[str, int]]] = {}
+    answered: dict[str, dict[str, dict[str, int]]] | None = None
     for segment in segments[begun[-1] : begun[-1] + 2]:  # a minute may end in the next one
         for entry in log.entries(segment):
             heard = max(heard, entry.at)
@@ -158,7 +161,7 @@ def _add(version: VersionThen, then: _Then) -> None:
     if default is not None and default.version == version.version and version.state != "failed":
         version.default += 1
         version.default_since = min(default.at, version.default_since or default.at)
-    for code, count in then.answered.get(version.model, {}).get(version.version, {}).items():
+    for code, count in (then.answered or {}).get(version.model, {}).get(version.version, {}).items():
         version.answered[code] = version.answered.get(code, 0) + count
     if lineage is not None:
         version.said, version.signed_by = lineage.said, lineage.signed_by

@@ -40,7 +40,7 @@ class Picture:
     def _move(self, moved: Moved) -> None:
         id = (moved.model, moved.version)
         loads = self._loads.setdefault(id, {})
-        if moved.was is None:  # a load of what had failed takes its place
+        if moved.load not in loads:  # another load takes the place of one that failed
             for number in [number for number, one in loads.items() if one.state == _FAILED]:
                 del loads[number]
         loads[moved.load] = moved

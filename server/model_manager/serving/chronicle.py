@@ -1,4 +1,4 @@
-"""What happens in the running system, noted for the ledger: states, defaults, wanted states, and requests by the minute.
+"""What happens in the running system, noted for the ledger: states, defaults, what is wanted, requests by the minute.
 
 In the flow: manager → **chronicle** → ledger, and records where there are any.
 
@@ -28,12 +28,13 @@ from model_manager.metrics import Metrics
 from model_manager.records import RecordStream
 from model_manager.repository.lifecycle import State
 from model_manager.repository.location import without_credentials
-from model_manager.repository.wanted import Declaration, WantedModel, WantedState
+from model_manager.repository.wanted import Declaration, ServableId, WantedModel, WantedState
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.views import ModelView
 
 _EVERY_S: Final = 60.0
 _VIEWS_AT_ONCE: Final = 50  # less than a millisecond
+_ON_THE_WAY: Final = (State.WANTED, State.FETCHING, State.LOADING, State.PROVING)
 _SAID: Final = {"created", "data", "evaluation", "owner", "description", "card", "gates"}
 
 WANTED_EVENT: Final = "model-manager.wanted-changed.v1"
@@ -66,6 +67,7 @@ class Chronicle:
         self._in_force = False
         self._since = now()
         self._counted: dict[tuple[str, ...], float] = {}
+        self._failures: dict[ServableId, str] = {}  # why a version failed last, as it was noted
         self._minute: dict[str, dict[str, dict[str, int]]] = {}
 
     @property
@@ -106,7 +108,7 @@ class Chronicle:
             self._in_force = False
             if self._good.is_not_good(self._declared.generation):
                 self._keep_good()
-        if self._ledger is None:
+        if self._ledger is None or self._is_one_more_try(version):
             return
         wanted, servable = version.wanted, version.servable
         (model, name), digest = wanted.id, wanted.digest or wanted.sha256
@@ -131,6 +133,18 @@ class Chronicle:
         self._ledger.note(entry)
         if self._records is not None:
             self._records.tell(STATE_EVENT, str(wanted.id), entry.at, entry)
+
+    def _is_one_more_try(self, version: ManagedVersion) -> bool:
+        """Whether this is no news: what failed is tried again for ever, and mostly fails for the same reason."""
+        id, state = version.wanted.id, version.state
+        if version.attempts > 1 and state in _ON_THE_WAY:
+            return True
+        if state is State.FAILED:
+            again = version.attempts > 1 and self._failures.get(id) == version.reason
+            self._failures[id] = version.reason
+            return again
+        self._failures.pop(id, None)
+        return False
 
     def shows(self, model: str, before: ModelView | None, view: ModelView | None) -> None:
         """Note which version answers by default, if that is another one than before."""

@@ -32,7 +32,7 @@ class LedgerRoutes:
         model, version, at = given.get("model") or None, given.get("version") or None, _time(request, "at")
         query: Callable[[], Moment | History]
         if at is not None:
-            query = partial(moment_of, self._folder, at, model=model)
+            query = partial(moment_of, self._folder, at, model=model, version=version)
         else:
             since, until = _time(request, "since"), _time(request, "until")
             query = partial(history_of, self._folder, model=model, version=version, since=since, until=until)

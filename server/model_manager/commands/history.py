@@ -141,10 +141,11 @@ def _moment(asked: _Asked) -> "Moment":
     assert asked.at is not None, "only a moment is asked for"
     if asked.url is None:
         assert asked.folder is not None, "checked with the options"
-        return moment_of(asked.folder, asked.at, model=asked.model)
+        return moment_of(asked.folder, asked.at, model=asked.model, version=asked.version)
     from model_manager.inventory.running_ledger import ask_ledger
 
-    return ask_ledger(asked.url, {"at": asked.at.isoformat(), "model": asked.model}, Moment, key=asked.key)
+    query = {"at": asked.at.isoformat(), "model": asked.model, "version": asked.version}
+    return ask_ledger(asked.url, query, Moment, key=asked.key)
 
 
 def _history(asked: _Asked) -> "History":
@@ -170,7 +171,7 @@ def _tell(answer: "Moment | History", asked: _Asked, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(answer))
     elif isinstance(answer, Moment):
-        history_text.print_moment(answer, asked.model, asked.version)
+        history_text.print_moment(answer, asked.model)
     else:
         history_text.print_history(answer)
     if answer.unread:

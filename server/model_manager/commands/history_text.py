@@ -18,9 +18,8 @@ _QUIET: Final = ("wanted", "fetching", "loading", "proving", "draining")
 """States on the way to another one, which people need not see; `--json` tells them."""
 
 
-def print_moment(moment: Moment, model: str | None, version: str | None) -> None:
+def print_moment(moment: Moment, model: str | None) -> None:
     """Print what served at one moment; nothing where that is not known."""
-    versions = [one for one in moment.versions if version in (None, one.version)]
     if not moment.known or not moment.processes:
         return
     click.echo(f"{model or 'every model'} at {_time(moment.at)}\n")
@@ -29,12 +28,12 @@ def print_moment(moment: Moment, model: str | None, version: str | None) -> None
         commit = f" in commit {_plain(state.commit)}" if state.commit else ""
         where = f", in {state.processes} of {moment.processes} processes" if len(moment.wanted) > 1 else ""
         click.echo(f"wanted since {_time(state.since)}: {state.form} {state.generation[:_DIGEST]}{who}{commit}{where}")
-    if not versions:
+    if not moment.versions:
         return
     several = moment.processes > 1
     columns = ["model", "version", "state", "default", "answered in that minute"]
     table = new_table(None, [*columns, "processes"] if several else columns, right=("answered in that minute",))
-    for one in versions:
+    for one in moment.versions:
         default = "" if not one.default else "yes" if one.default == moment.processes else f"in {one.default}"
         cells = [
             one.model,
@@ -45,7 +44,7 @@ def print_moment(moment: Moment, model: str | None, version: str | None) -> None
         ]
         table.add_row(*map(_escaped, cells), *([f"{one.processes} of {moment.processes}"] if several else []))
     print_table(table)
-    for one in versions:
+    for one in moment.versions:
         _print_origin(one)
 
 

@@ -45,6 +45,11 @@ def files_of(folder: Path) -> list[LedgerFile]:
     return sorted(LedgerFile(one["process"], int(one["number"]), folder / one.string) for one in found if one)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a ledger where it is not there. Raises OSError."""
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
+
 class Appending:
     """One file that is being written. Raises OSError where it cannot be made or its head not be written.
 
@@ -52,7 +57,7 @@ class Appending:
     """
 
     def __init__(self, folder: Path, process: str, number: int, head: bytes, most_bytes: int) -> None:
-        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        make_folder(folder)
         self.path = folder / f"{process}.{number:06d}.jsonl"
         self._left = most_bytes
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC

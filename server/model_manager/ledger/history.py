@@ -205,7 +205,7 @@ def _merged(found: list[tuple[Event, str]]) -> list[Event]:
             event.was, generation = None, event.generation
             if restarted:
                 continue
-        key = (event.what, event.model, event.version, event.was, event.to, event.reason, event.generation)
+        key = (event.what, event.model, event.version, event.was, event.to, event.reason, event.generation, event.host)
         known = newest.get(key)
         if known is not None and process not in known[1] and event.at - known[0].at <= _TOGETHER:
             known[0].processes += 1

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from model_manager.ledger.files import FILE_MODE
+from model_manager.ledger.files import FILE_MODE, make_folder
 
 _FILE: Final = "last-good.json"
 _KEPT: Final = 3  # a manifest has four megabytes at the most
@@ -58,6 +58,7 @@ def read_last_good(folder: Path) -> LastGood:
 
 def write_last_good(folder: Path, states: Sequence[GoodState]) -> None:
     """Keep the states for the next process: whole or not at all. Blocking. Raises OSError."""
+    make_folder(folder)
     beside = folder / f".{_FILE}.{os.getpid()}"
     number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     with open(number, "wb") as file:

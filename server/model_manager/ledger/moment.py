@@ -3,14 +3,13 @@
 In the flow: reading → **moment** → admin port, `model-manager history --at`.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from model_manager.ledger.entries import Minute, Moved, Wanted
+from model_manager.ledger.entries import Minute, Wanted
 from model_manager.ledger.picture import Picture
 from model_manager.ledger.reading import Log, Segment
 
@@ -76,8 +75,8 @@ class _Then(msgspec.Struct):
     answered: dict[str, dict[str, dict[str, int]]] | None
 
 
-def moment_of(folder: Path, at: datetime, *, model: str | None = None) -> Moment:
-    """Say what served at a moment. Blocking. Raises LedgerUnreadable."""
+def moment_of(folder: Path, at: datetime, *, model: str | None = None, version: str | None = None) -> Moment:
+    """Say what served at a moment, of one model or version or of all. Blocking. Raises LedgerUnreadable."""
     log = Log(folder)
     begins, known, problem = log.begins, True, ""
     running: list[_Then] = []
@@ -89,10 +88,10 @@ def moment_of(folder: Path, at: datetime, *, model: str | None = None) -> Moment
         running = [then for segments in log.processes.values() if (then := _then(log, segments, at)) is not None]
         if not running:
             problem = "no server that keeps this ledger was running then"
-    versions = _versions(running, model)
+    versions = _versions(running, model, version)
     counted = sum(then.answered is not None for then in running)
     if running and not versions and model is not None:
-        problem = f"no version of {model} was there then"
+        problem = f"no version {f'{version} ' if version is not None else ''}of {model} was there then"
     return Moment(at, known, problem, begins, len(running), counted, _wanted(running), versions, log.unread)
 
 
@@ -134,23 +133,20 @@ def _as_wanted(one: Wanted) -> WantedThen:
     return WantedThen(one.generation, one.form, one.at, one.by, one.changed_at, one.commit)
 
 
-def _versions(running: list[_Then], model: str | None) -> list[VersionThen]:
+def _versions(running: list[_Then], model: str | None, version: str | None) -> list[VersionThen]:
     found: dict[tuple[str, str, str], VersionThen] = {}
     for then in running:
-        for moved in _of(then, model):
+        for moved in then.picture.versions():
+            if model not in (None, moved.model) or version not in (None, moved.version):
+                continue
             key = (moved.model, moved.version, moved.state)
-            version = found.get(key)
-            if version is None:
-                version = found[key] = VersionThen(
+            one = found.get(key)
+            if one is None:
+                one = found[key] = VersionThen(
                     *key, reason=moved.reason, since=moved.at, sha256=moved.sha256, answered={}
                 )
-            _add(version, then)
+            _add(one, then)
     return [found[key] for key in sorted(found)]
-
-
-def _of(then: _Then, model: str | None) -> Iterator[Moved]:
-    """The versions that were there, of one model or of all."""
-    return (moved for moved in then.picture.versions() if model is None or moved.model == model)
 
 
 def _add(version: VersionThen, then: _Then) -> None:

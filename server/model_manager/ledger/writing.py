@@ -56,6 +56,7 @@ class Ledger:
         self._picture = Picture()
         self._file: Appending | None = None
         self._number = 0
+        self._good: Sequence[GoodState] | None = None  # what is to be kept and was not yet
         self._failing = False
         self._dropped_before = 0
 
@@ -112,24 +113,28 @@ class Ledger:
             over = None in waiting
             entries = [one for one in waiting if one is not None and not isinstance(one, Sequence)]
             good = [one for one in waiting if isinstance(one, Sequence)]
+            self._good = good[-1] if good else self._good
             try:
-                self._write(entries, good[-1] if good else None)
+                self._write(entries)
             except Exception:  # our own bug, which must not end the thread
                 self._lost += len(entries)
                 logger.exception("entries of the ledger were not written, which should not happen")
         if self._file is not None:
             self._file.close()
 
-    def _write(self, entries: Sequence[Entry], good: Sequence[GoodState] | None) -> None:
+    def _write(self, entries: Sequence[Entry]) -> None:
         try:
             if entries:
                 self._append(entries)
-            if good is not None:
-                write_last_good(self.folder, good)
+            if self._good is not None:
+                write_last_good(self.folder, self._good)
+                self._good = None
         except OSError as error:
             if self._file is not None:  # it may end within a line
                 self._file.close()
                 self._file = None
+            if not self._failing:
+                self._dropped_before = self.dropped
             self._lost += len(entries)
             self._tell(f"{self.folder}: {error.strerror or error}")
         else:
@@ -159,10 +164,9 @@ class Ledger:
     def _tell(self, problem: str) -> None:
         """Log the beginning and the end of an outage."""
         if problem and not self._failing:
-            self._dropped_before = self.dropped
             logger.warning("the ledger cannot be written, and what served when is not noted: %s", problem)
         elif self._failing and not problem:
-            logger.info("the ledger is written again; %d more entries were lost", self.dropped - self._dropped_before)
+            logger.info("the ledger is written again; %d entries were lost", self.dropped - self._dropped_before)
         self._failing = bool(problem)
 
 

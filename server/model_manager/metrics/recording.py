@@ -82,16 +82,12 @@ class Metrics:
         for view in self._views:
             view.switch(on)
 
-    def views(self) -> list["ServableMetrics"]:
-        """The views there are, for whoever folds them a few at a time."""
-        return list(self._views)
-
-    def answered(self) -> list[tuple[tuple[str, ...], float]]:
-        """Requests answered so far by model, version and code, as far as they were folded."""
-        return [(one.labels, one.value) for one in self.requests.family().series]
+    def versions(self) -> list[tuple[str, str]]:
+        """The models and versions of which requests are counted."""
+        return list(self._by_version)
 
     def answered_by(self, model: str, version: str) -> list[tuple[tuple[str, ...], float]]:
-        """The same, of one version: all of them."""
+        """Requests that a version has answered so far, by model, version and code; none once it is forgotten."""
         for view in self._by_version.get((model, version), ()):
             view.fold()
         return [(one.labels, one.value) for one in self.requests.owned(model, version)]

@@ -33,7 +33,7 @@ from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.views import ModelView
 
 _EVERY_S: Final = 60.0
-_VIEWS_AT_ONCE: Final = 50  # less than a millisecond
+_VERSIONS_AT_ONCE: Final = 10  # less than a millisecond
 _ON_THE_WAY: Final = (State.WANTED, State.FETCHING, State.LOADING, State.PROVING)
 _SAID: Final = {"created", "data", "evaluation", "owner", "description", "card", "gates"}
 
@@ -172,8 +172,7 @@ class Chronicle:
         """Count what a version has answered before its metrics go."""
         if self._ledger is None:
             return
-        for labels, value in self._metrics.answered_by(model, version):
-            self._count(labels, value)
+        for labels in self._count(model, version):
             self._counted.pop(labels, None)
 
     def _keep_good(self) -> None:
@@ -192,12 +191,10 @@ class Chronicle:
         """Note how many requests each version has answered since the last time; a few versions at a time."""
         if self._ledger is None:
             return
-        for number, view in enumerate(self._metrics.views(), start=1):
-            view.fold()
-            if number % _VIEWS_AT_ONCE == 0:
+        for number, id in enumerate(self._metrics.versions(), start=1):
+            self._count(*id)
+            if number % _VERSIONS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for labels, value in self._metrics.answered():
-            self._count(labels, value)
         minute, self._minute = self._minute, {}
         since, self._since = self._since, now()
         self._ledger.note(Minute(at=self._since, since=since, answered=minute))
@@ -208,14 +205,16 @@ class Chronicle:
         if self._ledger is not None:
             self._ledger.note(Ended(at=now()))
 
-    def _count(self, labels: tuple[str, ...], value: float) -> None:
-        more = int(value - self._counted.get(labels, 0))
-        if not more:
-            return
-        self._counted[labels] = value
-        model, version, code = labels
-        codes = self._minute.setdefault(model, {}).setdefault(version, {})
-        codes[code] = codes.get(code, 0) + more
+    def _count(self, model: str, version: str) -> list[tuple[str, ...]]:
+        """Add to the minute what a version has answered since it was last looked at; name what it is counted under."""
+        answered = self._metrics.answered_by(model, version)
+        for labels, value in answered:
+            more = int(value - self._counted.get(labels, 0))
+            if more:
+                self._counted[labels] = value
+                codes = self._minute.setdefault(model, {}).setdefault(version, {})
+                codes[labels[-1]] = codes.get(labels[-1], 0) + more
+        return [labels for labels, _ in answered]
 
 
 def _default(view: ModelView | None) -> str | None:

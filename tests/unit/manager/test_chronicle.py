@@ -123,7 +123,10 @@ async def test_a_version_that_fails_again_and_again_is_noted_once(tmp_path: Path
     folder, ledger = tmp_path / "models", tmp_path / "ledger"
     put(folder, "m", "1", b"no pickle")
     async with running(folder, ledger=str(ledger)) as system:
-        await until(lambda: value([system.metrics.load_failures.family()], FAILURES) == 2, "it to fail twice")
+        labels = {"model_name": "m", "model_version": "1", "reason": "corrupt"}
+        await until(
+            lambda: value([system.metrics.load_failures.family()], FAILURES, **labels) == 2.0, "it to fail twice"
+        )
         assert system.chronicle.last_good == []
     moves = await asyncio.to_thread(noted, ledger, Moved)
     assert [one.state for one in moves] == ["wanted", "fetching", "loading", "failed"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,6 +157,22 @@ async def test_the_last_good_state_is_the_last_in_which_everything_served(tmp_pa
         (folder / "models.yaml").write_text("models: {}\n")
         await until(lambda: not system.registry.models, "every model to go")
         assert system.chronicle.last_good[0].manifest == manifest_text, "nothing is no state to return to"
+
+
+async def test_a_state_is_good_no_longer_once_a_version_fails_in_it_and_again_when_none_does(tmp_path: Path) -> None:
+    (tmp_path / "1.joblib").write_bytes(ONE)
+    manifest(tmp_path, "1", "1")
+    async with running(tmp_path, poll_interval_s=0.2) as system:
+        await until(lambda: system.chronicle.last_good, "the state to be good")
+        (good,) = system.chronicle.last_good
+        for content, states in ((b"no pickle", []), (TWO, [good.generation])):
+            (tmp_path / "beside").write_bytes(content)
+            (tmp_path / "beside").rename(tmp_path / "1.joblib")  # other bytes under the same manifest
+            await until(partial(is_good_in, system, states), "the bytes to be tried")
+
+
+def is_good_in(system: System, generations: list[str]) -> bool:
+    return [one.generation for one in system.chronicle.last_good] == generations
 
 
 async def test_without_a_ledger_nothing_is_written_and_the_last_good_state_is_known(tmp_path: Path) -> None:

@@ -106,14 +106,18 @@ def _then(log: Log, segments: list[Segment], at: datetime) -> _Then | None:
         return None
     picture, heard = Picture(), segments[begun[-1]].began
     answered: dict[str, dict[str, dict[str, int]]] | None = None
-    for segment in segments[begun[-1] : begun[-1] + 2]:  # a minute may end in the next one
+    current = segments[begun[-1]]
+    for segment in segments[begun[-1] :]:
+        if segment.began - at > _SILENT:  # the minute asked for ends in none of these
+            break
         for entry in log.entries(segment):
             heard = max(heard, entry.at)
             if isinstance(entry, Minute) and entry.since <= at < entry.at:
                 answered = entry.answered
-            elif entry.at <= at and segment is segments[begun[-1]]:
+            elif entry.at <= at and segment is current:
                 picture.apply(entry)
-    if picture.ended_at is not None or at - heard > _SILENT:
+    fell_silent = current.until is None and at - heard > _SILENT  # one that wrote later lived, whatever its disk did
+    if picture.ended_at is not None or fell_silent:
         return None
     return _Then(picture, answered)
 

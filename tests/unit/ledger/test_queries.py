@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from model_manager.errors import LedgerUnreadable
 from model_manager.ledger.entries import Default, Ended, Entry, Good, Moved, WantedVersions, now
@@ -91,6 +91,12 @@ def test_a_server_that_stopped_or_fell_silent_did_not_serve(tmp_path: Path) -> N
     assert moment_of(stopped.parent, at(21)).processes == 0
 
 
+def test_a_server_whose_disk_was_full_for_long_served_meanwhile(tmp_path: Path) -> None:
+    put(tmp_path, "pod-0", began("pod-0"), moved("1", "ready", 1))
+    put(tmp_path, "pod-0", began("pod-0", 9000), moved("1", "ready", 1, restated=True), number=2)
+    assert moment_of(tmp_path, at(5000)).processes == 1
+
+
 def test_processes_are_merged_and_told_apart_where_they_differ(tmp_path: Path) -> None:
     one_server(tmp_path)
     one_server(tmp_path, "pod-1", late=5.0)
@@ -163,6 +169,7 @@ _CHANGES = st.one_of(
 
 
 @settings(max_examples=60)
+@example([wanted("1", 0), default("1", 0)], {0, 1}, 0)  # the minute ends two files later
 @given(st.lists(_CHANGES, max_size=25), st.sets(st.integers(0, 25)), st.integers(0, 25))
 def test_wherever_files_begin_they_say_the_same(changes: list[Entry], cuts: set[int], asked: int) -> None:
     for number, entry in enumerate(changes):

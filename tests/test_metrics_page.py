@@ -18,6 +18,7 @@ ONLY_WITH = {
     "model_manager_spans_exported": "tracing",
     "model_manager_spans_dropped": "tracing",
     "model_manager_prediction_records": "records",
+    "model_manager_ledger_entries": "a ledger",
     "model_manager_load_failures": "a failed load",
     "model_manager_fetch_failures": "an artifact that cannot be fetched",
     "model_manager_version_quarantined": "a version that ended the server",

@@ -31,6 +31,7 @@ GROUPS = {
     "What is told": (
         *("log_format", "log_level", "log_requests", "log_model_errors", "server_timing"),
         *("records", "records_sample", "records_redact"),
+        *("ledger", "ledger_mb", "ledger_days"),
     ),
 }
 """Every setting once, in the order in which people look for them."""

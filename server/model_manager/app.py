@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final, Protocol
 
 from starlette.applications import Starlette
@@ -19,11 +20,13 @@ from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.health import Health
+from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.predict import Predict
 from model_manager.api.scrape import Scrape
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
 from model_manager.errors import ModelManagerError
+from model_manager.ledger import GoodState
 from model_manager.metrics import Family
 from model_manager.repository.wanted import NAME_PATTERN
 from model_manager.serving.admin_token import AdminToken
@@ -146,20 +149,31 @@ class Pod(Protocol):
         """Every known version and its state."""
         ...
 
+    async def last_good(self) -> list[GoodState]:
+        """The last wanted states that were in force, the newest first."""
+        ...
+
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each process is doing now."""
         ...
 
 
 def create_admin_app(
-    pod: Pod, *, max_body_bytes: int, debug_routes: bool = False, token: AdminToken | None = None
+    pod: Pod,
+    *,
+    max_body_bytes: int,
+    debug_routes: bool = False,
+    token: AdminToken | None = None,
+    ledger: Path | None = None,
 ) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose.
 
-    `debug_routes`: whether it shows what the server is doing now. `token`: what it asks for, but for health.
+    `debug_routes`: whether it shows what the server is doing now. `token`: what it asks for, but for health. `ledger`:
+    the folder it is kept in, if it is.
     """
     health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
     debug = Debug(pod.inspect, on=debug_routes)
+    log = LedgerRoutes(ledger, pod.last_good)
     return Starlette(
         routes=[
             Route("/", partial(_describe_admin, debug_routes)),
@@ -167,6 +181,8 @@ def create_admin_app(
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/ledger", log.ledger),
+            Route("/ledger/last-good", log.last_good),
             Route("/debug/tasks", debug.tasks),
             Route("/debug/queues", debug.queues),
             Route("/debug/batches", debug.batches),
@@ -207,6 +223,7 @@ class Root:
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
     if debug_routes:
         routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
     return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})

@@ -29,6 +29,7 @@ ModelManagerError
     ├── ManifestInvalid         models.yaml is refused as a whole; carries line and key
     ├── ChangeRefused           a change of the wanted state that cannot be made
     │   └── GatesFailed         its version failed the gates of its evaluation
+    ├── LedgerUnreadable        there is no ledger where one is asked, or it cannot be read
     ├── PackageRefused          a package that cannot be written, or would not serve
     │   └── VersionTaken        the version exists with other bytes, and versions are never overwritten
     ├── TableRefused            a file of training data that cannot be read for what it says
@@ -241,6 +242,10 @@ class ChangeRefused(ConfigurationError):
 
 class GatesFailed(ChangeRefused):
     """A version did not pass the gates of its evaluation, and is not made the default unless one insists."""
+
+
+class LedgerUnreadable(ConfigurationError):
+    """There is no ledger where one is asked, or it cannot be read."""
 
 
 class PackageRefused(ConfigurationError):

@@ -229,7 +229,11 @@ def longest_stop_s(settings: Settings) -> float:
 def admin_app(pod: Pod, settings: Settings, credentials: Credentials) -> ASGIApp:
     """What the admin port serves, for one process or for all of a pod."""
     return create_admin_app(
-        pod, max_body_bytes=settings.max_body_bytes, debug_routes=settings.debug_routes, token=credentials.token
+        pod,
+        max_body_bytes=settings.max_body_bytes,
+        debug_routes=settings.debug_routes,
+        token=credentials.token,
+        ledger=settings.ledger_folder,
     )
 
 

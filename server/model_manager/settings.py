@@ -17,6 +17,7 @@ DEFAULTS_SHOWN = {
     "threads": "the CPUs allowed",
     "load_memory_mb": "what is left",
     "state": "none",
+    "ledger": "ledger in the folder of --state, if there is one",
     "records": "none",
     "records_redact": "none",
     "allowed_hosts": "any",
@@ -185,6 +186,12 @@ class Settings(BaseSettings):
         default="", description="Columns and outputs whose values are left out of records, separated by commas."
     )
 
+    ledger: str = Field(
+        default="", description="Folder that the ledger is kept in: what served when, and who changed it."
+    )
+    ledger_mb: int = Field(default=64, ge=1, le=1_048_576, description="Most MiB that the ledger takes.")
+    ledger_days: int = Field(default=400, ge=1, description="Days after which a file of the ledger is deleted.")
+
     @field_validator("port", mode="before")
     @classmethod
     def _ignore_service_link(cls, value: object) -> object:
@@ -200,6 +207,13 @@ class Settings(BaseSettings):
         if value == "":
             raise ValueError("is empty; name a file, or leave it unset")
         return value
+
+    @property
+    def ledger_folder(self) -> Path | None:
+        """Where the ledger is kept; None where it is not."""
+        if self.ledger:
+            return Path(self.ledger)
+        return Path(self.state) / "ledger" if self.state else None
 
 
 def shown_default(name: str) -> str:

@@ -29,6 +29,7 @@ import msgspec
 
 from model_manager.api.credentials import Credentials
 from model_manager.keeper import Keeper
+from model_manager.ledger import GoodState
 from model_manager.metrics import READY, Family, LiveFamilies, Metrics, merge_families
 from model_manager.process import (
     admin_app,
@@ -268,6 +269,12 @@ class Supervisor:
     async def index(self) -> list[IndexRow]:
         """One view of every version: ready when it is ready in all workers."""
         return merge_indexes(await self._ask(Question("index"), list[IndexRow]))
+
+    async def last_good(self) -> list[GoodState]:
+        """The wanted states that are good in every worker that knows of any."""
+        answers = [states for states in await self._ask(Question("last good"), list[GoodState]) if states]
+        common = set.intersection(*({one.generation for one in states} for states in answers)) if answers else set()
+        return [one for one in answers[0] if one.generation in common] if answers else []
 
     async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics, and what only their supervisor knows."""

@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import msgspec
 import numpy as np
 
+from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
 from model_manager.process import event_loop_factory, leave, nursery_for, serve
@@ -37,11 +38,11 @@ STOPPING: Final = "stopping"
 class Question(msgspec.Struct):
     """What the supervisor asks a worker; `seconds` is for a profile."""
 
-    about: Literal["readiness", "metrics", "index"] | Topic
+    about: Literal["readiness", "metrics", "index", "last good"] | Topic
     seconds: float = 0.0
 
 
-Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[Inspection]
+Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[GoodState] | list[Inspection]
 """Why there should be no traffic, or what was asked for."""
 
 
@@ -108,6 +109,8 @@ async def _answer(system: System, question: Question) -> Answer:
         return list(await system.current_metrics())
     if question.about == "index":
         return await system.index()
+    if question.about == "last good":
+        return await system.last_good()
     return await system.inspect(question.about, question.seconds)
 
 

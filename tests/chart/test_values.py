@@ -17,7 +17,7 @@ from tests.chart.chart import CHART, MATRIX, Helm, Refused, environment, leaves
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
-THE_CHARTS_OWN = {"models", "state", "cache"}  # the mounted folders
+THE_CHARTS_OWN = {"models", "state", "cache", "ledger"}  # the mounted folders
 UNSET = {"threads", "load_memory_mb", "admin_host"}  # by limits of CPU and memory, and by host
 UNSET |= {"admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca"}  # no Secret is there by itself
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
@@ -184,6 +184,7 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.ready_when, settings.frozen_after_s, settings.state) == ("any-model", 7.5, "/state")
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert (settings.artifact_stores, settings.cache, settings.cache_mb) == ("s3://models/", "/cache", 2048)
+    assert (settings.ledger, settings.ledger_mb, settings.ledger_days) == ("", 32, 30)
     assert (settings.skops_trusted, settings.max_artifact_mb) == ("sklearn.tree._tree.Tree", 1048576)
     assert (settings.artifact_owners, settings.require_digest, settings.refuse_writable) == ("0,10001", False, True)
     assert (settings.models, settings.fetch_timeout_s) == (Path("/models"), 12.5)

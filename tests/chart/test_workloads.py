@@ -165,6 +165,18 @@ def test_models_come_whole_and_in_one_volume(helm4: Helm) -> None:
     assert {each["metadata"]["name"] for each in render.all("ConfigMap")} == {"iris-green", "iris-dashboard"}
 
 
+def test_the_ledger_lies_in_a_claim_where_one_is_named_and_else_goes_with_the_pod(helm4: Helm) -> None:
+    kept = helm4.template(file=CHART / "ci" / "guarded-values.yaml").one("Deployment", "stable")
+    assert environment(kept)["MODEL_MANAGER_LEDGER"] == "/ledger"
+    (mount,) = [each for each in server(kept)["volumeMounts"] if each["mountPath"] == "/ledger"]
+    (volume,) = [each for each in pod(kept)["volumes"] if each["name"] == mount["name"]]
+    assert volume["persistentVolumeClaim"] == {"claimName": "model-ledger"}
+    assert not mount.get("readOnly")
+    gone = helm4.template(file=CHART / "ci" / "default-values.yaml").one("Deployment", "stable")
+    assert "MODEL_MANAGER_LEDGER" not in environment(gone)
+    assert "/ledger" not in {each["mountPath"] for each in server(gone)["volumeMounts"]}
+
+
 def test_secrets_arrive_as_variables_or_as_files_and_never_both_unasked(helm4: Helm) -> None:
     deployment = helm4.template(file=CHART / "ci" / "bluegreen-values.yaml").one("Deployment", "green")
     assert server(deployment)["envFrom"] == [{"secretRef": {"name": "artifact-store"}}]

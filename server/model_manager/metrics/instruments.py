@@ -139,6 +139,10 @@ class Instrument:
         """Whether a version has series."""
         return owner in self._owned
 
+    def owned(self, *owner: str) -> list[Series]:
+        """The series of a version."""
+        return [self._series[labels] for labels in self._owned.get(owner, ())]
+
     def remove(self, *owner: str, but: Container[tuple[str, ...]] = ()) -> None:
         """Drop every series of a version, except those whose label values are listed."""
         kept = []

@@ -129,6 +129,11 @@ class LiveFamilies:
         for reason, count in failures.items():
             self._add(fetching.FETCH_FAILURES, (reason,), count)
 
+    def add_ledger(self, *, written: int, dropped: int) -> None:
+        """Read what became of the ledger's entries."""
+        for outcome, count in (("written", written), ("dropped", dropped)):
+            self._add(process.LEDGER_ENTRIES, (outcome,), count)
+
     def families(self) -> list[Family]:
         """What was read."""
         return list(self._families.values())

@@ -82,6 +82,16 @@ class Metrics:
         for view in self._views:
             view.switch(on)
 
+    def versions(self) -> list[tuple[str, str]]:
+        """The models and versions of which requests are counted."""
+        return list(self._by_version)
+
+    def answered_by(self, model: str, version: str) -> list[tuple[tuple[str, ...], float]]:
+        """Requests that a version has answered so far, by model, version and code; none once it is forgotten."""
+        for view in self._by_version.get((model, version), ()):
+            view.fold()
+        return [(one.labels, one.value) for one in self.requests.owned(model, version)]
+
     def families(self) -> list[Family]:
         """What was counted and timed so far."""
         for view in self._views:

@@ -41,6 +41,15 @@ class Record(msgspec.Struct, frozen=True, eq=False):  # made for every recorded 
     size: int
 
 
+class Notice(msgspec.Struct, frozen=True, eq=False):
+    """What is told beside predictions: the type of the event, its subject, when it was, and its data (for JSON)."""
+
+    type: str
+    subject: str
+    at: datetime
+    data: object
+
+
 class _Data(msgspec.Struct):
     request_id: str | None
     model: str
@@ -63,7 +72,7 @@ class _Event(msgspec.Struct, kw_only=True):
     time: str
     subject: str
     datacontenttype: str = "application/json"
-    data: _Data
+    data: object
 
 
 def parse_redacted(text: str) -> frozenset[str]:
@@ -133,6 +142,19 @@ class EventFormat:
                 time=ended_at.replace("+00:00", "Z"),
                 subject=f"{record.model}/{record.version}",
                 data=data,
+            )
+        )
+
+    def encode_notice(self, notice: Notice) -> bytes:
+        """Encode a notice as one line of JSON, without its line end."""
+        return _encode(
+            _Event(
+                type=notice.type,
+                source=self._source,
+                id=f"{self._stream}-{next(self._numbers)}",
+                time=notice.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                subject=notice.subject,
+                data=notice.data,
             )
         )
 

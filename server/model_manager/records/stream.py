@@ -7,12 +7,13 @@ arrays in a bounded queue and goes on; turning them into text, and waiting for a
 import logging
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from queue import SimpleQueue
 from random import random
 from sys import getsizeof
 from time import monotonic, sleep, time
 
-from model_manager.records.event_format import EventFormat, Record, parse_redacted
+from model_manager.records.event_format import EventFormat, Notice, Record, parse_redacted
 from model_manager.records.sinks import NotDelivered, Sink, open_sink
 from model_manager.settings import Settings
 from model_manager.signature import Array, Rows, Signature
@@ -60,7 +61,7 @@ class RecordStream:
         self._gather_s = gather_s
         self._pause_s = pause_s
         self._timeout_s = timeout_s
-        self._queue: SimpleQueue[Record | None] = SimpleQueue()  # None ends the stream
+        self._queue: SimpleQueue[Record | Notice | None] = SimpleQueue()  # None ends the stream
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
         # no lock on the request path: each of these is written by one thread only
         self.sampled_out = 0
@@ -73,6 +74,7 @@ class RecordStream:
         self._settling = threading.Lock()  # between the thread's last count and close's
         self._abandoned = False
         self._batch: list[bytes] = []
+        self._batch_records: list[int] = []  # of each event of the batch 1 where it is a record, 0 where it is a notice
         self._batch_text = self._batch_size = 0
         self._over = threading.Event()  # nothing more is to be delivered
         self._failing = False
@@ -146,6 +148,14 @@ class RecordStream:
             self._refused += 1
             logger.exception("a prediction was not recorded, which should not happen")
 
+    def tell(self, type: str, subject: str, at: datetime, data: object) -> None:
+        """Deliver an event that is no prediction, among the records and not counted with them. Never blocks.
+
+        It is lost where too much waits. Call it on the thread that offers records.
+        """
+        if not self._closing.is_set() and self._queue.qsize() < self._most_records:
+            self._queue.put(Notice(type, subject, at, data))
+
     def close(self, timeout_s: float) -> None:
         """Deliver what waits, for at most `timeout_s`, and end; the rest is counted as dropped. Blocks that long.
 
@@ -176,10 +186,13 @@ class RecordStream:
             self._deliver()
         self._sink.close()
 
-    def _take(self, record: Record | None) -> None:
+    def _take(self, record: Record | Notice | None) -> None:
         """Add a record to the batch, as text; deliver the batch before where both would be too large together."""
         if record is None:
             self._over.set()
+            return
+        if isinstance(record, Notice):
+            self._add(self._format.encode_notice(record), 0, 0)
             return
         try:
             event = self._format.encode(record)
@@ -190,16 +203,20 @@ class RecordStream:
                 extra = {"model": record.model, "version": record.version}
                 logger.warning("a prediction record cannot be written as JSON: %s", type(error).__name__, extra=extra)
             return
+        self._add(event, 1, record.size)
+
+    def _add(self, event: bytes, records: int, size: int) -> None:
         if self._batch and self._batch_text + len(event) > BATCH_BYTES:
             self._deliver()
         self._batch.append(event)
+        self._batch_records.append(records)
         self._batch_text += len(event)
-        self._batch_size += record.size
+        self._batch_size += size
 
     def _deliver(self) -> None:
         """Deliver the batch, or count it as lost, say so once, and rest."""
-        records, size = len(self._batch), self._batch_size
-        if not records:
+        records, size = sum(self._batch_records), self._batch_size
+        if not self._batch:
             return
         timeout_s = min(self._timeout_s, self._deadline - monotonic())
         if timeout_s <= 0:
@@ -209,11 +226,11 @@ class RecordStream:
         try:
             self._sink.deliver(self._batch, timeout_s)
         except NotDelivered as failure:
-            lost, reason = records - failure.delivered, str(failure)
+            lost, reason = sum(self._batch_records[failure.delivered :]), str(failure)
         except Exception as error:  # our own bug, which must not end the stream
             lost, reason = records, repr(error)
             logger.exception("prediction records were not delivered, which should not happen")
-        self._batch = []
+        self._batch, self._batch_records = [], []
         self._batch_text = self._batch_size = 0
         self._settle(records=records, size=size, lost=lost)
         self._tell(reason)

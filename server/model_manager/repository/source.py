@@ -9,11 +9,14 @@ folder, renames the link `..data` onto it, and only then deletes the old one. So
 is read below that real path, and what was read counts only if `..data` still leads there afterwards.
 """
 
+import hashlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from model_manager.errors import ConfigurationError, LoadFailed, SourceUnreadable
+from model_manager.repository.changed_by import read_changed_by
 from model_manager.repository.digests import Digests
 from model_manager.repository.from_folders import read_repository_form
 from model_manager.repository.from_manifest import MANIFEST, read_manifest_form
@@ -21,7 +24,7 @@ from model_manager.repository.generation import Generation
 from model_manager.repository.manifest import Manifest, parse_manifest
 from model_manager.repository.packages import ARTIFACT, ARTIFACT_LIMIT
 from model_manager.repository.regular_files import Files, Limit
-from model_manager.repository.wanted import Ignored, WantedState
+from model_manager.repository.wanted import Declaration, Ignored, WantedState, generation_of
 from model_manager.repository.yaml_lines import LIMIT as MANIFEST_LIMIT
 
 _ATTEMPTS = 10
@@ -42,6 +45,7 @@ class Source:
         self._digests = Digests(artifact_limit)
         self._parsed: tuple[bytes, Manifest] | None = None
         self._told: frozenset[Ignored] = frozenset()
+        self._warned: set[str] = set()
 
     def read(self) -> WantedState:
         """Read the wanted state. Blocking.
@@ -80,7 +84,10 @@ class Source:
             return self._read_without_manifest(generation, files)
         except LoadFailed as error:
             raise SourceUnreadable(str(error)) from None
-        return read_manifest_form(self._manifest(text), generation, files, self._digests)
+        state = read_manifest_form(self._manifest(text), generation, files, self._digests)
+        digest = hashlib.sha256(text).hexdigest()
+        changed_by = read_changed_by(generation.real, files, manifest=digest, warned=self._warned)
+        return replace(state, declared=Declaration(digest, text, changed_by))
 
     def _manifest(self, text: bytes) -> Manifest:
         # A poll that finds the same text need not validate it again.
@@ -101,7 +108,7 @@ class Source:
                 f"{self._folder} holds no model: neither {MANIFEST} nor any <model>/<version>/{ARTIFACT}{found}"
             )
         self._tell_ignored(state)
-        return state
+        return replace(state, declared=Declaration(generation_of(state.models)))
 
     def _tell_ignored(self, state: WantedState) -> None:
         for one in state.ignored:

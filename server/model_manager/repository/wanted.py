@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from model_manager.repository.changed_by import ChangedBy
+
 NAME_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 """Names of models and versions: safe in a URL, a file name and a metric label; never starting with a dot."""
 
@@ -92,8 +94,20 @@ class WantedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What declared a wanted state. `generation`: the SHA-256 of `manifest`, or of all that the folder wants.
+
+    `manifest`: the text of models.yaml, None for a repository. `changed_by`: who made it so, where that is said.
+    """
+
+    generation: str = ""
+    manifest: bytes | None = field(default=None, repr=False)
+    changed_by: ChangedBy | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WantedState:
-    """Everything one server should serve.
+    """Everything one server should serve, and what declared it.
 
     `by_manifest`: a manifest says so, and not the folders of a repository. `ignored`: what lies there and is no version
     of it, though it may be meant as one.
@@ -102,6 +116,17 @@ class WantedState:
     models: Mapping[str, WantedModel]
     by_manifest: bool = field(default=False, compare=False)
     ignored: tuple[Ignored, ...] = ()
+    declared: Declaration = field(default=Declaration(), compare=False)
+
+
+def generation_of(models: Mapping[str, WantedModel]) -> str:
+    """Give the SHA-256 of what is wanted: the same for the same versions, bytes and options."""
+    digest = hashlib.sha256()
+    for name in sorted(models):
+        model = models[name]
+        versions = sorted((version, one.fingerprint) for version, one in model.versions.items())
+        digest.update(repr((name, model.default, versions)).encode())
+    return digest.hexdigest()
 
 
 def changed_models(before: WantedState | None, after: WantedState) -> list[str]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
 from weakref import ref
 
 from model_manager.repository.lifecycle import Incarnation, State, check_move
@@ -12,10 +14,15 @@ from model_manager.serving.servable import Servable
 
 logger = logging.getLogger(__name__)
 
+_loads: Final = count(1)
+
 
 @dataclass(eq=False, slots=True)
 class ManagedVersion:
-    """One incarnation of one version: it only moves forward; a retry is a new one."""
+    """One incarnation of one version: it only moves forward; a retry is a new one.
+
+    `moved` is told of every change of its state, with the one before: None at first. `load`: its number among all.
+    """
 
     wanted: WantedVersion
     attempts: int
@@ -26,6 +33,8 @@ class ManagedVersion:
     servable: Servable | None = None
     task: asyncio.Task[None] | None = None
     watched: tuple["ref[Any]", ...] = ()  # what should be gone from memory once the version is
+    moved: Callable[["ManagedVersion", State | None], None] = lambda version, was: None
+    load: int = field(default_factory=lambda: next(_loads))
 
     def incarnation(self) -> Incarnation:
         """What `next_action` is shown of it."""
@@ -33,9 +42,16 @@ class ManagedVersion:
 
     def move(self, to: State, why: str) -> None:
         """Change state along the arrows of the lifecycle; see `tell`. Only a failure keeps its reason for the index."""
-        check_move(self.state, to)
+        was = self.state
+        check_move(was, to)
         self.state, self.reason = to, why if to is State.FAILED else ""
         self.tell(why)
+        self.moved(self, was)
+
+    def begin(self, why: str) -> None:
+        """Tell that it is wanted: its first state."""
+        self.tell(why)
+        self.moved(self, None)
 
     def tell(self, why: str) -> None:
         """Log the state and why: one line for each change."""

@@ -30,6 +30,7 @@ from model_manager.repository.lifecycle import (
     why_omitted_may_go,
 )
 from model_manager.repository.wanted import ServableId, WantedModel, WantedState
+from model_manager.serving.chronicle import Chronicle
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import watched
 from model_manager.serving.improving import Improver, Loaded
@@ -50,7 +51,7 @@ class Manager:
 
     `reached` is called once, just before the first wanted state is shown as reached; with `any_model` it counts as
     reached once every version is ready or has failed, and any model answers. `let_go` is called whenever memory was
-    freed, with weak references to what should be gone.
+    freed, with weak references to what should be gone. `chronicle`: who keeps what happens.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Manager:
         any_model: bool = False,
         reached: Callable[[], None] = lambda: None,
         let_go: Callable[[Iterable["ref[Any]"]], None] = lambda gone: None,
+        chronicle: Chronicle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._follower = follower
@@ -76,6 +78,7 @@ class Manager:
         self._any_model = any_model
         self._reached = reached
         self._let_go = let_go
+        self._chronicle = chronicle or Chronicle(metrics)
         self._clock = clock
         self._wanted: WantedState | None = None
         self._versions: dict[str, dict[str, list[ManagedVersion]]] = {}  # by model and version, the oldest first
@@ -119,7 +122,11 @@ class Manager:
             self._registry.read = news.wanted is not None
             self._wanted = news.wanted
             self._registry.ignored = news.wanted.ignored if news.wanted is not None else ()
-            if news.wanted is None or news.changed is None:
+            if news.wanted is None:
+                continue
+            self._chronicle.wanted_another(news.wanted, news.changed)
+            if news.changed is None:
+                self._chronicle.stands(in_force=self._progress.in_force)
                 continue
             known = {name: self._known(name, news.wanted.models.get(name)) for name in news.changed}
             self._progress.wanted_another(
@@ -180,11 +187,12 @@ class Manager:
         model, name = action.version.id
         failed = self._find(action.version.id, action.version.fingerprint)
         version = ManagedVersion(action.version, attempts=failed.attempts + 1 if failed is not None else 1)
+        version.moved = self._chronicle.moved
         incarnations = self._versions.setdefault(model, {}).setdefault(name, [])
         if failed is not None:
             incarnations.remove(failed)
         incarnations.append(version)
-        version.tell(action.why)
+        version.begin(action.why)
         version.task = tasks.create_task(self._load_and_improve(version))
 
     def _start_unloading(self, action: Unload, tasks: asyncio.TaskGroup) -> None:
@@ -315,6 +323,7 @@ class Manager:
         del self._versions[model][name]
         if not self._versions[model]:
             del self._versions[model]
+        self._chronicle.forgets(model, name)
         self._metrics.forget(model, name)
 
     # what requests see
@@ -323,13 +332,16 @@ class Manager:
         """Show the next view of a model, by one assignment, and note how far these versions of it are."""
         assert self._wanted is not None, "there is something to show once something is wanted"
         wanted, there = self._wanted.models.get(model), self._versions.get(model, {})
-        view = next_view(wanted, there, self._registry.models.get(model), versions)
+        before = self._registry.models.get(model)
+        view = next_view(wanted, there, before, versions)
         self._registry.show(model, view)
+        self._chronicle.shows(model, before, view)
         self._note({(model, name): each for name, each in standings(wanted, there, view, versions).items()})
 
     def _note(self, standings: Mapping[Part, Standing]) -> None:
         self._progress.note(standings)
         self._registry.ended = self._progress.ended
+        self._chronicle.stands(in_force=self._progress.in_force)
         if not self._registry.reached and (self._progress.settled or self._one_of_them_answers()):
             self._reached()
             self._registry.reached = True

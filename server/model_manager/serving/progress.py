@@ -37,6 +37,11 @@ class Progress:
         """Whether every wanted version is ready or has failed, whatever answers."""
         return self._wanted > 0 and not self._unfinished
 
+    @property
+    def in_force(self) -> bool:
+        """Whether exactly what is wanted is ready, and nothing else is left."""
+        return self._wanted > 0 and not self._behind
+
     def wanted_another(self, changed: Iterable[Part]) -> None:
         """Another wanted state was read. What changed counts as not there until the next note of it."""
         self._wanted += 1

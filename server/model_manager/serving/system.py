@@ -10,6 +10,7 @@ from typing import Final
 
 from model_manager.cpus import allowed_cpus
 from model_manager.inference.threads import limit_native_threads
+from model_manager.ledger import GoodState, Ledger
 from model_manager.metrics import (
     Family,
     LiveFamilies,
@@ -28,6 +29,7 @@ from model_manager.repository.remote_places import Places
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.attribution import Attribution
+from model_manager.serving.chronicle import Chronicle
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import Heap, settle_heap
 from model_manager.serving.improving import Improver
@@ -135,6 +137,9 @@ class System:
             changed=self._remote.keep,
         )
         self._heap = Heap()
+        self.ledger = Ledger.from_settings(settings)
+        signed_by = settings.signature_key or settings.signature_certificate or None
+        self.chronicle = Chronicle(self.metrics, self.ledger, self.records, signed_by=signed_by)
         self.manager = Manager(
             follower,
             loader,
@@ -145,6 +150,7 @@ class System:
             any_model=settings.ready_when == "any-model",
             reached=settle_heap,
             let_go=self._heap.give_back,
+            chronicle=self.chronicle,
         )
 
     def switch_observation(self, on: bool) -> None:
@@ -177,11 +183,14 @@ class System:
         converging = asyncio.create_task(self.manager.run(), name="manager")
         if self.records is not None:
             self.records.start()
+        if self.ledger is not None:
+            self.ledger.start()
         lag = self.metrics.event_loop_lag.labels()
         keeping = asyncio.create_task(self._predicting.keep(), name="prediction threads")
         beside = [
             asyncio.create_task(measure_loop_lag(lag), name="loop lag"),
             asyncio.create_task(self._heap.run(), name="heap"),
+            asyncio.create_task(self.chronicle.run(), name="chronicle"),
         ]
         if self.keyring is not None:
             beside.append(asyncio.create_task(self._follow_keys(self.keyring), name="API keys"))
@@ -202,6 +211,7 @@ class System:
                 task.cancel()
             await asyncio.wait([converging, *beside])
             await self.manager.drain()
+            await self.chronicle.end()
             keeping.cancel()
             self.unfinished = self._predicting.unfinished()
             self._predicting.shutdown()
@@ -213,12 +223,14 @@ class System:
         await follow(keyring.path, keyring.read, keyring.use, poll_interval_s=self.settings.poll_interval_s)
 
     async def _flush(self) -> None:
-        """Hand over the records and spans that wait, for at most FLUSH_S seconds each; the rest is dropped."""
+        """Hand over the records, spans and entries that wait, for at most FLUSH_S seconds each; the rest is dropped."""
         closing = []
         if self.records is not None:
             closing.append(self.records.close)
         if self.tracing is not None:
             closing.append(self.tracing.shutdown)
+        if self.ledger is not None:
+            closing.append(self.ledger.close)
         await asyncio.gather(*(asyncio.to_thread(close, FLUSH_S) for close in closing))
 
     async def waiting_for(self) -> str:
@@ -276,12 +288,18 @@ class System:
         if self.records is not None:
             records = self.records
             live.add_records(sent=records.sent, sampled_out=records.sampled_out, dropped=records.dropped)
+        if self.ledger is not None:
+            live.add_ledger(written=self.ledger.written, dropped=self.ledger.dropped)
         of_process = await asyncio.to_thread(self._process_metrics.families)
         return [*self.metrics.families(), *live.families(), *of_process]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
         return index_of(self.registry.models, self.registry.ignored)
+
+    async def last_good(self) -> list[GoodState]:
+        """The last wanted states that were in force, and in which no version has failed since; the newest first."""
+        return self.chronicle.last_good
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""

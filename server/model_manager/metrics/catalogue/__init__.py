@@ -64,6 +64,11 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         process.UNCLEAN_ENDS,
         process.UNANSWERED_QUESTIONS,
     ),
-    "Telemetry itself": (process.SPANS_EXPORTED, process.SPANS_DROPPED, process.PREDICTION_RECORDS),
+    "Telemetry itself": (
+        process.SPANS_EXPORTED,
+        process.SPANS_DROPPED,
+        process.PREDICTION_RECORDS,
+        process.LEDGER_ENTRIES,
+    ),
 }
 """The metrics in the order in which a reader meets them."""

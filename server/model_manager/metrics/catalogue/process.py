@@ -72,3 +72,9 @@ PREDICTION_RECORDS: Final = counter(
     ("outcome",),
     "sum by (outcome) (rate(model_manager_prediction_records_total[5m]))",
 )
+LEDGER_ENTRIES: Final = counter(
+    "ledger_entries",
+    "Entries of the ledger by what became of them: written, or dropped because the disk did not take them.",
+    ("outcome",),
+    'sum by (pod) (increase(model_manager_ledger_entries_total{outcome="dropped"}[10m])) > 0',
+)

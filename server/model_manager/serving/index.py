@@ -27,9 +27,21 @@ def index_of(models: Mapping[str, ModelView]) -> list[IndexRow]:
     for name, view in sorted(models.items()):
         for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version)):
             servable = view.ready.get(status.version)
-            parameters = servable.form.properties() if servable is not None else {}
+            parameters = {**_traffic(view, status.version), **(servable.form.properties() if servable else {})}
             rows.append(IndexRow(name, status.version, INDEX_STATE[status.state], status.reason, parameters))
     return rows
+
+
+def _traffic(view: ModelView, version: str) -> dict[str, str]:
+    """Percent of the requests that name no version, who answers them if this one is not ready, and who gets copies."""
+    said: dict[str, str] = {}
+    if version in view.weights:
+        said["traffic"] = str(view.weights[version])
+        if view.split is not None and version in view.split.standing_in:
+            said["traffic_answered_by"] = view.split.default
+    if view.shadow is not None and view.shadow.id.version == version:
+        said["shadow"] = "true"
+    return said
 
 
 def merge_indexes(processes: Sequence[Sequence[IndexRow]]) -> list[IndexRow]:

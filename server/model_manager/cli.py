@@ -21,6 +21,7 @@ from model_manager.version import __version__
 
 COMMANDS: dict[str, str] = {
     "canary": "canary:canary",
+    "rollout": "rollout:rollout",
     "sign": "signing:sign",
     "verify": "signing:verify",
 }

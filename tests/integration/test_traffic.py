@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,16 @@ def copies(server: LiveServer, version: str, code: int = 200) -> float:
     return server.metric("model_manager_shadow_requests_total", model_version=version, code=str(code))
 
 
+def has_copies(server: LiveServer, version: str, code: int, count: int) -> bool:
+    return copies(server, version, code) == count
+
+
 def test_a_shadow_computes_what_others_answered_and_is_counted_apart(stage: Stage, server: LiveServer) -> None:
     stage.want("1", "slow", default="1", shadow="slow")
     wait_until(lambda: server.index().get(("m", "slow"), {}).get("parameters", {}).get("shadow"), "a shadow")
     for number in range(5):
         assert server.predict("m", [[float(number), 0.0]]).json()["predictions"] == [1.0]
-        wait_until(lambda n=number: copies(server, "slow") == n + 1, "the copy to be computed")
+        wait_until(partial(has_copies, server, "slow", 200, number + 1), "the copy to be computed")
     for name in ("requests_total", "rows_total", "request_duration_seconds_count", "dropped_requests_total"):
         assert server.metric(f"model_manager_{name}", model_version="slow") == 0
     assert server.metric("model_manager_shadow_duration_seconds_count", model_version="slow") == 5
@@ -196,7 +201,7 @@ def test_what_a_shadow_makes_of_a_copy_is_nobody_elses_concern(
     wait_until(lambda: server.index().get(("m", version), {}).get("parameters", {}).get("shadow"), "a shadow")
     for number in (1, 2):
         assert server.predict("m", [[666.0, 0.0]]).json()["predictions"] == [1.0]
-        wait_until(lambda n=number: copies(server, version, code) == n, "the copy to fail")
+        wait_until(partial(has_copies, server, version, code, number), "the copy to fail")
     assert server.metric("model_manager_requests_total", model_version=version) == 0
     assert len(server.logged(f"m/{version} as a shadow: a copy failed")) == 1
 

@@ -21,7 +21,6 @@ from tests.models import constant, dump
 from tests.moody_model import MoodyRegressor
 from tests.observability.prometheus import Prometheus
 from tools.patience import stretched
-from tools.processes import Process
 
 ROW = [[666.0, 0.0]]
 QUICK = ("--interval", "3s", "--min-requests", "20", "--max-p99-ratio", "1000", "--patience", "10m")
@@ -87,29 +86,31 @@ def traffic(folder: Path, model: str) -> dict[str, int]:
 def test_a_good_version_gets_all_of_the_traffic_and_a_bad_one_none(
     folder: Path, server: LiveServer, prometheus: str
 ) -> None:
-    def rollout(model: str, steps: str) -> Process:
-        arguments = (
+    def arguments(model: str) -> list[str]:
+        return [
             "rollout",
-            folder / "models.yaml",
+            str(folder / "models.yaml"),
             model,
             "2",
             "--steps",
-            steps,
+            "50,100",
             "--prometheus",
             prometheus,
             *QUICK,
-        )
-        return Process(
-            f"the rollout of {model}", [sys.executable, "-m", "model_manager", *map(str, arguments), "--json"]
-        )
+        ]
 
     with asked(server):
-        with rollout("good", "50,100") as good:
-            wait_until(lambda: good.popen.poll() is not None, "the rollout to end", limit_s=120)
-        with rollout("bad", "50,100") as bad:
-            wait_until(lambda: bad.popen.poll() is not None, "the rollout to end", limit_s=120)
-    assert (good.popen.returncode, traffic(folder, "good")) == (0, {"1": 0, "2": 100})
-    assert (bad.popen.returncode, traffic(folder, "bad")) == (1, {"1": 100, "2": 0})
+        command = [sys.executable, "-m", "model_manager", *arguments("good")]
+        good = subprocess.run(command, capture_output=True, text=True, check=False)
+        bad = CliRunner().invoke(cli, [*arguments("bad"), "--json"])
+    assert (good.returncode, traffic(folder, "good")) == (0, {"1": 0, "2": 100}), good.stderr
+    first, found, second, last = good.stdout.splitlines()
+    assert (first, second) == ("good/2 gets 50% of the traffic", "good/2 gets 100% of the traffic")
+    assert found.startswith("  no worse: 0.00% fail, 0.00% of 1's; p99 ratio")
+    assert last == "Done. good/2 may be the default now, and the traffic entry go."
+    assert (bad.exit_code, traffic(folder, "bad")) == (1, {"1": 100, "2": 0}), bad.output
+    told = json.loads(bad.stdout)
+    assert (told["outcome"], told["steps"][0]["percent"], told["steps"][0]["verdict"]) == ("worse", 50, "worse")
     wait_until(lambda: server.predict("good", ROW).json()["predictions"] == [2.0], "version 2 to answer")
     wait_until(lambda: server.predict("bad", ROW).status_code == 200, "version 1 to answer")
 

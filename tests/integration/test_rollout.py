@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from tests.models import constant, dump
 from tests.moody_model import MoodyRegressor
 from tests.observability.prometheus import Prometheus
 from tools.patience import stretched
+from tools.processes import Process
 
 ROW = [[666.0, 0.0]]
 QUICK = ("--interval", "3s", "--min-requests", "20", "--max-p99-ratio", "1000", "--patience", "10m")
@@ -130,6 +132,18 @@ def test_what_cannot_be_done_changes_nothing(folder: Path) -> None:
     assert "cannot be read: No such file" in refused(folder / "none.yaml", "good", "2")
     assert "Prometheus cannot be asked" in refused(manifest, "good", "2", "--prometheus", "http://127.0.0.1:9")
     assert manifest.read_bytes() == before
+
+
+def test_an_interrupted_rollout_says_how_to_go_on_and_leaves_the_weights(tmp_path: Path, prometheus: str) -> None:
+    manifest = tmp_path / "models.yaml"
+    manifest.write_text("models: {m: {default: '1', versions: {'1': {artifact: x}, '2': {artifact: y}}}}")
+    command = [sys.executable, "-m", "model_manager", "rollout", str(manifest), "m", "2", "--prometheus", prometheus]
+    with Process("the rollout", command) as rollout:
+        rollout.wait_for(lambda: "traffic" in manifest.read_text(), "to begin")
+        assert rollout.end(signal.SIGINT) == 2
+        (said,) = rollout.log
+    assert said.endswith("interrupted; the weights stay as they are: run the same command to go on")
+    assert traffic(tmp_path, "m") == {"1": 95, "2": 5}
 
 
 KUBECTL = """\

@@ -217,6 +217,7 @@ def test_every_answer_is_right_while_many_ask_and_weights_and_shadows_change(sta
         for asked in asking:
             assert asked.result() <= {"1", "2"}
     wait_until(lambda: weight(server, "2") == "100", "the weights to change")
+    wait_until(lambda: server.status("m", "2")[0] == "READY", "version 2 to answer its share")
     assert {by_user(server, user) for user in USERS} == {"2"}
 
 

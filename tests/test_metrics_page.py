@@ -30,6 +30,10 @@ ONLY_WITH = {
     "model_manager_source_failures": "a folder that cannot be read",
     "model_manager_dropped_requests": "an overload",
     "model_manager_unrouted_requests": "a request to no model",
+    "model_manager_traffic_weight_ratio": "traffic in the manifest",
+    "model_manager_shadow_requests": "a shadow",
+    "model_manager_shadow_dropped": "a shadow",
+    "model_manager_shadow_duration_seconds": "a shadow",
 }
 """Metrics that have no series before something happened, or without what they are about."""
 

@@ -28,6 +28,7 @@ from model_manager.repository.wanted import Batching
 from model_manager.serving.answering import Answering
 from model_manager.serving.batcher import Batcher
 from model_manager.serving.servable import Servable
+from model_manager.serving.shadowing import Shadowing
 from model_manager.signature import PredictRequest
 from model_manager.traces import batch_span
 from model_manager.traces.propagation import Propagation
@@ -201,7 +202,8 @@ async def budget(models: Path, workload: str) -> list[Step]:
     async with running(models, [plan.model]) as system:
         gc.freeze()
         steps = await steps_of(system.registry.servable(plan.model, None), plan.protocol, body)
-        answering = Answering(system.registry, system.metrics, None)
+        shadowing = Shadowing(system.registry, system.metrics, None)
+        answering = Answering(system.registry, system.metrics, None, shadowing)
         predict = Predict(
             answering, system.registry, KnownPaths(), protocol=plan.protocol, route=plan.path, limit=1 << 24
         )

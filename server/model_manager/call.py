@@ -74,22 +74,42 @@ def request_id(headers: Headers) -> str:
 _TIMEOUT: Final = b"x-request-timeout-ms"
 _PROXY_TIMEOUT: Final = b"x-envoy-expected-rq-timeout-ms"
 _PRIORITY: Final = b"x-priority"
-_OF_URGENCY: Final = frozenset({_TIMEOUT, _PROXY_TIMEOUT, _PRIORITY})
+_VERSION: Final = b"x-model-version"
+_HEEDED: Final = frozenset({_TIMEOUT, _PROXY_TIMEOUT, _PRIORITY, _VERSION})
 
 
-def urgency_of(headers: Headers) -> Urgency:
-    """Read how long the caller waits and how urgent it is; of several times allowed the shortest.
+def heed_headers(call: Call) -> None:
+    """Read from a call's headers how long its caller waits and how urgent it is, and the version that it pins.
 
-    Raises InvalidInput for what a caller got wrong. What a proxy got wrong is left out: its clients cannot mend it.
+    Of several times allowed the shortest counts. A version that the call's route names goes before a pinned one. Raises
+    InvalidInput for what a caller got wrong. What a proxy got wrong is left out: its clients cannot mend it.
     """
-    said = [pair for pair in headers if pair[0] in _OF_URGENCY]
-    return _read_urgency(said) if said else UNHURRIED
+    said = [pair for pair in call.headers if pair[0] in _HEEDED]
+    if said:
+        call.urgency = _read_urgency(said)
+        if call.version is None:
+            call.version = pinned_version(said)
+
+
+def pinned_version(headers: Headers) -> str | None:
+    """The version that x-model-version asks for, for a request whose route names none; None: it does not say.
+
+    Raises InvalidInput where it is empty, or says two things.
+    """
+    pinned = {value.decode("latin-1").strip() for name, value in headers if name == _VERSION}
+    if not pinned:
+        return None
+    if len(pinned) > 1 or "" in pinned:
+        _refuse(_VERSION, ", ".join(sorted(pinned)), "one version, such as 2")
+    return pinned.pop()
 
 
 def _read_urgency(said: Headers) -> Urgency:
     timeout: float | None = None
     priority: int | None = None
     for name, value in said:
+        if name == _VERSION:
+            continue
         text = value.decode("latin-1").strip()
         if name == _PRIORITY:
             priority = _priority(text)

@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "promote": "promote:promote",
     "publish": "publish:publish",
     "rollback": "rollback:rollback",
+    "rollout": "rollout:rollout",
     "show": "show:show",
     "sign": "signing:sign",
     "train": "train:train",

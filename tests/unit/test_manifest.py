@@ -63,6 +63,12 @@ def test_the_default_is_the_declared_version_or_the_newest() -> None:
     assert models["wine"].default_version == "10"
 
 
+def test_without_a_default_the_version_with_the_most_traffic_stands_in_for_others() -> None:
+    text = "models: {a: {versions: {'1': {artifact: x}, '2': {artifact: x}}, traffic: {'1': %d, '2': %d}}}"
+    for weights, default in (((90, 10), "1"), ((50, 50), "2"), ((0, 100), "2")):
+        assert parse_manifest((text % weights).encode()).models["a"].default_version == default
+
+
 def test_an_explicitly_empty_manifest_is_valid_and_wants_nothing() -> None:
     assert parse_manifest(b"models: {}").models == {}
 
@@ -175,6 +181,56 @@ MISTAKES = {
             default: "2"
         """,
         "models.yaml line 7: models.iris.default: '2' is not among the versions (1, 9, 10)",
+    ),
+    "weights that do not add up": (
+        """
+        models:
+          iris:
+            versions: {"1": {artifact: x}, "2": {artifact: x}}
+            traffic:
+              "1": 90
+              "2": 5
+        """,
+        "models.yaml line 4: models.iris.traffic: the weights are percent and add up to 95, not to 100",
+    ),
+    "traffic for a version that is not listed": (
+        """
+        models:
+          iris:
+            versions: {"1": {artifact: x}, "2": {artifact: x}}
+            traffic:
+              "1": 90
+              "3": 10
+        """,
+        "models.yaml line 6: models.iris.traffic.3: '3' is not among the versions (1, 2)",
+    ),
+    "a weight that is no whole number": (
+        "models: {a: {versions: {'1': {artifact: x}}, traffic: {'1': 99.5}}}",
+        "models.a.traffic.1: must be a valid integer",
+    ),
+    "a weight in quotes": (
+        "models: {a: {versions: {'1': {artifact: x}}, traffic: {'1': '100'}}}",
+        "models.a.traffic.1: must be a valid integer",
+    ),
+    "a weight below zero": (
+        "models: {a: {versions: {'1': {artifact: x}, '2': {artifact: x}}, traffic: {'1': 110, '2': -10}}}",
+        "models.a.traffic.1: must be less than or equal to 100",
+    ),
+    "traffic for an unquoted version": (
+        "models: {a: {versions: {'1': {artifact: x}}, traffic: {1: 100}}}",
+        'models.a.traffic: the key 1 is a number to YAML, not text: write "1" in quotes',
+    ),
+    "traffic for nobody": (
+        "models: {a: {versions: {'1': {artifact: x}}, traffic: {}}}",
+        "models.a.traffic: must hold at least one",
+    ),
+    "a shadow that is not listed": (
+        "models: {a: {versions: {'1': {artifact: x}}, shadow: '3'}}",
+        "models.a.shadow: '3' is not among the versions (1)",
+    ),
+    "a sticky header that is none": (
+        "models: {a: {versions: {'1': {artifact: x}}, sticky: 'x-user-id: ada'}}",
+        "models.a.sticky: 'x-user-id: ada' is not the name of a header, such as x-user-id",
     ),
     "an unquoted default": (
         "models: {a: {default: 1, versions: {'1': {artifact: x}}}}",

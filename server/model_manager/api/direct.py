@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 
 from model_manager.api.dispatch import Destination
 from model_manager.api.problems import response_of
-from model_manager.call import Call, Headers, urgency_of
+from model_manager.call import Call, Headers, heed_headers
 from model_manager.serving.answering import CLIENT_GONE, OK, Answer
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class Direct:
         try:
             if self._failure is not None:
                 raise self._failure()
-            call.urgency = urgency_of(call.headers)
+            heed_headers(call)
         except Exception as error:
             answer = answering.refuse(call, error)
         else:

@@ -12,7 +12,7 @@ from model_manager.api.authentication import CLIENT
 from model_manager.api.body import read_body
 from model_manager.api.dispatch import Destination, KnownPaths
 from model_manager.api.problems import response_of
-from model_manager.call import Call, urgency_of
+from model_manager.call import Call, heed_headers
 from model_manager.serving.answering import CLIENT_GONE, Answering
 from model_manager.serving.registry import Registry
 
@@ -48,7 +48,7 @@ class Predict:
         if CLIENT in scope:
             call.client = scope[CLIENT].id
         try:
-            call.urgency = urgency_of(headers)
+            heed_headers(call)
             body = await read_body(headers, receive, limit=self._limit)
         except asyncio.CancelledError as error:
             self._answering.refuse(call, error).ended()

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from model_manager.api.authentication import may_see
+from model_manager.call import pinned_version
 from model_manager.errors import VersionNotFound
 from model_manager.repository.lifecycle import State
 from model_manager.repository.wanted import version_order
@@ -34,7 +35,8 @@ class V1:
 
     async def model(self, request: Request) -> Response:
         """Say whether a model (or one version) can answer, and the state of its versions; 503 when it cannot."""
-        name, version = request.path_params["model"], request.path_params.get("version")
+        name = request.path_params["model"]
+        version = request.path_params.get("version") or pinned_version(request.scope["headers"])
         view = self._registry.model(name)
         shown = sorted(view.statuses, key=version_order) if version is None else [version]
         if version is not None and version not in view.statuses:

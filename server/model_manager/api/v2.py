@@ -1,6 +1,7 @@
 """V2 (Open Inference Protocol, REST): server and model metadata, readiness, the repository index. Infer: predict.py."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -8,10 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from model_manager.api.authentication import may_see
 from model_manager.api.body import SMALL_BODY, read_body
+from model_manager.call import pinned_version
 from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.errors import InvalidInput
 from model_manager.repository.wanted import version_order
 from model_manager.serving.index import IndexRow
+from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
 from model_manager.version import __version__
 
@@ -26,6 +29,11 @@ class V2:
     def __init__(self, system: System) -> None:
         self._registry = system.registry
 
+    def _named(self, request: Request) -> Servable:
+        """The version that a request names, by its path or a header, or the model's default."""
+        version = request.path_params.get("version") or pinned_version(request.scope["headers"])
+        return self._registry.servable(request.path_params["model"], version)
+
     async def server(self, request: Request) -> Response:
         """Name the server, its version and the protocol extensions it speaks."""
         return JSONResponse({"name": "model-manager", "version": __version__, "extensions": []})
@@ -37,10 +45,11 @@ class V2:
     async def model(self, request: Request) -> Response:
         """Describe the inputs and outputs of a model's default or named version, and where it comes from."""
         name = request.path_params["model"]
-        servable = self._registry.servable(name, request.path_params.get("version"))
+        servable = self._named(request)
         view = self._registry.model(name)
+        traffic = ", ".join(f"{version}: {weight}" for version, weight in view.weights.items())
         provenance = servable.provenance
-        body = {
+        body: dict[str, Any] = {
             "name": name,
             "versions": sorted(view.ready, key=version_order),
             "platform": "sklearn_joblib",
@@ -48,12 +57,14 @@ class V2:
             "outputs": describe_outputs(servable.signature),
             "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
         }
+        if traffic:
+            body["properties"]["traffic"] = traffic
         return JSONResponse(body, headers={"x-model-name": name, "x-model-version": servable.id.version})
 
     async def model_ready(self, request: Request) -> Response:
         """200 when the model's default or named version can answer; 404 or 503 with the reason when not."""
         name = request.path_params["model"]
-        servable = self._registry.servable(name, request.path_params.get("version"))
+        servable = self._named(request)
         return JSONResponse({"name": name, "ready": True}, headers={"x-model-version": servable.id.version})
 
 

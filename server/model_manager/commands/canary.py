@@ -3,18 +3,15 @@
 In the flow: cli → **canary** → evidence → comparison → report. What takes long to import is imported when it runs.
 """
 
-import re
 import sys
 import traceback
 from datetime import UTC, datetime
 
 import click
 
+from model_manager.commands.canary_options import limits_options, seconds, where_options
 from model_manager.commands.terminal import fail, json_option
 from model_manager.errors import QueryFailed
-
-_MATCHER = re.compile(r'[a-zA-Z_]\w*(=|!=|=~|!~)"([^"\\]|\\.)*"')
-_WINDOW = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 _EPILOG = """\b
 Exit codes:
@@ -35,15 +32,6 @@ fewer than --min-requests.
 """
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> int:
-    match = _WINDOW.fullmatch(value)
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
-    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if not total:
-        raise click.BadParameter(f"{value!r} is not a time such as 90s, 10m or 1h30m")
-    return total
-
-
 def _time(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
@@ -58,35 +46,9 @@ def _time(context: click.Context, parameter: click.Parameter, value: str | None)
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def _matchers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not _MATCHER.fullmatch(value):
-            raise click.BadParameter(f'{value!r} is not a matcher such as pod=~"models-.*"')
-    return values
-
-
-_share = click.FloatRange(0, 1)
-
-
 @click.command(epilog=_EPILOG)
 @click.option("--model", required=True, help="The model to compare.")
-@click.option(
-    "--prometheus",
-    "url",
-    default="http://localhost:9090",
-    show_default=True,
-    metavar="URL",
-    help="Where Prometheus answers; a path is kept.",
-)
-@click.option("--namespace", help="Only series of this namespace.")
-@click.option(
-    "--match",
-    "matchers",
-    multiple=True,
-    metavar="MATCHER",
-    callback=_matchers,
-    help='Only series that this matcher of PromQL selects, such as job="models"; may be given several times.',
-)
+@where_options
 @click.option(
     "--by",
     type=click.Choice(["track", "version"]),
@@ -102,41 +64,11 @@ _share = click.FloatRange(0, 1)
     default="10m",
     show_default=True,
     metavar="TIME",
-    callback=_seconds,
+    callback=seconds,
     help="How far back to look.",
 )
 @click.option("--at", metavar="TIME", callback=_time, help="When the window ends.  [default: now]")
-@click.option(
-    "--min-requests",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="Requests that each side needs, less the clients' faults.",
-)
-@click.option(
-    "--max-error-increase",
-    type=_share,
-    default=0.001,
-    show_default=True,
-    help="By how much the share of errors may be higher.",
-)
-@click.option(
-    "--max-p99-ratio",
-    type=click.FloatRange(0, min_open=True),
-    default=1.5,
-    show_default=True,
-    help="How many times the p99 of stable the p99 of canary may be.",
-)
-@click.option(
-    "--max-distance",
-    type=_share,
-    default=0.2,
-    show_default=True,
-    help="How far the predictions may be apart before it is said: 0 same, 1 nothing in common.",
-)
-@click.option(
-    "--fail-on-distance", is_flag=True, help="Take predictions that far apart for worse; a new model may differ."
-)
+@limits_options
 @json_option
 def canary(
     model: str,

@@ -33,13 +33,14 @@ class LiveServable:
 
 @dataclass(frozen=True, slots=True)
 class LiveVersion:
-    """What a scrape shows of one version; `serving` only once it is ready."""
+    """What a scrape shows of one version; `serving` only once it is ready; `weight` of its traffic, in percent."""
 
     model: str
     version: str
     state: str
     quarantined: bool = False
     serving: LiveServable | None = None
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class LiveFamilies:
         self._add(versions.VERSION_STATE, (*labels, one.state))
         if one.quarantined:
             self._add(versions.VERSION_QUARANTINED, labels)
+        if one.weight is not None:
+            self._add(versions.TRAFFIC_WEIGHT, labels, one.weight / 100)
         serving = one.serving
         if serving is None:
             return

@@ -47,6 +47,9 @@ class Metrics:
         self.batch_rows = Instrument(requests.BATCH_ROWS)
         self.predictions = Instrument(predictions.PREDICTIONS)
         self.prediction_value = Instrument(predictions.PREDICTION_VALUE)
+        self.shadow_requests = Instrument(requests.SHADOW_REQUESTS)
+        self.shadow_dropped = Instrument(requests.SHADOW_DROPPED)
+        self.shadow_seconds = Instrument(requests.SHADOW_SECONDS)
         self.load_failures = Instrument(versions.LOAD_FAILURES)
         self.given_up = Instrument(versions.GIVEN_UP)
         self.process_ends = Instrument(versions.PROCESS_ENDS)
@@ -58,7 +61,8 @@ class Metrics:
         self._of_versions = (
             self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
             self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
-            self.prediction_value, self.load_failures, self.given_up, self.process_ends,
+            self.prediction_value, self.load_failures, self.given_up, self.process_ends, self.shadow_requests,
+            self.shadow_dropped, self.shadow_seconds,
         )  # fmt: skip
 
     def servable(

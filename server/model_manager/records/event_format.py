@@ -26,7 +26,10 @@ _CELLS_AT_ONCE = 4096  # what is encoded before other threads get the interprete
 
 
 class Record(msgspec.Struct, frozen=True, eq=False):  # made for every recorded request
-    """One answered request as it waits to be written. `ended_at` is Unix time; `size` is its estimated bytes."""
+    """One answered request as it waits to be written. `ended_at` is Unix time; `size` is its estimated bytes.
+
+    `shadow`: it is a copy, whose answer nobody got.
+    """
 
     request_id: str | None
     model: str
@@ -39,6 +42,7 @@ class Record(msgspec.Struct, frozen=True, eq=False):  # made for every recorded 
     trace_id: str | None
     ended_at: float
     size: int
+    shadow: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True, eq=False):
@@ -60,6 +64,7 @@ class _Data(msgspec.Struct):
     inputs: dict[str, msgspec.Raw]
     outputs: dict[str, msgspec.Raw] | None
     redacted: list[str]
+    shadow: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Event(msgspec.Struct, kw_only=True):
@@ -133,6 +138,7 @@ class EventFormat:
             inputs,
             outputs,
             redacted,
+            record.shadow or msgspec.UNSET,
         )
         ended_at = datetime.fromtimestamp(record.ended_at, UTC).isoformat(timespec="microseconds")
         return _encode(

@@ -120,10 +120,12 @@ class RecordStream:
         status: int,
         duration_s: float,
         trace_id: str | None,
+        shadow: bool = False,
     ) -> None:
         """Record an answered request, unless it is sampled out or too much waits already: never blocks, never raises.
 
-        `request_id` is None when the caller gave none, `outputs` when there was no answer. Call it on one thread only.
+        `request_id` is None when the caller gave none, `outputs` when there was no answer. `shadow`: a copy, whose
+        answer nobody got. Call it on one thread only.
         """
         if random() >= self._sample:
             self.sampled_out += 1
@@ -139,7 +141,7 @@ class RecordStream:
             if outputs is not None:
                 outputs = {name: _owned(values) for name, values in outputs.items()}
             record = Record(
-                request_id, model, version, signature, rows, outputs, status, duration_s, trace_id, time(), size
+                request_id, model, version, signature, rows, outputs, status, duration_s, trace_id, time(), size, shadow
             )
             self._put += 1
             self._put_bytes += size

@@ -28,7 +28,14 @@ def _model(name: str, entry: ModelEntry, generation: Generation, files: Files, d
         version: _version(ServableId(name, version), entry, declared, generation, files, digests)
         for version, declared in entry.versions.items()
     }
-    return WantedModel(name, entry.default_version, versions)
+    return WantedModel(
+        name,
+        entry.default_version,
+        versions,
+        traffic=entry.traffic or {},
+        sticky=(entry.sticky or "").lower(),
+        shadow=entry.shadow or "",
+    )
 
 
 def _version(

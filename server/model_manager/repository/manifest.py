@@ -6,6 +6,7 @@ A validated manifest still speaks of artifacts in the words of its author; sourc
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -25,6 +26,8 @@ LONGEST_TIMEOUT_MS: Final = 24 * 3_600_000
 """What is larger was meant in another unit, or to do harm."""
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+Percent = Annotated[int, Field(ge=0, le=100)]
+_HEADER: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}"
 
 
 class _Entry(BaseModel):
@@ -78,16 +81,29 @@ class ModelEntry(_Entry):
     timeout_ms: float | None = Field(default=None, gt=0, le=LONGEST_TIMEOUT_MS, allow_inf_nan=False)
     compile: Literal["auto", "off"] | None = None
     isolation: Literal["process", "none"] | None = None
+    traffic: dict[Name, Percent] | None = Field(default=None, min_length=1)
+    sticky: str | None = None
+    shadow: str | None = None
 
     @field_validator("compile", mode="before")
     @classmethod
     def _off_is_a_word(cls, value: object) -> object:
         return "off" if value is False else value  # what YAML makes of it without quotes
 
+    @field_validator("sticky")
+    @classmethod
+    def _is_a_header(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(_HEADER, name):
+            raise ValueError(f"{name!r} is not the name of a header, such as x-user-id")
+        return name
+
     @property
     def default_version(self) -> str:
-        """The declared default, or the newest version."""
-        return self.default if self.default is not None else max(self.versions, key=version_order)
+        """The declared default, or the version with the most traffic, or the newest one."""
+        if self.default is not None:
+            return self.default
+        weights = self.traffic or {}
+        return max(self.versions, key=lambda version: (weights.get(version, 0), version_order(version)))
 
 
 class Manifest(_Entry):
@@ -122,6 +138,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
         for key, version in (("default", model.default), ("previous", model.previous)):
             if version is not None and version not in model.versions:
                 yield (*path, key), f"{version!r} is not among the versions ({listed})"
+        yield from _contradictions_of_traffic(path, model)
         for version, entry in model.versions.items():
             at = (*path, "versions", version)
             if local_path(entry.artifact) is None and entry.declared_sha256 is None:
@@ -129,6 +146,17 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
             described = entry.metadata.artifact if entry.metadata is not None else None
             if entry.sha256 is not None and described is not None and described.sha256 != entry.sha256:
                 yield (*at, "metadata", "artifact", "sha256"), "differs from the version's own sha256"
+
+
+def _contradictions_of_traffic(path: KeyPath, model: ModelEntry) -> Iterator[tuple[KeyPath, str]]:
+    listed = ", ".join(sorted(model.versions, key=version_order))
+    for version in model.traffic or ():
+        if version not in model.versions:
+            yield (*path, "traffic", version), f"{version!r} is not among the versions ({listed})"
+    if model.traffic is not None and (sum_of_weights := sum(model.traffic.values())) != 100:
+        yield (*path, "traffic"), f"the weights are percent and add up to {sum_of_weights}, not to 100"
+    if model.shadow is not None and model.shadow not in model.versions:
+        yield (*path, "shadow"), f"{model.shadow!r} is not among the versions ({listed})"
 
 
 def _first(document: Document, problems: list[tuple[KeyPath, str]]) -> ManifestInvalid:

@@ -86,11 +86,19 @@ class WantedVersion:
 
 @dataclass(frozen=True, slots=True)
 class WantedModel:
-    """One model: its versions, and the one that answers when a request names none."""
+    """One model: its versions, and what answers when a request names none.
+
+    That is `default`, or, where `traffic` deals them out, each version for its percent of these requests. `sticky` is
+    the header, in lower case, by whose value they are dealt; empty where chance does. `shadow` is the version that gets
+    copies of them, if one does. None of this is part of a version's identity.
+    """
 
     name: str
     default: str
     versions: Mapping[str, WantedVersion]
+    traffic: Mapping[str, int] = field(default_factory=dict)
+    sticky: str = ""
+    shadow: str = ""
 
 
 @dataclass(frozen=True, slots=True)

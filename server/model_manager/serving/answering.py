@@ -23,6 +23,7 @@ from model_manager.serving.observation import Observation, Observer
 from model_manager.serving.outcomes import CODES, Problem, explain
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
+from model_manager.serving.shadowing import Shadowing
 from model_manager.signature import PredictRequest
 
 OK: Final = 200
@@ -39,7 +40,8 @@ class Answer(msgspec.Struct):  # made for every request
 
     `servable` is the version that answered or failed, under a lease until then; None where no version was reached.
     `code` is what it is counted under: CLIENT_GONE without a problem is written to nobody; with one, its caller gave it
-    up by a deadline of its own. `seconds`: those that decoding and encoding took.
+    up by a deadline of its own. `seconds`: those that decoding and encoding took. `copy` sends a copy of the request to
+    the version that shadows this one, if one does.
     """
 
     call: Call
@@ -51,6 +53,7 @@ class Answer(msgspec.Struct):  # made for every request
     body: bytes = b""
     seconds: tuple[float, float] = (0.0, 0.0)
     problem: Problem | None = None
+    copy: Callable[[], None] | None = None
     error: BaseException | None = None
 
     def ended(self) -> None:
@@ -66,6 +69,8 @@ class Answer(msgspec.Struct):  # made for every request
                 servable.metrics.failed(self.code, took)
             if observation is not None:
                 observation.ended(servable, self.code, now, self.error)
+            if self.copy is not None:
+                self.copy()
         finally:
             self.error = None  # its traceback leads back here: a cycle for the collector
             if servable is not None:
@@ -75,8 +80,9 @@ class Answer(msgspec.Struct):  # made for every request
 class Answering:
     """Answers calls from the versions that can be leased. `observer`: who wants to know of single requests, if any."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, observer: Observer | None) -> None:
+    def __init__(self, registry: Registry, metrics: Metrics, observer: Observer | None, shadowing: Shadowing) -> None:
         self._registry = registry
+        self._shadowing = shadowing
         self._metrics = metrics
         self.observer = observer
         self._decoding = asyncio.Lock()
@@ -92,7 +98,7 @@ class Answering:
         request: PredictRequest | None = None
         timeout_s, priority = call.urgency
         try:
-            servable = self._registry.lease(call.model, call.version)
+            servable = self._registry.lease(call.model, call.version, call.headers)
             codec, batcher = servable.codecs[call.protocol], servable.batcher
             if timeout_s is None or timeout_s > servable.timeout_s:
                 timeout_s = servable.timeout_s
@@ -122,7 +128,10 @@ class Answering:
             if observation is not None:
                 observation.encoding, observation.encoded, observation.results = encoding, perf_counter(), results
                 headers = [*headers, *observation.headers()]
-            return Answer(call, servable, self._metrics, observation, OK, headers, encoded, seconds)
+            answer = Answer(call, servable, self._metrics, observation, OK, headers, encoded, seconds)
+            if self._registry.shadows and call.version is None:
+                answer.copy = self._shadowing.copy_of(call, body, servable)
+            return answer
         except asyncio.CancelledError as error:
             self._failed(call, servable, observation, error).ended()
             raise

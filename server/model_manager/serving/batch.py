@@ -37,7 +37,8 @@ class Observed:
 class Item(msgspec.Struct, eq=False):  # made for every request
     """One waiting request: it carries its own future, so nothing has to be looked up to answer it.
 
-    `size` counts its rows; `deadline` is in loop time, `queued_at` in perf_counter seconds.
+    `size` counts its rows; `deadline` is in loop time, `queued_at` in perf_counter seconds. `copied`: nobody waits for
+    its answer, and it counts for nothing.
     """
 
     rows: Rows
@@ -48,6 +49,7 @@ class Item(msgspec.Struct, eq=False):  # made for every request
     order: int
     observed: Observed | None
     queued_at: float
+    copied: bool = False
 
 
 @dataclass(slots=True)

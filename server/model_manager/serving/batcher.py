@@ -30,7 +30,7 @@ from concurrent.futures import Executor
 from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
-from model_manager.call import NORMAL
+from model_manager.call import LOW, NORMAL
 from model_manager.errors import DeadlineExceeded, VersionNotReady
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits
 from model_manager.metrics import ServableMetrics
@@ -60,6 +60,7 @@ from model_manager.signature import Rows
 TellBatch: TypeAlias = Callable[[Sequence[Observed], int, int], None]
 
 _REMEMBERED: Final = 32
+_COPIES_WAIT_S: Final = 3600.0  # a version that takes longer is given up; what is over earlier would be counted
 
 
 class Batcher:
@@ -120,6 +121,11 @@ class Batcher:
         return self._batching.max_queue_rows
 
     @property
+    def most_rows(self) -> int:
+        """The most rows of one batch."""
+        return self._batching.max_rows
+
+    @property
     def running_rows(self) -> int:
         """The rows of the batch that runs on a thread."""
         return sum(item.size for item in self._running)
@@ -143,6 +149,16 @@ class Batcher:
     def busy(self) -> bool:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
         return bool(self._running) or bool(self._waiting.large)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs on a thread, and nothing waits."""
+        return not self._running and not self._waiting
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether requests wait for a batch that runs to end."""
+        return bool(self._running) and self._waiting.held_rows > 0
 
     def use(self, predict: Predict, *, inline: InlineLimits) -> None:
         """Call another function from the next batch on; a batch that runs ends with the old one.
@@ -188,6 +204,23 @@ class Batcher:
             self._wake()
         self._deadlines.watch(deadline)
         return future
+
+    def submit_copies(self, copies: Sequence[tuple[Rows, tuple[str, ...]]]) -> list[asyncio.Future[Results]]:
+        """Predict rows that nobody waits for, in batches without any that somebody does; they count for nothing.
+
+        Only while it is `idle`, and each of no more rows than `most_rows`. Whoever comes in the same turn goes first.
+        """
+        futures = []
+        for rows, outputs in copies:
+            self.arrivals += 1
+            future = self._loop.create_future()
+            deadline = self._loop.time() + _COPIES_WAIT_S
+            size = len(rows.blocks[0])
+            item = Item(rows, size, outputs, deadline, future, self.arrivals, None, perf_counter(), copied=True)
+            self._waiting.add(("copies", outputs, rows.shape_key), item, LOW)
+            futures.append(future)
+        self._wake()
+        return futures
 
     def check_room(self, deadline: float, priority: int) -> None:
         """Raise Overloaded if not even one row could be queued, or answered in time: then decoding is of no use."""
@@ -335,6 +368,8 @@ class Batcher:
         observed = told_when(batch, started, ended)
         if observed and self._tell_batch is not None:
             self._tell_batch(observed, rows, len(batch))
+        if batch[0].copied:
+            return
         waits = (started - item.queued_at for item in batch)
         self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
 

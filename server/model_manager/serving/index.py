@@ -32,7 +32,9 @@ def index_of(models: Mapping[str, ModelView], ignored: Iterable[Ignored] = ()) -
     for name, view in sorted(models.items()):
         for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version)):
             servable = view.ready.get(status.version)
-            parameters = _parameters(servable, view) if servable is not None else {}
+            parameters = _traffic(view, status.version)
+            if servable is not None:
+                parameters |= _parameters(servable, view)
             rows.append(IndexRow(name, status.version, INDEX_STATE[status.state], status.reason, parameters))
     unknown = [one for one in ignored if one.model not in models or one.version not in models[one.model].statuses]
     return sorted([*rows, *_ignored_rows(unknown)], key=_place) if unknown else rows
@@ -53,6 +55,18 @@ def _ignored_rows(ignored: Iterable[Ignored]) -> list[IndexRow]:
 
 def _place(row: IndexRow) -> tuple[str, tuple[tuple[int, int, str], ...]]:
     return row.name, version_order(row.version)
+
+
+def _traffic(view: ModelView, version: str) -> dict[str, str]:
+    """Percent of the requests that name no version, who answers them if this one is not ready, and who gets copies."""
+    said: dict[str, str] = {}
+    if version in view.weights:
+        said["traffic"] = str(view.weights[version])
+        if view.split is not None and version in view.split.standing_in:
+            said["traffic_answered_by"] = view.split.default
+    if view.shadow is not None and view.shadow.id.version == version:
+        said["shadow"] = "true"
+    return said
 
 
 def merge_indexes(processes: Sequence[Sequence[IndexRow]]) -> list[IndexRow]:

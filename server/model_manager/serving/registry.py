@@ -8,9 +8,11 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Final
 
+from model_manager.call import Headers
 from model_manager.errors import ModelNotFound, VersionNotFound, VersionNotReady
 from model_manager.repository.wanted import Ignored, version_order
 from model_manager.serving.servable import Servable
+from model_manager.serving.traffic import tell_change
 from model_manager.serving.views import ModelView, VersionStatus
 
 _TOLD: Final = 50  # names in one message
@@ -23,11 +25,13 @@ class Registry:
     wanted state was read: before, nobody knows which models there are. `ended` while every wanted version is ready or
     has failed. `reached` is set once the first wanted state was reached, and stays. `problem` says why the models
     folder cannot be used at the moment, if it cannot. `ignored`: what lies there and is served under no name.
+    `shadows`: of each model that has one, the version that gets copies.
     """
 
     def __init__(self) -> None:
         self._models: dict[str, ModelView] = {}
         self.models: Mapping[str, ModelView] = self._models
+        self.shadows: dict[str, Servable] = {}
         self.names_told = True
         self.read = False
         self.ended = False
@@ -38,10 +42,16 @@ class Registry:
 
     def show(self, model: str, view: ModelView | None) -> None:
         """Let requests see this of a model from now on; None: that there is no such model."""
+        before = self._models.get(model)
+        tell_change(model, before.split if before is not None else None, view.split if view is not None else None)
         if view is not None:
             self._models[model] = view
         else:
             self._models.pop(model, None)
+        if view is not None and view.shadow is not None:
+            self.shadows[model] = view.shadow
+        else:
+            self.shadows.pop(model, None)
 
     def waiting_for(self) -> str:
         """Why this process should get no traffic; empty once the first wanted state was reached, until it stops."""
@@ -59,13 +69,20 @@ class Registry:
         more = ["…"] if next(waiting, None) is not None else []
         return self.problem or "; ".join([*told, *more]) or "no wanted state was read yet"
 
-    def lease(self, model: str, version: str | None) -> Servable:
-        """Lease the named version, or the model's default; the caller gives it back with `release()`.
+    def lease(self, model: str, version: str | None, headers: Headers = ()) -> Servable:
+        """Lease the named version, or what answers for the model; the caller gives it back with `release()`.
+
+        `headers` are those of the request: where traffic is split, they may say who asks.
 
         Raises ModelNotFound, VersionNotFound (both list what exists) or VersionNotReady (with the state).
         """
         view = self._models.get(model) or self.model(model)
-        servable = view.default if version is None else view.ready.get(version)
+        if version is not None:
+            servable = view.ready.get(version)
+        elif view.split is not None:
+            servable = view.split.choose(headers)
+        else:
+            servable = view.default
         if servable is None:
             raise self._refusal(model, view, version)
         servable.leases += 1
@@ -87,9 +104,14 @@ class Registry:
         return view
 
     def servable(self, model: str, version: str | None) -> Servable:
-        """Like `lease`, for a look that keeps nothing alive (metadata, readiness)."""
-        servable = self.lease(model, version)
-        servable.release()
+        """The named version, or the model's default, for a look that keeps nothing alive (metadata, readiness).
+
+        Raises as `lease` does.
+        """
+        view = self.model(model)
+        servable = view.default if version is None else view.ready.get(version)
+        if servable is None:
+            raise self._refusal(model, view, version)
         return servable
 
     def _refusal(self, model: str, view: ModelView, version: str | None) -> VersionNotFound | VersionNotReady:

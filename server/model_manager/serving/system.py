@@ -46,6 +46,7 @@ from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.process_state import ProcessState
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
+from model_manager.serving.shadowing import Shadowing
 from model_manager.serving.trying import Children
 from model_manager.serving.turns import Turns
 from model_manager.serving.views import ModelView, VersionStatus
@@ -89,7 +90,9 @@ class System:
         self.keyring = None if keys is None else Keyring(keys, self.metrics, workers=settings.workers)
         self.registry.names_told = keys is None
         self._observer = self._choose_observer()
-        self.answering = Answering(self.registry, self.metrics, self._observer)
+        self.answering = Answering(
+            self.registry, self.metrics, self._observer, Shadowing(self.registry, self.metrics, self.records)
+        )
         self.unfinished: list[str] = []
         """The versions whose code had not come back from a thread when all had been drained."""
         limit_native_threads()  # cheap batches run on this thread
@@ -267,6 +270,7 @@ class System:
                     status.state,
                     status.quarantined,
                     None if servable is None else _live(servable, default=servable is view.default),
+                    view.weights.get(status.version),
                 )
             )
             if number % _VERSIONS_AT_ONCE == 0:

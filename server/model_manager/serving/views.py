@@ -6,13 +6,14 @@ a change costs the same among ten as among thousands.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from model_manager.repository.lifecycle import State, choose_default
 from model_manager.repository.wanted import WantedModel, WantedVersion
 from model_manager.serving.managed import ManagedVersion
 from model_manager.serving.servable import Servable
+from model_manager.serving.traffic import Split, split_of
 
 AS_A_WHOLE: Final = ""
 """In the place of a version's name: what a model needs whatever its versions, which is one that answers."""
@@ -30,11 +31,18 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """One model as requests see it. `default` answers when no version is named; None while nothing is ready."""
+    """One model as requests see it. `default` answers when no version is named; None while nothing is ready.
+
+    `split`, if there is one, chooses in its place; `weights` are those that are wanted, in percent. `shadow` gets
+    copies of what others answered.
+    """
 
     default: Servable | None
     ready: Mapping[str, Servable]
     statuses: Mapping[str, VersionStatus]
+    split: Split | None = field(default=None, compare=False)
+    shadow: Servable | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,11 @@ def next_view(
                 shown.pop(name, None)
     current = previous.default.id.version if previous is not None and previous.default is not None else None
     chosen = choose_default(wanted, ready, current)
-    return ModelView(ready[chosen] if chosen is not None else None, ready, statuses)
+    default = ready[chosen] if chosen is not None else None
+    if wanted is None:
+        return ModelView(default, ready, statuses)
+    split, shadow = split_of(wanted, ready, default), ready.get(wanted.shadow)
+    return ModelView(default, ready, statuses, split, shadow, wanted.traffic)
 
 
 def _seen(

@@ -24,6 +24,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         requests.ENCODE_SECONDS,
         requests.TIMEOUT_SECONDS,
     ),
+    "Shadows": (requests.SHADOW_REQUESTS, requests.SHADOW_DROPPED, requests.SHADOW_SECONDS),
     "Rows and batches": (requests.ROWS_PREDICTED, requests.BATCH_ROWS, requests.QUEUE_ROWS, requests.QUEUE_LIMIT_ROWS),
     "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
     "Versions": (
@@ -31,6 +32,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
         versions.VERSION_QUARANTINED,
         versions.VERSION_INFO,
         versions.DEFAULT_VERSION,
+        versions.TRAFFIC_WEIGHT,
         versions.VERSION_LOAD_SECONDS,
         versions.GOLDEN_ROWS,
         versions.LOAD_FAILURES,

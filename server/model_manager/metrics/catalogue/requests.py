@@ -84,6 +84,26 @@ TIMEOUT_SECONDS: Final = Description(
     query="max by (model_name, model_version) (model_manager_timeout_seconds)",
 )
 
+SHADOW_REQUESTS: Final = counter(
+    "shadow_requests",
+    "Copies of requests that a version got as a shadow, by the HTTP status code that it would have answered with. They "
+    "are in no other metric of requests, rows and predictions.",
+    (*VERSION, "code"),
+    "sum by (model_name, model_version, code) (rate(model_manager_shadow_requests_total[5m]))",
+)
+SHADOW_DROPPED: Final = counter(
+    "shadow_dropped",
+    "Copies that were not sent to a shadow, by reason: server_busy and shadow_busy (requests go first, and few copies "
+    "may wait), too_large.",
+    (*VERSION, "reason"),
+    "sum by (model_name, model_version, reason) (rate(model_manager_shadow_dropped_total[5m]))",
+)
+SHADOW_SECONDS: Final = duration(
+    "shadow",
+    "Time a shadow took for a copy: decoding, waiting for its batch, and predicting.",
+    "histogram_quantile(0.99, sum by (model_name, le) (rate(model_manager_shadow_duration_seconds_bucket[5m])))",
+)
+
 ROWS_PREDICTED: Final = counter(
     "rows", "Rows predicted.", VERSION, "sum by (model_name, model_version) (rate(model_manager_rows_total[5m]))"
 )

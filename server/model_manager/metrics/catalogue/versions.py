@@ -37,6 +37,16 @@ DEFAULT_VERSION: Final = Description(
     across="max",
     query="count by (model_name, model_version) (model_manager_default_version)",
 )
+TRAFFIC_WEIGHT: Final = Description(
+    "model_manager_traffic_weight_ratio",
+    "gauge",
+    "Share of the requests that name no version which the manifest gives the version (traffic), 0 to 1. While the "
+    "version is not ready, the default answers them.",
+    VERSION,
+    "ratio",
+    across="max",
+    query="max by (model_name, model_version) (model_manager_traffic_weight_ratio)",
+)
 VERSION_LOAD_SECONDS: Final = Description(
     "model_manager_version_load_seconds",
     "gauge",

@@ -6,21 +6,27 @@ manifest which version answered before, so that the way back needs nothing but t
 
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from model_manager.errors import ChangeRefused, GatesFailed
 from model_manager.manifests.editing import with_default
 from model_manager.manifests.gates import Gates, gates_of
 from model_manager.manifests.holding import Holder
+from model_manager.manifests.traffic_editing import set_traffic
 from model_manager.repository.location import local_path
 from model_manager.repository.manifest import ModelEntry, VersionEntry, parse_manifest
 from model_manager.repository.packages import metadata_path
 from model_manager.repository.wanted import version_order
 
+_ALL: Final = 100  # percent
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A manifest and what it becomes. `before` and `after` are the versions of one model that answer by default."""
+    """A manifest and what it becomes. `before` and `after` are the versions of one model that answer by default.
+
+    `shared`: the model's traffic was split, and all of it goes to one version now.
+    """
 
     old: bytes
     new: bytes
@@ -28,10 +34,11 @@ class Change:
     before: str
     after: str
     gates: Gates
+    shared: bool = False
 
 
 def promote(held: Holder, model: str, version: str, *, force: bool, name: str) -> Change:
-    """Make a listed version the default of its model, and the default of now the previous one.
+    """Make a listed version the default of its model, with all of its traffic, and the default of now the previous one.
 
     Raises ManifestInvalid for a manifest that no server would accept, ChangeRefused for a model or a version that it
     does not list, and GatesFailed for one that did not pass its gates, unless it is forced.
@@ -69,7 +76,8 @@ def in_words(change: Change) -> str:
     if change.new == change.old:
         return f"{change.model}: {change.after} answers by default already"
     was = f"before: {change.before}" if change.before != change.after else "before, as the newest"
-    return f"{change.model}: {change.after} answers by default now ({was}); {change.gates}"
+    traffic = ", and gets all of the traffic" if change.shared else ""
+    return f"{change.model}: {change.after} answers by default now{traffic} ({was}); {change.gates}"
 
 
 def diff(old: bytes, new: bytes, name: str) -> str:
@@ -91,12 +99,16 @@ def _change(held: Holder, model: str, entry: ModelEntry, version: str, *, force:
         raise ChangeRefused(f"{name} lists no version {version!r} of {model}; it lists {listed}: add the version first")
     before, manifest = entry.default_version, held.manifest
     gates = gates_of(_metadata(held, entry.versions[version]))
-    if version == entry.default:
+    shared = entry.traffic is not None and entry.traffic.get(version) != _ALL
+    if version == entry.default and not shared:
         return Change(manifest, manifest, model, before, version, gates)
     if gates.failed and not force:
         raise GatesFailed(f"{model}/{version} {gates}; --force makes it the default nevertheless")
     keys = {"default": version} | ({"previous": before} if before != version else {})
-    return Change(manifest, with_default(manifest, model, keys, name), model, before, version, gates)
+    new = with_default(manifest, model, keys, name) if version != entry.default else manifest
+    if shared:  # traffic goes before the default: without this nothing would change
+        new = set_traffic(new.decode(), model, {version: _ALL}, name).encode()
+    return Change(manifest, new, model, before, version, gates, shared=shared)
 
 
 def _metadata(held: Holder, entry: VersionEntry) -> bytes | None:

@@ -351,3 +351,18 @@ def test_a_server_that_cannot_be_asked_is_told(manifest: Path) -> None:
     assert "write it as http" in refusal(2, "rollback", manifest, "--last-good", "--url", "localhost:8081")
     said = refusal(2, "rollback", manifest, "--last-good", "--url", "http://127.0.0.1:1")
     assert said == "http://127.0.0.1:1/ledger/last-good cannot be asked: [Errno 111] Connection refused"
+
+
+def test_a_version_that_is_promoted_gets_all_of_the_traffic(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        'models:\n  iris:\n    default: "1"\n    traffic: {"1": 90, "2": 10}  # since Monday\n    versions:\n'
+        '      "1": {artifact: a.joblib}\n      "2": {artifact: b.joblib}\n'
+    )
+    result = run("promote", path, "iris", "2")
+    assert result.exit_code == 0, result.output
+    assert 'traffic: {"1": 0, "2": 100}  # since Monday' in path.read_text()
+    assert "iris: 2 answers by default now, and gets all of the traffic (before: 1)" in result.stdout
+    assert run("rollback", path, "iris").exit_code == 0
+    assert 'traffic: {"1": 100, "2": 0}' in path.read_text()
+    assert "answers by default already" in run("promote", path, "iris", "1").stdout

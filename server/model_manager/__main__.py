@@ -15,10 +15,14 @@ def main() -> None:
     modules are imported ends in one line. The collector rests meanwhile: imports leave no garbage.
     """
     signal.signal(signal.SIGINT, _interrupted)
-    if sys.argv[1:2] == ["serve"]:
+    serves = sys.argv[1:2] == ["serve"]
+    if serves:
         signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
     gc.disable()
     from model_manager.cli import cli
+
+    if serves:
+        import model_manager.supervisor  # noqa: F401  what `serve` would import later, when garbage is collected again
 
     gc.freeze()
     gc.enable()

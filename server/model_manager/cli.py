@@ -1,4 +1,7 @@
-"""The command `model-manager`: read settings, run one thing, and fail in one clear line with a non-zero exit code."""
+"""The command `model-manager`: read settings, run one thing, and fail in one clear line with a non-zero exit code.
+
+What takes long to import is imported by the command that needs it: `--help` is there at once.
+"""
 
 import json
 import logging
@@ -12,11 +15,9 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from model_manager import process, supervisor
 from model_manager.commands.terminal import fail
 from model_manager.errors import ConfigurationError
 from model_manager.logs import configure_logging
-from model_manager.serving.keys import digest_of, new_key, parse_keys
 from model_manager.settings import Settings, shown_default
 from model_manager.version import __version__
 
@@ -122,6 +123,8 @@ def _option_details(name: str, field: FieldInfo) -> dict[str, Any]:
 @settings_options
 def serve(**flags: object) -> None:
     """Serve the models of a folder until interrupted; versions written to it go live without a restart."""
+    from model_manager import process, supervisor
+
     settings = settings_from(flags)
     try:
         code = process.run(settings) if settings.workers == 1 else supervisor.run(settings)
@@ -136,6 +139,8 @@ def serve(**flags: object) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with the key in it.")
 def api_key(id: str, models: Sequence[str], as_json: bool) -> None:
     """Make an API key for ID: the key goes to standard error, once, and what the server is given to standard output."""
+    from model_manager.serving.keys import digest_of, new_key, parse_keys
+
     key = new_key()
     entry: dict[str, object] = {"sha256": digest_of(key.encode()).hex(), **({"models": list(models)} if models else {})}
     stored = json.dumps({"keys": {id: entry}})  # which is YAML too

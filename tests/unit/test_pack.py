@@ -16,6 +16,7 @@ import pytest
 import skops.io
 from model_manager import PackageRefused, pack
 from model_manager.commands.pack import pack as command
+from model_manager.commands.promote import promote
 from model_manager.errors import TableRefused
 from model_manager.packaging.publishing import publish
 from model_manager.packaging.signing import verify_package
@@ -383,3 +384,28 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(desk: Path, tmp_path: Pa
     (tmp_path / "file").write_bytes(b"")
     line = refused(desk, tmp_path / "file" / "repository")
     assert "cannot be published: Not a directory; nothing was published" in line
+
+
+def test_gates_on_the_hold_out_are_recorded_and_what_fails_them_is_not_promoted(desk: Path, tmp_path: Path) -> None:
+    data = ("--data", desk / "train.csv", "--target", "churned", "--holdout", desk / "test.csv")
+    _, passed = packed(desk, tmp_path, *data, "--fail-if", "accuracy < 0.1")
+    assert passed.evaluation is not None
+    assert [gate.model_dump() for gate in passed.evaluation.gates or ()] == [
+        {"expression": "fail if accuracy < 0.1", "passed": True}
+    ]
+    gates = ("--fail-if", "accuracy < 0.1", "--fail-if", "accuracy < 1 or accuracy == 1")
+    again = ("--name", "churn", "--version", "4", "--out", tmp_path)
+    result = run(command, desk / "model.joblib", *again, *data, *gates)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith(
+        "churn/4 is packed, and does not pass: fail if accuracy < 1 or accuracy == 1"
+    )
+    manifest = tmp_path / "models.yaml"
+    manifest.write_text(
+        'models:\n  churn:\n    default: "3"\n    versions:\n'
+        '      "3": {artifact: churn/3/model.joblib}\n      "4": {artifact: churn/4/model.joblib}\n'
+    )
+    refused = run(promote, manifest, "churn", "4")
+    assert refused.exit_code == 1
+    assert "failed its gates: fail if accuracy < 1 or accuracy == 1" in refused.stderr
+    assert run(promote, manifest, "churn", "4", "--force").exit_code == 0

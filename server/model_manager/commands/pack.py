@@ -21,13 +21,14 @@ _PATH = click.Path(path_type=Path)
 _EPILOG = """\b
 Exit codes:
   0  packed
+  1  packed, but it does not pass a gate of --fail-if: `promote` will refuse it
   2  wrong usage, the model would not serve, or the package cannot be written
 
 \b
 Examples:
   model-manager pack model.joblib --name churn --version 3 --out repository
   model-manager pack model.joblib --name churn --version 3 --out repository \\
-    --data train.csv --target churned --holdout test.csv --card card.md
+    --data train.csv --target churned --holdout test.csv --fail-if "accuracy < 0.8" --card card.md
 
 The file's bytes stay as they are. From --data come the types of columns, golden rows, which a server predicts before
 the version goes live, and the histograms that drift is measured against; which data it was is asked of git and of
@@ -49,6 +50,12 @@ FILE.dvc. A version that exists is never overwritten, and is seen whole or not a
     "know their names.",
 )
 @click.option("--holdout", type=_PATH, metavar="FILE", help="A CSV or Parquet file to score the model on.")
+@click.option(
+    "--fail-if",
+    multiple=True,
+    metavar="EXPR",
+    help='A gate on the hold-out, such as "accuracy < 0.9", as `evaluate` has it; the package records the outcome.',
+)
 @click.option("--card", type=_PATH, metavar="FILE", help="A model card in Markdown.")
 @click.option("--owner", help="Whom to ask about the model; before what the card says.")
 @click.option("--description", help="What the model is; before what the card says.")
@@ -69,6 +76,7 @@ def pack(
     target: str | None,
     columns: str | None,
     holdout: Path | None,
+    fail_if: tuple[str, ...],
     card: Path | None,
     owner: str | None,
     description: str | None,
@@ -84,6 +92,8 @@ def pack(
     """Write the package of MODEL, a .joblib, .pkl or .skops file, to REPO/NAME/VERSION."""
     if data is None and (data_version or data_uri):
         raise click.UsageError("--data-version and --data-uri speak of --data, which is not given")
+    if fail_if and holdout is None:
+        raise click.UsageError("--fail-if speaks of --holdout, which is not given")
     if cert is not None and key is None:
         raise click.UsageError("--cert speaks of the key of --sign, which is not given")
     try:
@@ -95,6 +105,7 @@ def pack(
                 target=target,
                 columns=_listed(columns),
                 holdout=holdout,
+                fail_if=fail_if,
                 card=_card(card, owner=owner, description=description, intended_use=intended_use),
                 data_version=data_version,
                 data_uri=data_uri,
@@ -123,6 +134,8 @@ def pack(
         print_json(document_of(packed.folder, notes))
     else:
         print_package(packed.folder, notes, holdout=holdout)
+    if packed.failed:
+        fail(f"{name}/{version} is packed, and does not pass: {'; '.join(packed.failed)}", 1)
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from model_manager.errors import LoadFailed, PackageRefused, PredictionFailed
 from model_manager.evaluation.answers import answers
+from model_manager.evaluation.evaluating import evaluate
 from model_manager.evaluation.opening import Package
 from model_manager.evaluation.scores import scores
 from model_manager.inference.imported_modules import imported_modules
@@ -36,7 +37,7 @@ from model_manager.packaging.publishing import refuse_existing
 from model_manager.packaging.rehearsal import Rehearsal, load_back, rehearse
 from model_manager.packaging.signing import Signer, read_signer
 from model_manager.packaging.training_data import TrainingRows, chosen_columns, rows_of_frame, rows_of_table
-from model_manager.repository.metadata import Card, DataInfo, Evaluation, Metadata
+from model_manager.repository.metadata import Card, DataInfo, Evaluation, GateOutcome, Metadata
 from model_manager.signature import Array
 from model_manager.tables.table_files import Table, read_table, table_of
 
@@ -58,6 +59,7 @@ class Said:
     target: str | None = None
     columns: Sequence[str] = ()
     holdout: str | os.PathLike[str] | pd.DataFrame | None = None
+    fail_if: Sequence[str] = ()
     evaluation: Mapping[str, Any] | None = None
     card: Card | None = None
     data_version: str | None = None
@@ -68,10 +70,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A package that was written, and what its author should know of it."""
+    """A package that was written, and what its author should know of it. `failed`: the gates that it did not pass."""
 
     folder: Path
     notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 def pack(
@@ -84,6 +87,7 @@ def pack(
     target: str | None = None,
     columns: Sequence[str] = (),
     holdout: str | os.PathLike[str] | pd.DataFrame | None = None,
+    fail_if: Sequence[str] = (),
     evaluation: Mapping[str, Any] | None = None,
     card: str | os.PathLike[str] | Mapping[str, str] | None = None,
     data_version: str | None = None,
@@ -97,8 +101,8 @@ def pack(
     `model` is a fitted estimator, or the path of a .joblib, .pkl or .skops file, whose bytes stay as they are. `data`
     is what it was fitted on: the path of a CSV or Parquet file, a DataFrame, or an array; `target` the column that it
     predicts, `columns` those it was fitted with, where it does not know their names. `holdout` is a file or a DataFrame
-    on which it is scored; who has scores already gives `evaluation`: {"dataset": …, "rows": …, "metrics": {…}}. `card`
-    is a file of Markdown, or some of {"owner", "description", "intended_use", "text"}. `data_version` and `data_uri`
+    on which it is scored, and `fail_if` are gates on it, as `evaluate` has them, whose outcome the package records;
+    who has scores already gives `evaluation`: {"dataset": …, "rows": …, "metrics": {…}}. `card` is a file of Markdown, or some of {"owner", "description", "intended_use", "text"}. `data_version` and `data_uri`
     say which data it was and where it is kept; git and DVC are asked. `sign` is a private key in PEM.
     Raises PackageRefused and TableRefused with what is wrong, where, and what to do.
     """
@@ -110,6 +114,7 @@ def pack(
             target=target,
             columns=columns,
             holdout=holdout,
+            fail_if=fail_if,
             evaluation=evaluation,
             card=_card(card),
             data_version=data_version,
@@ -167,7 +172,8 @@ def pack_model(
     told("publishing it")
     contents = Contents(artifact, found, format, info, evaluation, said.card, said.created)
     folder = publish_package(contents, name=name, version=version, repository=repository, signer=signer)
-    return Packed(folder, (*notes, *noted))
+    gates = (evaluation.gates or ()) if evaluation is not None else ()
+    return Packed(folder, (*notes, *noted), tuple(gate.expression for gate in gates if not gate.passed))
 
 
 def _artifact(model: Any) -> tuple[bytes, Literal["joblib", "skops"]]:
@@ -250,8 +256,16 @@ def _evaluation(package: Package, said: Said) -> tuple[Evaluation | None, tuple[
     notes = answered.notes
     if data is not None and data.sha256 == table.sha256:
         notes = (*notes, "the hold-out is the training data itself: its scores say nothing of other rows")
-    metrics = scores(answered)
-    return Evaluation(dataset=dataset, rows=len(answered), metrics=metrics, sha256=table.sha256), notes
+    metrics, gates = scores(answered), _gates(package, table, said)
+    return Evaluation(dataset=dataset, rows=len(answered), metrics=metrics, sha256=table.sha256, gates=gates), notes
+
+
+def _gates(package: Package, table: Table, said: Said) -> list[GateOutcome] | None:
+    """Which gates the model passes on the hold-out; one that cannot be told is not passed."""
+    if not said.fail_if:
+        return None
+    decided = evaluate(package, table, target=said.target, fail_if=said.fail_if).gates
+    return [GateOutcome(expression=f"fail if {gate.expression}", passed=gate.fired is False) for gate in decided]
 
 
 def _card(card: str | os.PathLike[str] | Mapping[str, str] | None) -> Card | None:

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from model_manager.repository.manifest import parse_manifest
+from model_manager.repository.wanted import Batching
 
 from models.churn.train import train as train_churn
 from tests.conftest import ROOT
 from tests.history import NOW, History, write_side
 from tests.live import LiveServer, live_server, wait_until
 from tools.kubelet import ConfigMapVolume
-from tools.parts import helm, kubectl
+from tools.parts import helm
 
 README = (ROOT / "README.md").read_text()
 
@@ -94,12 +96,9 @@ def test_the_packages_a_reader_writes_go_live(reader: Path, server: LiveServer) 
     wait_until(lambda: server.status("customers", "1") == ("READY", ""), "the model from the CSV file to serve")
 
 
-def test_the_config_map_of_the_manifest_serves_what_it_says(reader: Path) -> None:
-    (manifest,) = [block.text for block in BLOCKS if block.language == "yaml"]
-    (command,) = [block.text for block in BLOCKS if "kubectl create" in block.text]
-    artifact = (reader / "build/models/iris/2/model.joblib").read_bytes()
-    (reader / "models.yaml").write_text(manifest.replace("SHA256_OF_IRIS_2", hashlib.sha256(artifact).hexdigest()))
-    run(command, reader, path=kubectl().parent)
+def test_the_config_map_serves_what_it_says(reader: Path) -> None:
+    (command,) = [block.text for block in BLOCKS if "model-manager configmap" in block.text and block.language == "sh"]
+    run(command, reader)
     config_map = yaml.safe_load((reader / "models-configmap.yaml").read_text())
     binary = {key: base64.b64decode(text) for key, text in config_map["binaryData"].items()}
     volume = ConfigMapVolume(reader / "mount")
@@ -109,6 +108,14 @@ def test_the_config_map_of_the_manifest_serves_what_it_says(reader: Path) -> Non
         assert answer.headers["x-model-version"] == "1"
         assert answer.json() == {"predictions": ["versicolor"]}
         assert server.predict("iris", [[6.0, 2.8, 4.8, 1.6]], "2").json() == {"predictions": ["virginica"]}
+
+
+def test_the_manifest_is_one_and_its_defaults_are_those(reader: Path) -> None:
+    (text,) = [block.text for block in BLOCKS if block.language == "yaml"]
+    manifest = parse_manifest(text.replace("SHA256_OF_IRIS_2", hashlib.sha256().hexdigest()).encode())
+    batching = manifest.models["iris"].batching
+    assert batching is not None
+    assert Batching(**batching.model_dump()) == Batching()
 
 
 def test_the_helm_commands_render_what_they_promise(reader: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from model_manager.process import event_loop_factory
 from model_manager.serving.confinement import QUICK_NICENESS, Limits
 from model_manager.serving.nursery import Child, Nursery
 
@@ -147,3 +148,25 @@ async def test_a_child_is_prepared_in_advance_and_another_takes_its_place_when_i
     await until(lambda: not runs(keeper), "it to be gone")
     async with nursery.child("tests.child_functions:linger", limits=ROOMY) as child:
         assert keeper not in await heard(child)
+
+
+def test_one_that_has_ended_may_be_told_anything() -> None:
+    """On the loop of servers, which is stricter with sockets that are closed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    nursery = Nursery(ours, os.getpid(), "tests.child_functions:prepare")
+
+    async def tell() -> None:
+        async with nursery.child("tests.child_functions:raise_", limits=ROOMY) as child:
+            assert await child.ended() is not None
+            for _ in range(20):  # the first of them finds out that nobody is there
+                child.slow()
+                child.tell(b"more")
+                await asyncio.sleep(0.001)
+            child.kill()
+
+    try:
+        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+            runner.run(tell())
+    finally:
+        nursery.close()

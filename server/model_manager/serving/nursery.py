@@ -43,8 +43,9 @@ class Child:
         self._ended = asyncio.create_task(self._watched.read())
 
     def tell(self, message: bytes) -> None:
-        """Send a message."""
-        self._writer.write(len(message).to_bytes(4, "big") + message)
+        """Send a message; one that has ended does not get it."""
+        if not self._writer.is_closing():
+            self._writer.write(len(message).to_bytes(4, "big") + message)
 
     async def hear(self) -> bytes | None:
         """Receive the next message; None when there will be no more. Raises Garbled."""
@@ -64,11 +65,12 @@ class Child:
 
     def slow(self) -> None:
         """Let it take no more than nobody else wants, from now on."""
-        self._watching.write(NICEST)
+        if not self._watching.is_closing():
+            self._watching.write(NICEST)
 
     def kill(self) -> None:
         """Kill it, and all that it has started. `ended` tells how, a moment later."""
-        if self._watching.can_write_eof():
+        if not self._watching.is_closing():
             self._watching.write_eof()
 
     def close(self) -> None:

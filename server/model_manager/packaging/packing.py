@@ -102,8 +102,9 @@ def pack(
     is what it was fitted on: the path of a CSV or Parquet file, a DataFrame, or an array; `target` the column that it
     predicts, `columns` those it was fitted with, where it does not know their names. `holdout` is a file or a DataFrame
     on which it is scored, and `fail_if` are gates on it, as `evaluate` has them, whose outcome the package records;
-    who has scores already gives `evaluation`: {"dataset": …, "rows": …, "metrics": {…}}. `card` is a file of Markdown, or some of {"owner", "description", "intended_use", "text"}. `data_version` and `data_uri`
-    say which data it was and where it is kept; git and DVC are asked. `sign` is a private key in PEM.
+    who has scores already gives `evaluation`: {"dataset": …, "rows": …, "metrics": {…}}. `card` is a file of Markdown,
+    or some of {"owner", "description", "intended_use", "text"}. `data_version` and `data_uri` say which data it was and
+    where it is kept; git and DVC are asked. `sign` is a private key in PEM.
     Raises PackageRefused and TableRefused with what is wrong, where, and what to do.
     """
     signer = read_signer(Path(sign), password=_no_password) if sign is not None else None

@@ -256,5 +256,14 @@ def below(pid: int) -> list[int]:
 
 
 def children(server: LiveServer) -> list[int]:
-    """The processes in which a version is tried."""
-    return [c for nursery in below(server.process.pid) for keeper in below(nursery) for c in below(keeper)]
+    """The processes in which a version is tried: one that waits for an order has no session of its own yet."""
+    kept = [c for nursery in below(server.process.pid) for keeper in below(nursery) for c in below(keeper)]
+    return [child for child in kept if session_of(child) == child]
+
+
+def session_of(pid: int) -> int:
+    """The session of a process; 0 when it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0

@@ -7,12 +7,13 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from model_manager.process import event_loop_factory
 from model_manager.serving.confinement import QUICK_NICENESS, Limits
-from model_manager.serving.nursery import Child, Nursery
+from model_manager.serving.nursery import Child, Nursery, _all_of
 
 from tools.patience import until
 
@@ -128,8 +129,10 @@ async def test_a_slow_child_takes_what_is_left(nursery: Nursery) -> None:
 
 
 def children_of(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
+    """The processes that it has started; none once it is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(number) for number in file.read().split()]
+    return []
 
 
 async def test_a_child_is_prepared_in_advance_and_another_takes_its_place_when_it_is_killed(nursery: Nursery) -> None:
@@ -170,3 +173,28 @@ def test_one_that_has_ended_may_be_told_anything() -> None:
             runner.run(tell())
     finally:
         nursery.close()
+
+
+async def test_what_a_keeper_said_last_is_heard_though_it_did_not_listen_any_more() -> None:
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    writer.write(b"n")
+    await writer.drain()
+    theirs.sendall(b"how it ended")
+    theirs.close()  # with something unread: the line is reset
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(_read_to_the_end(reader), 10)
+    ours, theirs = socket.socketpair()
+    reader, other = await asyncio.open_unix_connection(sock=ours)
+    other.write(b"n")
+    await other.drain()
+    theirs.sendall(b"how it ended")
+    theirs.close()
+    assert await _all_of(reader) == b"how it ended"
+    for one in (writer, other):
+        one.close()
+
+
+async def _read_to_the_end(reader: asyncio.StreamReader) -> bytes:
+    """As StreamReader.read does it, which is why it is not asked."""
+    return await reader.read()

@@ -22,6 +22,7 @@ from model_manager.serving.child_keeper import NICEST, Ended, Order, run_nursery
 from model_manager.serving.confinement import Limits
 
 _LARGEST_MESSAGE: Final = 64 << 20
+_PART: Final = 1 << 16
 _CLOSING_S: Final = 1.0
 _PAUSE_S: Final = 0.01
 
@@ -40,7 +41,7 @@ class Child:
     ) -> None:
         self._reader, self._writer = talk
         self._watched, self._watching = watch
-        self._ended = asyncio.create_task(self._watched.read())
+        self._ended = asyncio.create_task(_all_of(self._watched))
 
     def tell(self, message: bytes) -> None:
         """Send a message; one that has ended does not get it."""
@@ -78,6 +79,15 @@ class Child:
         self._ended.cancel()
         for writer in (self._writer, self._watching):
             writer.transport.abort()
+
+
+async def _all_of(reader: asyncio.StreamReader) -> bytes:
+    """All that comes. Whoever closes with something unread resets the line, which takes back nothing that was said."""
+    said = b""
+    with suppress(OSError):
+        while part := await reader.read(_PART):
+            said += part
+    return said
 
 
 class Nursery:

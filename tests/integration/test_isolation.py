@@ -39,6 +39,9 @@ def row(value: float, deed: str | None = None) -> list[list[float]]:
     return [[value, 0.0 if deed is None else list(DEEDS).index(deed) + 1.0]]
 
 
+ALL = 5  # the nursery, a keeper with the child that serves, and one more with one that waits for an order
+
+
 def descendants(pid: int) -> set[int]:
     """The processes below one, those that are gone and not waited for left out."""
     parents = {}
@@ -160,11 +163,11 @@ def test_nothing_is_left_of_versions_that_went_and_no_request_failed(tmp_path: P
         try:
             swap(1)
             files = f"/proc/{server.process.pid}/fd"
-            wait_until(lambda: len(descendants(server.process.pid)) == 3, "the nursery, one keeper and one child")
+            wait_until(lambda: len(descendants(server.process.pid)) == ALL, "the nursery, and both keepers")
             before = len(os.listdir(files))
             for version in range(2, SWAPS + 2):
                 swap(version)
-            wait_until(lambda: len(descendants(server.process.pid)) == 3, "the processes before to be gone")
+            wait_until(lambda: len(descendants(server.process.pid)) == ALL, "the processes before to be gone")
             wait_until(lambda: len(os.listdir(files)) <= before, "their files to be closed")
         finally:
             stopped.set()

@@ -17,7 +17,12 @@ def leaves(kind: type[ModelManagerError] = ModelManagerError) -> Iterator[type[M
         yield from leaves(subclass)
 
 
-NEVER_OF_A_ROUTE = {"QueryFailed": "the command canary raises it", "NotDelivered": "the thread of records raises it"}
+NEVER_OF_A_ROUTE = {
+    "QueryFailed": "commands raise it that ask Prometheus or a server",
+    "NotDelivered": "the thread of records raises it",
+    "ServerRefused": "the command compare raises it",
+    "StoreFailed": "publish raises it; of a load it becomes LoadFailed",
+}
 ANSWERED = [kind for kind in leaves() if kind.__name__ not in NEVER_OF_A_ROUTE]
 
 

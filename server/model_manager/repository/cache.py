@@ -28,8 +28,15 @@ _DIGEST_LENGTH: Final = 64
 
 
 def default_folder() -> Path:
-    """The user's own folder for this among temporary files, so that workers and the next start find the same."""
-    return Path(tempfile.gettempdir()) / f"model-manager-cache-{os.getuid()}"
+    """The user's own folder for this among temporary files, so that workers and the next start find the same.
+
+    Where nothing can be written it is told when something is fetched: most servers need no such folder.
+    """
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        temporary = "/tmp"
+    return Path(temporary) / f"model-manager-cache-{os.getuid()}"
 
 
 class Cache:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import posix
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -112,7 +113,7 @@ BAD: Final[Mapping[str, Callable[[bytes, Path], Placed]]] = {
     "raises": _unpickling(int, "no number"),
     "interrupts": _unpickling(exec, "raise KeyboardInterrupt"),
     "cancels": _unpickling(exec, "import asyncio; raise asyncio.CancelledError"),
-    "exits": _unpickling(os._exit, 7),
+    "exits": _unpickling(posix._exit, 7),
     "terminates": _unpickling(eval, "__import__('os').kill(__import__('os').getpid(), 15)"),
     "segfaults": _unpickling(eval, "__import__('ctypes').string_at(0)"),
     "hangs": _unpickling(time.sleep, 3600),

@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[LiveServer]:
     with live_server(folder, wait=False, allowed_formats="joblib,skops", poll_interval_s=0.2, compile="off") as server:
+        wait_until(lambda: server.status("good", "1")[0] == "READY", "the good model")
         yield server
 
 

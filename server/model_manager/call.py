@@ -75,6 +75,7 @@ _TIMEOUT: Final = b"x-request-timeout-ms"
 _PROXY_TIMEOUT: Final = b"x-envoy-expected-rq-timeout-ms"
 _PRIORITY: Final = b"x-priority"
 _VERSION: Final = b"x-model-version"
+_LONGEST_VERSION: Final = 128
 _HEEDED: Final = frozenset({_TIMEOUT, _PROXY_TIMEOUT, _PRIORITY, _VERSION})
 
 
@@ -99,9 +100,10 @@ def pinned_version(headers: Headers) -> str | None:
     pinned = {value.decode("latin-1").strip() for name, value in headers if name == _VERSION}
     if not pinned:
         return None
-    if len(pinned) > 1 or "" in pinned:
-        _refuse(_VERSION, ", ".join(sorted(pinned)), "one version, such as 2")
-    return pinned.pop()
+    said = ", ".join(sorted(pinned))
+    if len(pinned) > 1 or not 0 < len(said) <= _LONGEST_VERSION:
+        _refuse(_VERSION, said, "one version, such as 2")
+    return said
 
 
 def _read_urgency(said: Headers) -> Urgency:

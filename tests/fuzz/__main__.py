@@ -5,6 +5,8 @@ promise, and says where that belongs so that it is never lost.
 """
 
 import argparse
+import ctypes
+import gc
 import hashlib
 import os
 import subprocess
@@ -96,6 +98,8 @@ def _escaped(token: bytes) -> str:
 
 
 def _resident() -> int:
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is no growth
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

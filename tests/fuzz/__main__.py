@@ -16,7 +16,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["model_manager"]):
+# atheris 3.0 never frees what a comparison that it watches answers, where that is an array: the one module that compares
+# whole bodies goes unwatched, or a minute of fuzzing would keep a gigabyte
+with atheris.instrument_imports(include=["model_manager"], exclude=["model_manager.codecs.bounds"]):
     from tests.fuzz.seeds import TOKENS, seeds
     from tests.fuzz.targets import TARGETS, PromiseBroken, hold
 
@@ -24,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 WORK = ROOT / "build" / "fuzz"
 _LONGEST = 64 * 1024
-_GROWTH_BYTES = 1 << 30  # some 2 KB an input are the fuzzer's: targets alone do not grow over 100,000 inputs
+_GROWTH_BYTES = 64 << 20
 _SETTLED = 20_000
 _NAMES = sorted(TARGETS)
 

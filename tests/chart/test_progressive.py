@@ -217,6 +217,22 @@ def test_scalers_count_the_rollouts_pods(helm4: Helm) -> None:
     assert re.fullmatch(_pods(query), "shop-model-manager-6d4cf56db6-x2x9z")
 
 
+def test_a_rollout_begins_with_the_pods_of_the_deployment_and_keeps_its_own(helm: Helm, tmp_path: Path) -> None:
+    deployment, rollout = (
+        "apps/v1/deployments/shop-model-manager-stable",
+        "argoproj.io/v1alpha1/rollouts/shop-model-manager",
+    )
+    cases: list[tuple[Cluster, int]] = [
+        ({deployment: {"spec": {"replicas": 7}}}, 7),
+        ({deployment: {"spec": {"replicas": 0}}}, 2),
+        ({deployment: {"spec": {"replicas": 0}}, rollout: {"spec": {"replicas": 5}}}, 5),
+    ]
+    for live, expected in cases:
+        with cluster(live, tmp_path) as kubeconfig:
+            render = helm.template(file=ARGO, sets={"autoscaling.enabled": "true"}, cluster=kubeconfig)
+        assert render.one("Rollout")["spec"]["replicas"] == expected
+
+
 def test_metrics_say_which_side_they_come_from(helm4: Helm) -> None:
     flagger = helm4.template(file=FLAGGER).one("PodMonitor")["spec"]["podMetricsEndpoints"][0]["relabelings"]
     assert track(flagger, {"app": "shop-model-manager"}) == "canary"

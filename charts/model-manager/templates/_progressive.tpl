@@ -81,14 +81,17 @@ version: {{ $subset | quote }}
 {{/*
 (list $ track config): how many pods the workload of a track has. Where a scaler counts them, they are as many as there
 are, and at first the fewest that it would keep: without the field Kubernetes starts one, and an upgrade that took the
-field away would leave one, until the scaler looks again. Said as it is, it takes the count from nobody, and is no conflict with whoever
-wrote it.
+field away would leave one, until the scaler looks again. Said as it is, it takes the count from nobody and is no
+conflict with whoever wrote it. A Rollout begins with as many as the Deployment has that it replaces.
 */}}
 {{- define "model-manager.replicas" -}}
 {{- $root := index . 0 }}
 {{- $least := include "model-manager.minReplicas" (list $root (index . 2)) | int }}
 {{- if include "model-manager.autoscaled" $root }}
 {{- $scaled := include "model-manager.scaled" (list $root (index . 1)) | fromYaml }}
+{{- if eq $scaled.kind "Rollout" }}
+{{- $least = include "model-manager.referencedReplicas" (list $root (index . 1)) | int | default $least }}
+{{- end }}
 {{- dig "spec" "replicas" $least (lookup $scaled.apiVersion $scaled.kind $root.Release.Namespace $scaled.name) | int }}
 {{- else }}
 {{- $least }}

@@ -259,6 +259,24 @@ def test_a_budget_only_where_more_than_one_pod_is(helm4: Helm) -> None:
     assert [each["metadata"]["labels"]["version"] for each in render.all("PodDisruptionBudget")] == ["stable"]
 
 
+def test_the_example_of_a_production_outlives_a_zone_and_lets_in_only_who_is_known(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "examples" / "production.yaml")
+    (zones, nodes) = pod(render.one("Deployment"))["topologySpreadConstraints"][::-1]
+    assert (zones["topologyKey"], nodes["topologyKey"]) == ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    assert zones["whenUnsatisfiable"] == "ScheduleAnyway"  # or a lost zone's pods could not come back elsewhere
+    fewest = render.one("HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    assert fewest - render.one("PodDisruptionBudget")["spec"]["maxUnavailable"] >= 2
+    assert render.one("PeerAuthentication")["spec"]["mtls"] == {"mode": "STRICT"}
+    issuers = {rule["issuer"] for rule in render.one("RequestAuthentication")["spec"]["jwtRules"]}
+    rules = [rule for rule in render.one("AuthorizationPolicy")["spec"]["rules"] if "from" in rule]
+    (named,) = [
+        source["source"] for rule in rules for source in rule["from"] if "requestPrincipals" in source["source"]
+    ]
+    assert {principal.removesuffix("/*") for principal in named["requestPrincipals"]} == issuers
+    assert render.one("NetworkPolicy")["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert all("from" in rule for rule in render.one("NetworkPolicy")["spec"]["ingress"])
+
+
 def test_queries_name_metrics_that_the_server_has(helm4: Helm) -> None:
     known = {exposed_name(one) for section in CATALOGUE.values() for one in section}
     known |= set(re.findall(r"record: (\w+:\w+:\w+)", (CHART / "files" / "alerts.yaml").read_text()))

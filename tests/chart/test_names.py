@@ -71,8 +71,10 @@ def test_a_release_and_an_application_may_have_any_name(helm4: Helm, file: Path,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_of_the_names_arrives_in_labels_and_selectors(helm4: Helm, name: str) -> None:
-    render = helm4.template(name=name)
-    deployment, service = render.one("Deployment"), render.one("Service")
+    documents = read(helm4.template(name=name))
+    deployment, service = (
+        next(each for each in documents if each["kind"] == kind) for kind in ("Deployment", "Service")
+    )
     for labels in (
         deployment["metadata"]["labels"],
         deployment["spec"]["selector"]["matchLabels"],

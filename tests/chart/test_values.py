@@ -210,3 +210,24 @@ def _value(values: Any, path: str) -> Any:
     for part in path.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
+
+
+def test_the_example_of_fields_that_are_passed_on_renders(helm4: Helm) -> None:
+    (example,) = [block for block in README.split("```yaml\n")[1:] if block.startswith("extraEnv:")]
+    render = helm4.template(yaml.safe_load(example.partition("```")[0]))
+    assert "company-authorities" in json.dumps(render.one("Deployment"))
+
+
+@pytest.mark.parametrize("progressive", ["argo", "flagger"])
+def test_the_way_back_from_a_controller_renders_what_was_theirs(helm: Helm, progressive: str) -> None:
+    (way,) = [block for block in README.split("```sh\n")[1:] if block.startswith("kubectl patch rollout")]
+    upgrade = way.partition("```")[0].partition("helm ")[2]
+    sets = dict(each.split("=", 1) for each in re.findall(r"--set (\S+)", upgrade))
+    file = CHART / "ci" / f"{progressive}-values.yaml"
+    before, back = helm.template(file=file), helm.template(file=file, sets=sets)
+    assert {"VirtualService", "DestinationRule", "Service"} <= back.kinds()
+    assert not back.kinds() & {"Rollout", "AnalysisTemplate", "Canary", "MetricTemplate"}
+    (deployment,) = re.findall(r"kubectl scale deployment (\S+)", way)
+    assert deployment == before.one("Deployment")["metadata"]["name"] == back.one("Deployment")["metadata"]["name"]
+    owner = before.one("Rollout" if progressive == "argo" else "Canary")["metadata"]["name"]
+    assert f"kubectl {'patch rollout' if progressive == 'argo' else 'delete canary'} {owner} " in way

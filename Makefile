@@ -55,6 +55,7 @@ docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made fro
 	$(BIN)/python -m tools.metrics_page
 	$(BIN)/python -m tools.dashboard_json
 	$(BIN)/python -m tools.settings_page
+	$(BIN)/python -m tools.surface
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_manager.commands.packages import INTERRUPTED, created_option, document_of, moment, print_package
-from model_manager.commands.terminal import fail, json_option, print_json, working
+from model_manager.commands.packages import created_option, document_of, moment, print_package
+from model_manager.commands.terminal import INTERRUPTED, fail, json_option, print_json, working
 from model_manager.errors import ConfigurationError, LoadFailed, PredictionFailed
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ class Commands:
         number `at` on files below `under`, or at any event where no folder is named.
         """
         asked: dict[str, Any] = {"arguments": [*map(str, arguments)], "folder": str(folder), "input": given}
-        asked |= {"environment": {"COLUMNS": "120", **(environment or {})}, "output": str(output)}
+        asked |= {"environment": environment or {}, "output": str(output)}
         asked |= {"full": str(full) if full is not None else None, "limit": limit}
         asked |= {"stop": int(stop), "at": at, "under": str(under) if under is not None else None}
         print(json.dumps(asked), file=self._requests, flush=True)
@@ -73,10 +73,16 @@ def forked_commands() -> Iterator[Commands]:
     """Start the program that commands are forked from, and end it."""
     program = [sys.executable, "-m", "tests.unit.commands.forking"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "1"}
     with subprocess.Popen(
-        program, cwd=ROOT, env={**environment, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "1"}, **streams
-    ) as running:  # type: ignore[call-overload]
+        [sys.executable, "-m", "tests.unit.commands.forking"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as running:
         assert running.stdin is not None
         assert running.stdout is not None
         yield Commands(running.stdin, running.stdout)

@@ -30,7 +30,7 @@ models:
       "1": {{artifact: a.joblib}}
       "2": {{artifact: b.joblib}}
 """
-HALF = {"pack": 6, "train": 6, "publish": 6, "promote": 3, "evaluate": 2, "compare": 2}
+HALF = {"pack": 6, "train": 6, "publish": 6, "promote": 4, "evaluate": 2, "compare": 2}
 """The number of the operation on files at whose beginning something is there that is not whole."""
 AGAIN = "run the same command again"
 WRITING: dict[str, Sequence[str]] = {

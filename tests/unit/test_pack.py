@@ -17,11 +17,13 @@ from model_manager.cli import cli
 from model_manager.commands.pack import pack as command
 from model_manager.commands.promote import promote
 from model_manager.errors import TableRefused
+from model_manager.evaluation.opening import open_package
 from model_manager.packaging.publishing import publish
 from model_manager.packaging.signing import verify_package
-from model_manager.repository.metadata import Metadata, parse_metadata
+from model_manager.repository.metadata import Metadata, TensorInput, parse_metadata
 from model_manager.repository.references import read_reference
 from model_manager.repository.signatures import Trust
+from skl2onnx import to_onnx
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -131,6 +133,30 @@ def test_the_bytes_and_the_format_stay_what_they_are(desk: Path, tmp_path: Path,
     assert (metadata.artifact.file, metadata.artifact.bytes) == (kept, len(content))
     assert metadata.artifact.sha256 == hashlib.sha256(content).hexdigest()
     assert "skops" in {one.name for one in metadata.libraries or ()} or not trusted
+
+
+def test_an_onnx_model_is_packed_with_the_names_of_its_columns(tmp_path: Path) -> None:
+    """It knows how many columns it takes and of which type, and not what they are called."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(60, 2)), columns=["größe", "age"]).assign(sold=lambda t: t["age"] > 0)
+    table.to_csv(tmp_path / "homes.csv", index=False)
+    model = LogisticRegression().fit(table[["größe", "age"]].to_numpy(np.float32), table["sold"].astype(int))
+    content = to_onnx(model, table[["größe", "age"]].to_numpy(np.float32)[:1], target_opset=17).SerializeToString()
+    (tmp_path / "m.onnx").write_bytes(content)
+    data = ("--data", tmp_path / "homes.csv", "--target", "sold", "--holdout", tmp_path / "homes.csv")
+    for version, more in (("1", ()), ("2", data)):
+        result = run(command, tmp_path / "m.onnx", "--name", "m", "--version", version, "--out", tmp_path, *more)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "m" / "2" / "model.onnx").read_bytes() == content
+    metadata = parse_metadata((tmp_path / "m" / "2" / "metadata.json").read_bytes())
+    assert metadata.inputs is not None
+    tensor = metadata.inputs[0]
+    assert isinstance(tensor, TensorInput)
+    assert (tensor.datatype, tensor.columns) == ("FP32", ["größe", "age"])
+    assert metadata.golden is not None
+    assert "onnxruntime" in {one.name for one in metadata.libraries or ()}
+    opened = open_package(tmp_path / "m" / "2")  # which asks it its golden rows
+    assert [one.name for one in opened.signature.columns or ()] == ["größe", "age"]
 
 
 def test_what_was_packed_is_a_table_for_people_with_what_comes_next(desk: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def pack(
     created: int | None,
     as_json: bool,
 ) -> None:
-    """Write the package of MODEL, a .joblib, .pkl or .skops file, to REPO/NAME/VERSION."""
+    """Write the package of MODEL, a .joblib, .pkl, .skops or .onnx file, to REPO/NAME/VERSION."""
     if data is None and (data_version or data_uri):
         raise click.UsageError("--data-version and --data-uri speak of --data, which is not given")
     if fail_if and holdout is None:

@@ -71,7 +71,6 @@ class Commands:
 @contextmanager
 def forked_commands() -> Iterator[Commands]:
     """Start the program that commands are forked from, and end it."""
-    program = [sys.executable, "-m", "tests.unit.commands.forking"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "1"}
     with subprocess.Popen(

@@ -7,6 +7,7 @@ no model has computed, so that what is forked is what a fresh interpreter would 
 """
 
 import ctypes
+import gc
 import hashlib
 import json
 import os
@@ -16,12 +17,31 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import click
 
 _CHANGES = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "fcntl.flock")
 """The events of Python that are operations on files."""
 
+_IMPORTED = (
+    "matplotlib.backends.backend_svg",
+    "model_manager.evaluation.comparison_report",
+    "model_manager.evaluation.comparison_rows",
+    "model_manager.evaluation.report",
+    "model_manager.manifests.changing",
+    "model_manager.packaging.packing",
+    "model_manager.packaging.uploading",
+    "model_manager.training.from_table",
+    "rich.progress",
+    "rich.status",
+    "rich.table",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+)
+"""What takes long to import, and commands import when they run."""
 NO_MOUNT = 77
 """The exit code where this machine lets nobody mount a disk."""
 FILLER = "filler"
@@ -32,17 +52,13 @@ _PAGE = 4096
 
 def serve() -> int:
     """Answer requests until there are no more. A child gives the exit code of its command; the parent 0."""
-    import matplotlib.backends.backend_svg  # noqa: F401
-    import model_manager.evaluation.comparison_report
-    import model_manager.evaluation.comparison_rows
-    import model_manager.evaluation.report
-    import model_manager.manifests.changing
-    import model_manager.packaging.packing
-    import model_manager.packaging.uploading
-    import model_manager.training.from_table  # noqa: F401
-    import sklearn.ensemble
-    import sklearn.linear_model  # noqa: F401
+    for module in _IMPORTED:
+        import_module(module)
+    from model_manager.cli import COMMANDS, cli
 
+    for name in COMMANDS:
+        cli.get_command(click.Context(cli), name)
+    gc.freeze()  # what is there now stays, and no child copies it to look for garbage
     for line in sys.stdin:
         asked = json.loads(line)
         told, tell = os.pipe()

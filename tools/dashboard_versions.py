@@ -167,5 +167,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "ops",
             ((rate("model_manager_prediction_records_total", "outcome", "P"), "{{outcome}}"),),
         ),
+        Panel(
+            "Ledger",
+            "Entries of what served when: written, and lost because the disk did not take them.",
+            "ops",
+            ((rate("model_manager_ledger_entries_total", "outcome", "P"), "{{outcome}}"),),
+        ),
     ),
 }

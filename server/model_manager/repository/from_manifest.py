@@ -20,7 +20,7 @@ MANIFEST = "models.yaml"
 def read_manifest_form(manifest: Manifest, generation: Generation, files: Files, digests: Digests) -> WantedState:
     """Look up every version that a manifest names: its artifact's digest, and its metadata."""
     models = {name: _model(name, entry, generation, files, digests) for name, entry in manifest.models.items()}
-    return WantedState(models, by_manifest=True)
+    return WantedState(models)
 
 
 def _model(name: str, entry: ModelEntry, generation: Generation, files: Files, digests: Digests) -> WantedModel:

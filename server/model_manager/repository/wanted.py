@@ -117,14 +117,17 @@ class Declaration:
 class WantedState:
     """Everything one server should serve, and what declared it.
 
-    `by_manifest`: a manifest says so, and not the folders of a repository. `ignored`: what lies there and is no version
-    of it, though it may be meant as one.
+    `ignored`: what lies there and is no version of it, though it may be meant as one.
     """
 
     models: Mapping[str, WantedModel]
-    by_manifest: bool = field(default=False, compare=False)
     ignored: tuple[Ignored, ...] = ()
     declared: Declaration = field(default=Declaration(), compare=False)
+
+    @property
+    def by_manifest(self) -> bool:
+        """Whether a manifest says so, and not the folders of a repository."""
+        return self.declared.manifest is not None
 
 
 def generation_of(models: Mapping[str, WantedModel]) -> str:

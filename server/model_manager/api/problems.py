@@ -37,7 +37,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     message = error.detail
-    if request.method == "OPTIONS" and request.url.path == "*":
+    if request.method == "OPTIONS" and request.scope["path"] == "*":
         return options(("GET", "HEAD", "OPTIONS", "POST"))  # of the server as a whole, RFC 9110 §9.3.7
     if error.status_code == 404:
         message = f"no such route: {request.method} {request.url.path}; GET / lists what there is"

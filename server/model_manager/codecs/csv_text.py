@@ -45,7 +45,7 @@ def rows_from_csv(body: bytes, signature: Signature, *, max_rows: int) -> Rows:
             raise InvalidInput(f"{_SOURCE}: row {number}: expected {len(header)} fields, got {len(fields)}")
         table.append([read(fields[at]) for at, read in zip(order, readers, strict=True)])
     refuse_empty(len(table), _SOURCE)
-    refuse_too_many(len(table), max_rows, f"{_SOURCE}: over {max_rows} rows" if len(table) > max_rows else _SOURCE)
+    refuse_too_many(len(table), max_rows, _SOURCE)
     return rows_from_instances(table, signature, source=_SOURCE)
 
 

@@ -271,6 +271,8 @@ async def test_options_says_what_may_be_asked(api: Client) -> None:
         refused = await api.delete(path)
         assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
     assert (await api.options("/nowhere")).status_code == 404
+    head = await api.head("/v1/models/iris")
+    assert (head.status_code, (await api.head("/nowhere")).status_code) == (200, 404)
 
 
 async def test_pages_of_origins_that_are_set_may_ask_and_read_what_is_answered(api: Client) -> None:

@@ -19,7 +19,7 @@ BODIES = {
     "/v2/models/m/infer": {"id": "7", "inputs": [TENSOR]},
     "/invocations": {"dataframe_split": {"columns": ["a", "b"], "data": [[0, 0]]}},
 }
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, list[object]]] = {
     "java": ("default-jdk-headless", [HERE / "Client.java"]),
     "node": ("nodejs", [HERE / "client.mjs"]),
     "go": ("golang-go", ["run", HERE / "client.go"]),
@@ -56,8 +56,7 @@ def test_clients_of_other_languages_are_answered_as_they_are(server: LiveServer,
     given = [part for path, body in BODIES.items() for part in (server.server.api + path, json.dumps(body))]
     printed = lines_of(program_of_debian(program, package), *arguments, *given)
     answers = [(200, expected(server, path)) for path in BODIES]
-    codes, texts = zip(*(line.split(" ", 1) for line in printed), strict=True)
-    assert list(zip(map(int, codes), map(json.loads, texts), strict=True)) == answers * 2
+    assert [(int(code), json.loads(text)) for code, _, text in (line.partition(" ") for line in printed)] == answers * 2
 
 
 @pytest.mark.parametrize("offer", [[], ["--http2"], ["--http1.0"], ["-H", "Expect: 100-continue"]], ids=str)

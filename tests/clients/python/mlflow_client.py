@@ -15,7 +15,7 @@ def main(host: str, port: str, table: str) -> None:
     found = {
         "version": client.get_version(),
         "frame": client.invoke(frame).get_predictions()[0].tolist(),
-        "shuffled": client.invoke(frame[sorted(frame)]).get_predictions("ndarray").tolist(),
+        "shuffled": client.invoke(frame[list(frame)[::-1]]).get_predictions("ndarray").tolist(),
         "text": client.invoke(json.dumps({"dataframe_records": frame.to_dict("records")}))["predictions"],
         "params": client.invoke(frame, params={"outputs": "predict_proba"}).get_predictions().to_numpy().tolist(),
         "array": client.invoke(frame.to_numpy(dtype=object))["predictions"],

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_manager.codecs.mlflow import MLflowCodec
+from model_manager.codecs.v1_examples import ClassifyCodec, RegressCodec
 from model_manager.errors import InvalidInput, UnsupportedContent
 from model_manager.signature import Column, Layout, Output, PredictRequest, Signature
 
@@ -30,6 +31,7 @@ FRAME = Signature(
     True,
     OUTPUTS,
 )
+TIMES = Signature(Layout.FRAME, (Column("a", "BYTES"), Column("b", "BYTES")), True, OUTPUTS)
 TEXT = Signature(Layout.TEXT, None, False, OUTPUTS)
 ANY_WIDTH = Signature(Layout.ARRAY, None, False, OUTPUTS)
 CSV = [(b"content-type", b"text/csv; charset=utf-8")]
@@ -241,6 +243,64 @@ def test_a_large_frame_with_an_index_is_within_bounds_and_one_too_large_is_not()
     assert len(reader.decode([], json.dumps({"dataframe_split": split}).encode()).rows) == 10_000
     with pytest.raises(InvalidInput, match="more values than 10000 rows"):
         reader.decode([], b'{"dataframe_split":{"data":[[%b]]}}' % b",".join([b"0"] * 40_000))
+
+
+def test_csv_with_more_values_than_any_request_needs_is_refused_before_it_is_read() -> None:
+    reader = codec(TIMES, 1000)
+    for line in (b"," * 100_000, b"a,b\n" + b"," * 100_000):
+        with pytest.raises(InvalidInput, match="the body holds more values than 1000 rows of 2 columns need"):
+            reader.decode(CSV, line)
+    rows = b'"1,2,3,4,5,6,7,8,9",12:30:00\n' * 1000
+    assert len(reader.decode(CSV, b"a,b\n" + rows).rows) == 1000
+
+
+KEYS = st.sampled_from(
+    ["dataframe_split", "dataframe_records", "instances", "inputs", "params", "columns", "data", "index", "outputs"]
+    + ["examples", "context", "signature_name", "a", "b", "0", "b64", "input", "zip", "age", "?"]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from("ab"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=3), st.sampled_from([IRIS, NAMED, FRAME, TEXT, ANY_WIDTH]))
+def test_junk_in_valid_json_is_read_alike_or_refused(document: Any, signature: Signature) -> None:
+    """By the typed decoders no more than by the reference, and by neither with another error than a refusal."""
+    body = json.dumps(document).encode()
+    reader = codec(signature)
+    try:
+        slow: Any = reader._reference_request(body)
+    except InvalidInput as refused:
+        slow = str(refused)
+    try:
+        fast: Any = reader.decode([], body)
+    except InvalidInput as refused:
+        assert str(refused) == slow
+    else:
+        assert (plain(fast), fast.outputs) == (plain(slow), slow.outputs)
+    for kind in (ClassifyCodec, RegressCodec):
+        try:
+            kind(signature, max_rows=3, model="m", version="1").decode([], body)
+        except InvalidInput:
+            pass
+
+
+@given(
+    st.text(st.sampled_from('ab,01.2"\n\r\\:\0é'), max_size=40), st.sampled_from([IRIS, NAMED, FRAME, TEXT, ANY_WIDTH])
+)
+def test_any_text_is_read_as_csv_or_refused(text: str, signature: Signature) -> None:
+    try:
+        request = codec(signature).decode(CSV, text.encode())
+    except InvalidInput as refused:
+        assert "CSV" in str(refused)
+    else:
+        assert 0 < len(request.rows) <= 3
 
 
 def test_content_types_and_encodings() -> None:

@@ -61,6 +61,8 @@ class MLflowCodec:
         """
         declared = declared_type(headers)
         if media_type(declared) in _CSV:
+            if len(body) > SMALLEST_COUNTED:
+                self._bounds.check_values(body)
             rows = rows_from_csv(body, self._signature, max_rows=self._max_rows)
             return PredictRequest(rows, self._default(len(rows)))
         if not may_be_json(declared, body):

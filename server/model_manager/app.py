@@ -12,16 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.api import problems
 from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
+from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
+from model_manager.api.mlflow import Invocations, MLflow
 from model_manager.api.predict import Predict
+from model_manager.api.routes import Route
 from model_manager.api.scrape import Scrape
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
@@ -61,6 +63,9 @@ class AcceptTrailingSlash:
 MIDDLEWARE: Final = (Middleware(AcceptTrailingSlash),)
 """What every request passes, the outermost first, whichever route answers it and however fast that is found."""
 
+_ONE_VERSION: Final = ("/versions/{version:name}", "/labels/{label:name}")
+"""How a path of V1 names a version."""
+
 _LONGEST_WAIT_S: Final = 60.0
 
 
@@ -87,26 +92,40 @@ def create_app(
                 await system.loaded(limit_s=_LONGEST_WAIT_S)
             yield
 
-    limit = system.settings.max_body_bytes
-    v1, v2, health, index = (
+    settings = system.settings
+    limit = settings.max_body_bytes
+    v1, v2, mlflow, health, index = (
         V1(system),
         V2(system),
+        MLflow(system.waiting_for),
         Health(system.waiting_for, system.not_alive, told=system.keyring is None),
         Index(system.index, limit=limit),
     )
     known = known or KnownPaths()
-    known.direct = middleware is MIDDLEWARE and system.keyring is None
+    known.direct = middleware is MIDDLEWARE and system.keyring is None and not settings.cors_origins
     endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
+    classify = endpoint(protocol="v1-classify", route="/v1/models/{model}:classify")
+    regress = endpoint(protocol="v1-regress", route="/v1/models/{model}:regress")
+    invocations = Invocations(
+        endpoint(protocol="mlflow", route="/invocations"), system.registry, settings.invocations_model
+    )
     infer = endpoint(protocol="v2", route="/v2/models/{model}/infer")
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
             Route("/v1/models", v1.models),
-            Route("/v1/models/{model:name}:predict", predict, methods=["POST"]),
-            Route("/v1/models/{model:name}/versions/{version:name}:predict", predict, methods=["POST"]),
-            Route("/v1/models/{model:name}", v1.model),
-            Route("/v1/models/{model:name}/versions/{version:name}", v1.model),
+            *(
+                Route(f"/v1/models/{{model:name}}{one}:{verb}", ask, methods=["POST"])
+                for verb, ask in (("predict", predict), ("classify", classify), ("regress", regress))
+                for one in ("", *_ONE_VERSION)
+            ),
+            *(Route(f"/v1/models/{{model:name}}{one}", v1.model) for one in ("", *_ONE_VERSION)),
+            *(Route(f"/v1/models/{{model:name}}{one}/metadata", v1.metadata) for one in ("", *_ONE_VERSION)),
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/ping", mlflow.ping),
+            Route("/health", mlflow.ping),
+            Route("/version", mlflow.version),
             Route("/v2", v2.server),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
@@ -125,6 +144,8 @@ def create_app(
     app: ASGIApp = Dispatch(starlette, known)
     if system.keyring is not None:
         app = KeyCheck(app, system.keyring)
+    if settings.cors_origins:
+        app = Cors(app, settings.cors_origins)
     for wrap, arguments, options in reversed(middleware):
         app = wrap(app, *arguments, **options)
     return app
@@ -210,6 +231,8 @@ class Root:
                 "models": models,
                 "routes": {
                     "predict": "POST /v1/models/{model}[/versions/{version}]:predict",
+                    "of TensorFlow Serving": "…/labels/{label}…, POST …:classify, POST …:regress, GET …/metadata",
+                    "of MLflow": "POST /invocations, GET /ping, GET /health, GET /version",
                     "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
                     "models": "GET /v2/models",
                     "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",

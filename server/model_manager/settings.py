@@ -5,6 +5,7 @@ up themselves what they need beyond that: sampler, resource, endpoint, headers, 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,8 @@ DEFAULTS_SHOWN = {
     "records": "none",
     "records_redact": "none",
     "allowed_hosts": "any",
+    "cors_origins": "none",
+    "invocations_model": "the only one",
     "admin_host": "as host",
     "admin_token": "none",
     "api_keys": "none",
@@ -109,6 +112,12 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         default="", description="Host names answered on the API port, separated by commas; *.x: all below x."
+    )
+    cors_origins: str = Field(
+        default="", description="Origins whose pages browsers may let ask, separated by commas; *: any."
+    )
+    invocations_model: str = Field(
+        default="", description="Model that answers MLflow's /invocations, where several are served."
     )
     max_connections: int = Field(
         default=10_000, ge=1, description="Most connections of a port at once, in each process; more get 503."
@@ -206,6 +215,17 @@ class Settings(BaseSettings):
         """A variable that was meant to name a file and is empty must not leave a door open."""
         if value == "":
             raise ValueError("is empty; name a file, or leave it unset")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in filter(None, (one.strip() for one in value.split(","))):
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+", origin):
+                raise ValueError(
+                    f"{origin!r} is no origin as browsers send it, such as https://shop.example:8443: scheme and host "
+                    "in lower case, and no path"
+                )
         return value
 
     @property

@@ -227,7 +227,7 @@ def headers(text: bytes) -> None:
     lines = [line.partition(b":") for line in text.replace(b"\r", b"").split(b"\n")]
     sent = [(name.strip().lower(), value.strip()) for name, _, value in lines]
     try:
-        require_json(sent)
+        require_json(sent, text)
     except RequestRefused as refused:
         _refused(refused, sent)
     try:

@@ -118,7 +118,6 @@ def test_golden_rows_may_hold_nan_for_missing() -> None:
         (TITANIC, [[1, 1, "f", "c", True, 128]], '"siblings": expected an integer from -128 to 127 (INT8), got 128'),
         (TEXT, [3], "instances: row 0: expected a string, got 3"),
         (TEXT, ["a", {"text": "b"}], "row 1: expected a string, got an object: a row of this model is the text itself"),
-        (TEXT, [{"b64": "YQ=="}], "row 0: expected a string, got an object: a row of this model is the text itself"),
         (TEXT, [["a", "b"]], "instances: row 0: expected 1 values, got 2"),
         (ANY_WIDTH, [[1, 2], [3]], "instances: row 1: expected 2 values, got 1"),
         (ANY_WIDTH, [[1, "x"]], 'instances: row 0, column 1: expected a number (FP64), got "x"'),

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from model_manager.call import Headers
+from model_manager.codecs.mlflow import MLflowCodec
 from model_manager.codecs.v1 import V1Codec
+from model_manager.codecs.v1_examples import ClassifyCodec, RegressCodec
 from model_manager.codecs.v2 import V2Codec
 from model_manager.signature import Array, PredictRequest, Signature
 
@@ -21,7 +23,13 @@ class Codec(Protocol):
         ...
 
 
-_CODECS: Final[Mapping[str, Callable[..., Codec]]] = {"v1": V1Codec, "v2": V2Codec}
+_CODECS: Final[Mapping[str, Callable[..., Codec]]] = {
+    "v1": V1Codec,
+    "v1-classify": ClassifyCodec,
+    "v1-regress": RegressCodec,
+    "v2": V2Codec,
+    "mlflow": MLflowCodec,
+}
 
 
 def codecs_for(signature: Signature, *, max_rows: int, model: str, version: str) -> dict[str, Codec]:

@@ -71,9 +71,9 @@ class V2Codec:
     def decode(self, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks.
 
-        Raises InvalidInput naming input, row and column, UnsupportedContent for headers that say it is not JSON.
+        Raises InvalidInput naming input, row and column, UnsupportedContent for what cannot be meant as JSON.
         """
-        require_json(headers)
+        require_json(headers, body)
         if len(body) > SMALLEST_COUNTED:
             self._bounds.check(body)
         if len(body) >= SMALLEST_BODY and self._large.usable:

@@ -35,6 +35,7 @@ def _model(name: str, entry: ModelEntry, generation: Generation, files: Files, d
         traffic=entry.traffic or {},
         sticky=(entry.sticky or "").lower(),
         shadow=entry.shadow or "",
+        labels=entry.labels or {},
     )
 
 

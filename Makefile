@@ -13,7 +13,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not uncovered'
+	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not cluster and not uncovered'
 	$(BIN)/python -m pytest -m uncovered
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
@@ -37,6 +37,9 @@ test-ecosystem:  ## Test estimators of other libraries, in an environment of the
 
 test-stores: $(VENV)/dev.stamp $(STORES)/stores.done  ## Test publishing and fetching against a real S3 API, which has an environment of its own
 	PATH="$(CURDIR)/$(STORES)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m stores tests/stores
+
+cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
 	$(BIN)/python -m tests.fuzz $(FUZZ)

@@ -13,7 +13,7 @@ from tools.patience import wait_until
 
 SERVICE = "models-model-manager"
 CONNECTIONS = 8
-OUTLIERS = 3  # istio.outlierDetection.consecutiveGatewayErrors
+OUTLIERS = 10  # istio.outlierDetection.consecutiveGatewayErrors
 
 
 @pytest.fixture(scope="module")

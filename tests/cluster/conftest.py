@@ -67,7 +67,7 @@ def _namespace(cluster: Cluster, subject: str) -> Iterator[Namespace]:
         made.kubectl("config", "set-context", "--current", f"--namespace={name}")
         yield made
     finally:
-        cluster.kubectl("delete", "namespace", name, "--timeout=170s")
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

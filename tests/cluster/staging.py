@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -173,7 +173,6 @@ class Namespace(Cluster):
     """A namespace of a test's own, in which the proxy is injected; its kubeconfig names it."""
 
     name: str = ""
-    askers: list[str] = field(default_factory=list)
 
     def install(self, sets: Mapping[str, object], *, helm: int = 4, values: Path | None = None) -> None:
         """Install the chart as `models`, with values of a file and values set; wait until it is ready."""

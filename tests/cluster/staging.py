@@ -158,15 +158,6 @@ class Cluster:
         made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
         self.kubectl("apply", "--server-side", "-f", "-", stdin=made.stdout)
 
-    def has(self, kind: str) -> bool:
-        """Whether the cluster knows a kind, as `plural.group`."""
-        plural, _, group = kind.partition(".")
-        try:
-            known = self.kubectl("api-resources", "--no-headers", "-o", "name", f"--api-group={group}")
-        except CommandFailed:
-            return False
-        return kind.rstrip(".") in known.split() or plural in known.split()
-
 
 @dataclass(frozen=True)
 class Namespace(Cluster):

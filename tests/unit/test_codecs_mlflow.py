@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -255,8 +256,8 @@ def test_csv_with_more_values_than_any_request_needs_is_refused_before_it_is_rea
 
 
 KEYS = st.sampled_from(
-    ["dataframe_split", "dataframe_records", "instances", "inputs", "params", "columns", "data", "index", "outputs"]
-    + ["examples", "context", "signature_name", "a", "b", "0", "b64", "input", "zip", "age", "?"]
+    "dataframe_split dataframe_records instances inputs params columns data index outputs examples context "
+    "signature_name a b 0 b64 input zip age ?".split()
 )
 VALUES = st.recursive(
     st.none()
@@ -281,14 +282,14 @@ def test_junk_in_valid_json_is_read_alike_or_refused(document: Any, signature: S
     try:
         fast: Any = reader.decode([], body)
     except InvalidInput as refused:
-        assert str(refused) == slow
+        fast = str(refused)
+    if isinstance(slow, str) or isinstance(fast, str):
+        assert fast == slow
     else:
         assert (plain(fast), fast.outputs) == (plain(slow), slow.outputs)
     for kind in (ClassifyCodec, RegressCodec):
-        try:
+        with suppress(InvalidInput):
             kind(signature, max_rows=3, model="m", version="1").decode([], body)
-        except InvalidInput:
-            pass
 
 
 @given(
@@ -296,11 +297,11 @@ def test_junk_in_valid_json_is_read_alike_or_refused(document: Any, signature: S
 )
 def test_any_text_is_read_as_csv_or_refused(text: str, signature: Signature) -> None:
     try:
-        request = codec(signature).decode(CSV, text.encode())
+        rows = len(codec(signature).decode(CSV, text.encode()).rows)
+        said = ""
     except InvalidInput as refused:
-        assert "CSV" in str(refused)
-    else:
-        assert 0 < len(request.rows) <= 3
+        rows, said = 0, str(refused)
+    assert 0 < rows <= 3 or "CSV" in said
 
 
 def test_content_types_and_encodings() -> None:

@@ -256,8 +256,28 @@ def test_csv_with_more_values_than_any_request_needs_is_refused_before_it_is_rea
 
 
 KEYS = st.sampled_from(
-    "dataframe_split dataframe_records instances inputs params columns data index outputs examples context "
-    "signature_name a b 0 b64 input zip age ?".split()
+    [
+        "dataframe_split",
+        "dataframe_records",
+        "instances",
+        "inputs",
+        "params",
+        "columns",
+        "data",
+        "index",
+        "outputs",
+        "examples",
+        "context",
+        "signature_name",
+        "a",
+        "b",
+        "0",
+        "b64",
+        "input",
+        "zip",
+        "age",
+        "?",
+    ]
 )
 VALUES = st.recursive(
     st.none()

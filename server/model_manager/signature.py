@@ -293,3 +293,4 @@ class PredictRequest(msgspec.Struct, frozen=True, eq=False):
     columnar: bool = False  # V1: asked with columnar `inputs`, answered with `outputs`
     timeout_s: float | None = None  # what the body says of its urgency; None: nothing
     priority: int | None = None
+    form: object = None  # how the codec that read it writes the answer, where that was asked for

@@ -8,7 +8,7 @@ PAGE = ROOT / "docs" / "settings.md"
 
 GROUPS = {
     "What is served, and where": ("models", "host", "port", "admin_host", "admin_port", "workers", "threads"),
-    "Requests": ("timeout_ms", "max_body_bytes", "max_rows_per_request", "compile"),
+    "Requests": ("timeout_ms", "max_body_bytes", "max_rows_per_request", "compress_from_bytes", "compile"),
     "Who is let in": (
         *("api_keys", "tls_cert", "tls_key", "tls_client_ca", "allowed_hosts"),
         *("admin_token", "debug_routes"),

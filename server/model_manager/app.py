@@ -96,7 +96,8 @@ def create_app(
     )
     known = known or KnownPaths()
     known.direct = middleware is MIDDLEWARE and system.keyring is None
-    endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
+    compress_from = system.settings.compress_from_bytes
+    endpoint = partial(Predict, system.answering, system.registry, known, limit=limit, compress_from=compress_from)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
     infer = endpoint(protocol="v2", route="/v2/models/{model}/infer")
     starlette = Starlette(

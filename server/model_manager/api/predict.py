@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from model_manager.api.authentication import CLIENT
 from model_manager.api.body import read_body
+from model_manager.api.compression import compress, plain_body
 from model_manager.api.dispatch import Destination, KnownPaths
 from model_manager.api.problems import response_of
 from model_manager.call import Call, heed_headers
@@ -18,10 +19,21 @@ from model_manager.serving.registry import Registry
 
 
 class Predict:
-    """Answers the POSTs of one protocol. `limit`: the most bytes of a body; `route`: its path without a version."""
+    """Answers the POSTs of one protocol. `limit`: the most bytes of a body; `route`: its path without a version.
+
+    `compress_from`: the least bytes of an answer that is compressed for a client that takes that.
+    """
 
     def __init__(
-        self, answering: Answering, registry: Registry, known: KnownPaths, *, protocol: str, route: str, limit: int
+        self,
+        answering: Answering,
+        registry: Registry,
+        known: KnownPaths,
+        *,
+        protocol: str,
+        route: str,
+        limit: int,
+        compress_from: int,
     ) -> None:
         self._answering = answering
         self._registry = registry
@@ -30,13 +42,16 @@ class Predict:
         self._route = route
         self._version_route = route.replace("{model}", "{model}/versions/{version}")
         self._limit = limit
+        self._compress_from = compress_from
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that Starlette routed here, and remember its path if it names a model that exists."""
         names = scope["path_params"]
         model, version = names["model"], names.get("version")
         route = self._route if version is None else self._version_route
-        to = Destination(self.answer, self._answering, self._protocol, route, model, version, self._limit)
+        to = Destination(
+            self.answer, self._answering, self._protocol, route, model, version, self._limit, self._compress_from
+        )
         if self._registry.knows(model, version):
             self._known.remember(scope["path"], to)
         await self.answer(to, scope, receive, send)
@@ -50,6 +65,7 @@ class Predict:
         try:
             heed_headers(call)
             body = await read_body(headers, receive, limit=self._limit)
+            call.headers, body = await plain_body(headers, body, limit=self._limit)
         except asyncio.CancelledError as error:
             self._answering.refuse(call, error).ended()
             raise
@@ -58,6 +74,8 @@ class Predict:
         else:
             answer = await self._answering.answer(call, body, receive)
         try:
+            if len(answer.body) >= self._compress_from:
+                await compress(answer)
             if answer.problem is not None:
                 await response_of(answer.problem, answer.servable)(scope, receive, send)
             elif answer.code != CLIENT_GONE:

@@ -18,7 +18,6 @@ from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
 from model_manager.version import __version__
 
-
 EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "statistics", "model_configuration")
 """Of the protocol, by the names that Triton has for them."""
 

@@ -22,6 +22,7 @@ from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.predict import Predict
+from model_manager.api.repository import RepositoryControl
 from model_manager.api.scrape import Scrape
 from model_manager.api.triton import Configuration, Statistics
 from model_manager.api.v1 import V1
@@ -157,6 +158,14 @@ class Pod(Protocol):
         """Every known version and its state."""
         ...
 
+    async def load(self, model: str) -> bool:
+        """Take up a model that was unloaded, and try again what failed of it; whether there is one."""
+        ...
+
+    async def unload(self, model: str) -> bool:
+        """Stop serving a model until the folder wants it otherwise; whether there is one."""
+        ...
+
     async def last_good(self) -> list[GoodState]:
         """The last wanted states that were in force, the newest first."""
         ...
@@ -180,6 +189,7 @@ def create_admin_app(
     the folder it is kept in, if it is.
     """
     health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
+    control = RepositoryControl(pod.load, pod.unload, limit=max_body_bytes)
     statistics = Statistics(pod.current_metrics, pod.index)
     debug = Debug(pod.inspect, on=debug_routes)
     log = LedgerRoutes(ledger, pod.last_good)
@@ -190,6 +200,8 @@ def create_admin_app(
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
+            Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
             Route("/v2/models/stats", statistics.all),
             Route("/v2/models/{model:name}/stats", statistics.model),
             Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
@@ -237,6 +249,7 @@ class Root:
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
     routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
     routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
     if debug_routes:

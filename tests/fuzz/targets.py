@@ -279,6 +279,7 @@ TARGETS: Final[dict[str, Target]] = {
         f"v2-{name}": _codec(V2Codec(one, max_rows=_MOST_ROWS, model="m", version="1"), one)
         for name, one in SIGNATURES.items()
     },
+    **{f"v2-binary-{name}": _binary(one) for name, one in SIGNATURES.items()},
     "predicted": predicted,
     "manifest": manifest,
     "metadata": metadata,

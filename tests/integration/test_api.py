@@ -158,7 +158,10 @@ async def test_rows_as_lists_and_as_objects_and_columns_answer_alike(api: Client
         for name, value in reversed(churn.items())
     ]
     answer = (await v2(api, "churn", tensors, outputs=[{"name": "predict"}])).json()
-    assert answer["outputs"] == [{"name": "predict", "datatype": "BYTES", "shape": [1], "data": by_name["predictions"]}]
+    said = {"content_type": "str"}
+    assert answer["outputs"] == [
+        {"name": "predict", "datatype": "BYTES", "shape": [1], "parameters": said, "data": by_name["predictions"]}
+    ]
 
 
 async def test_outputs_are_chosen_by_name_and_labels_are_strings(api: Client) -> None:

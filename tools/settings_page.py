@@ -8,7 +8,10 @@ PAGE = ROOT / "docs" / "settings.md"
 
 GROUPS = {
     "What is served, and where": ("models", "host", "port", "admin_host", "admin_port", "workers", "threads"),
-    "Requests": ("timeout_ms", "max_body_bytes", "max_rows_per_request", "compile", "invocations_model"),
+    "Requests": (
+        *("timeout_ms", "max_body_bytes", "max_rows_per_request", "compress_from_bytes", "compile"),
+        "invocations_model",
+    ),
     "Who is let in": (
         *("api_keys", "tls_cert", "tls_key", "tls_client_ca", "allowed_hosts", "cors_origins"),
         *("admin_token", "debug_routes"),

@@ -23,8 +23,10 @@ from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.mlflow import Invocations, MLflow
 from model_manager.api.predict import Predict
+from model_manager.api.repository import RepositoryControl
 from model_manager.api.routes import Route
 from model_manager.api.scrape import Scrape
+from model_manager.api.triton import Configuration, Statistics
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
 from model_manager.errors import ModelManagerError
@@ -103,7 +105,9 @@ def create_app(
     )
     known = known or KnownPaths()
     known.direct = middleware is MIDDLEWARE and system.keyring is None and not settings.cors_origins
-    endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
+    statistics, configuration = Statistics(system.current_metrics, system.index), Configuration(system)
+    compress_from = settings.compress_from_bytes
+    endpoint = partial(Predict, system.answering, system.registry, known, limit=limit, compress_from=compress_from)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
     classify = endpoint(protocol="v1-classify", route="/v1/models/{model}:classify")
     regress = endpoint(protocol="v1-regress", route="/v1/models/{model}:regress")
@@ -130,10 +134,15 @@ def create_app(
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/models", v2.models),
+            Route("/v2/models/stats", statistics.all),
             Route("/v2/models/{model:name}", v2.model),
             Route("/v2/models/{model:name}/versions/{version:name}", v2.model),
             Route("/v2/models/{model:name}/ready", v2.model_ready),
             Route("/v2/models/{model:name}/versions/{version:name}/ready", v2.model_ready),
+            Route("/v2/models/{model:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/config", configuration.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/config", configuration.model),
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
             Route("/v2/repository/index", index.index, methods=["POST"]),
@@ -170,6 +179,14 @@ class Pod(Protocol):
         """Every known version and its state."""
         ...
 
+    async def load(self, model: str) -> bool:
+        """Take up a model that was unloaded, and try again what failed of it; whether there is one."""
+        ...
+
+    async def unload(self, model: str) -> bool:
+        """Stop serving a model until the folder wants it otherwise; whether there is one."""
+        ...
+
     async def last_good(self) -> list[GoodState]:
         """The last wanted states that were in force, the newest first."""
         ...
@@ -193,6 +210,8 @@ def create_admin_app(
     the folder it is kept in, if it is.
     """
     health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
+    control = RepositoryControl(pod.load, pod.unload, limit=max_body_bytes)
+    statistics = Statistics(pod.current_metrics, pod.index)
     debug = Debug(pod.inspect, on=debug_routes)
     log = LedgerRoutes(ledger, pod.last_good)
     return Starlette(
@@ -202,6 +221,11 @@ def create_admin_app(
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
+            Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
+            Route("/v2/models/stats", statistics.all),
+            Route("/v2/models/{model:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
             Route("/ledger", log.ledger),
             Route("/ledger/last-good", log.last_good),
             Route("/debug/tasks", debug.tasks),
@@ -236,6 +260,8 @@ class Root:
                     "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
                     "models": "GET /v2/models",
                     "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
+                    "statistics": "GET /v2/models/stats, GET /v2/models/{model}[/versions/{version}]/stats",
+                    "configuration": "GET /v2/models/{model}[/versions/{version}]/config",
                     "states and reasons": "POST /v2/repository/index",
                     "health": "GET /v2/health/live, GET /v2/health/ready",
                     "metrics": "GET /metrics on the admin port",
@@ -246,6 +272,8 @@ class Root:
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
+    routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
     routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
     if debug_routes:
         routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]

@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         default=False, description="Say in the response header server-timing where the time of a prediction went."
     )
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="Largest body; a larger one gets 413.")
+    compress_from_bytes: int = Field(
+        default=1024 * 1024,
+        ge=1,
+        description="Least size of an answer that is compressed for a client that takes gzip or deflate.",
+    )
     max_rows_per_request: int = Field(default=10_000, ge=1, description="Most rows in one request; more get 400.")
     timeout_ms: float = Field(
         default=5000, gt=0, le=86_400_000, description="Time allowed where the manifest sets none."

@@ -294,3 +294,4 @@ class PredictRequest(msgspec.Struct, frozen=True, eq=False):
     timeout_s: float | None = None  # what the body says of its urgency; None: nothing
     priority: int | None = None
     both: bool = False  # V1: asked with a list of rows as `inputs`, answered with `predictions` and with `outputs`
+    form: object = None  # how the codec that read it writes the answer, where that was asked for

@@ -297,6 +297,14 @@ class Supervisor:
         live.add_unanswered_questions(self._unanswered)
         return merge_families([*told, live.families()])
 
+    async def load(self, model: str) -> bool:
+        """Have every worker take up a model, or try it again; whether any knows it."""
+        return any(await self._ask(Question("load", model=model), bool))
+
+    async def unload(self, model: str) -> bool:
+        """Have every worker let a model go; whether any knows it."""
+        return any(await self._ask(Question("unload", model=model), bool))
+
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each worker is doing now."""
         found = await self._ask(Question(topic, seconds), list[Inspection])

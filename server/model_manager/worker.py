@@ -36,13 +36,14 @@ STOPPING: Final = "stopping"
 
 
 class Question(msgspec.Struct):
-    """What the supervisor asks a worker; `seconds` is for a profile."""
+    """What the supervisor asks a worker; `seconds` is for a profile, `model` for load and unload."""
 
-    about: Literal["readiness", "metrics", "index", "last good"] | Topic
+    about: Literal["readiness", "metrics", "index", "last good", "load", "unload"] | Topic
     seconds: float = 0.0
+    model: str = ""
 
 
-Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[GoodState] | list[Inspection]
+Answer: TypeAlias = str | bool | list[Family] | list[IndexRow] | list[GoodState] | list[Inspection]
 """Why there should be no traffic, or what was asked for."""
 
 
@@ -109,6 +110,8 @@ async def _answer(system: System, question: Question) -> Answer:
         return list(await system.current_metrics())
     if question.about == "index":
         return await system.index()
+    if question.about == "load" or question.about == "unload":
+        return await (system.load if question.about == "load" else system.unload)(question.model)
     if question.about == "last good":
         return await system.last_good()
     return await system.inspect(question.about, question.seconds)

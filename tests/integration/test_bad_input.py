@@ -15,7 +15,7 @@ from tests.models import constant, dump, put
     ("model", "body", "status", "says"),
     [
         ("iris", b'{"instances": [[1, 2, 3,]]}', 400, ["JSON", "byte"]),
-        ("iris", b'{"instances": [[NaN, 2, 3, 4]]}', 400, ["byte", "null"]),
+        ("iris", b'{"instances": [[NaN, 2, 3, 4]]}', 400, ["row 0", "sepal_length", "got NaN"]),
         ("iris", b"", 400, ["JSON"]),
         ("iris", [], 400, ["object"]),
         ("iris", {}, 400, ["instances"]),
@@ -108,7 +108,8 @@ async def test_client_faults_count_for_no_version_as_failures_and_unknown_names_
         ({"content-type": "application/json; charset=utf-8"}, 200, ""),
         ({"content-type": "application/cloudevents+json"}, 200, ""),
         ({}, 200, ""),
-        ({"content-type": "application/json", "content-encoding": "gzip"}, 415, "gzip"),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, 400, "declared to be gzip"),
+        ({"content-type": "application/json", "content-encoding": "br"}, 415, "gzip and deflate"),
     ],
 )
 async def test_content_type_decides_what_is_read(api: Client, headers: dict[str, str], status: int, says: str) -> None:

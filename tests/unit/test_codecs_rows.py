@@ -99,7 +99,7 @@ def test_golden_rows_may_hold_nan_for_missing() -> None:
         (IRIS, [[1, 2, 10**400, 4]], "instances: row 0, column 2: expected a number (FP64), got one too large for it"),
         (IRIS, [[1, 2, math.inf, 4]], "instances: row 0, column 2: expected a number (FP64), got one too large for it"),
         (IRIS, [[1, 2, 3, None]], "row 0, column 3: expected a number (FP64), got null: no missing values"),
-        (IRIS, [[1, 2, 3, math.nan]], "row 0, column 3: expected a number (FP64), got null: no missing values"),
+        (IRIS, [[1, 2, 3, math.nan]], "row 0, column 3: expected a number (FP64), got NaN: no missing values"),
         (IRIS, [1, 2, 3, 4], "instances: row 0: expected a list of 4 values, got 1"),
         (IRIS, [{"0": 1}], "row 0: expected a list, got an object: this model's columns have no names"),
         (NAMED, ["x"], 'row 0: expected a list of 2 values or an object keyed by column, got "x"'),

@@ -175,7 +175,7 @@ def test_outputs_are_chosen_by_name(body: bytes, outputs: tuple[str, ...]) -> No
     ("signature", "body", "message"),
     [
         (IRIS, b'{"instances":[[1,2,3,4]', "the body is not JSON: it ends too early"),
-        (IRIS, b'{"instances":[[1,2,NaN,4]]}', "at byte 19: NaN and Infinity are not JSON; send null"),
+        (IRIS, b'{"instances":[[1,2,NaN,4]]}', "row 0, column 2: expected a number (FP64), got NaN: no missing values"),
         (IRIS, b"[[1,2,3,4]]", "must be a JSON object, got a list of 1 value"),
         (IRIS, b"{}", 'has neither of "instances" (a list of rows) and "inputs"'),
         (IRIS, b'{"instances":[[1,2,3,4]],"inputs":[]}', "has both"),

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from model_manager.api.authentication import CLIENT
 from model_manager.api.body import read_body
+from model_manager.api.compression import compress, plain_body
 from model_manager.api.dispatch import Destination, KnownPaths
 from model_manager.api.problems import response_of
 from model_manager.call import Call, heed_headers
@@ -19,10 +20,21 @@ from model_manager.serving.registry import Registry
 
 
 class Predict:
-    """Answers the POSTs of one protocol. `limit`: the most bytes of a body; `route`: its path without a version."""
+    """Answers the POSTs of one protocol. `limit`: the most bytes of a body; `route`: its path without a version.
+
+    `compress_from`: the least bytes of an answer that is compressed for a client that takes that.
+    """
 
     def __init__(
-        self, answering: Answering, registry: Registry, known: KnownPaths, *, protocol: str, route: str, limit: int
+        self,
+        answering: Answering,
+        registry: Registry,
+        known: KnownPaths,
+        *,
+        protocol: str,
+        route: str,
+        limit: int,
+        compress_from: int,
     ) -> None:
         self._answering = answering
         self._registry = registry
@@ -30,6 +42,7 @@ class Predict:
         self._protocol = protocol
         self._route = route
         self._limit = limit
+        self._compress_from = compress_from
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that Starlette routed here, and remember its path if it names a model that exists."""
@@ -50,7 +63,9 @@ class Predict:
     def destination(self, model: str, version: str | None, part: str = "") -> Destination:
         """Where a request for a model leads; `part` is how the path names the version, if it does."""
         route = self._route if version is None else self._route.replace("{model}", "{model}/" + part)
-        return Destination(self.answer, self._answering, self._protocol, route, model, version, self._limit)
+        return Destination(
+            self.answer, self._answering, self._protocol, route, model, version, self._limit, self._compress_from
+        )
 
     async def refuse(
         self, to: Destination, error: ModelManagerError, scope: Scope, receive: Receive, send: Send
@@ -74,6 +89,7 @@ class Predict:
         try:
             heed_headers(call)
             body = await read_body(headers, receive, limit=self._limit)
+            call.headers, body = await plain_body(headers, body, limit=self._limit)
         except asyncio.CancelledError as error:
             self._answering.refuse(call, error).ended()
             raise
@@ -82,6 +98,8 @@ class Predict:
         else:
             answer = await self._answering.answer(call, body, receive)
         try:
+            if len(answer.body) >= self._compress_from:
+                await compress(answer)
             if answer.problem is not None:
                 await response_of(answer.problem, answer.servable)(scope, receive, send)
             elif answer.code != CLIENT_GONE:

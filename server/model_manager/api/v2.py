@@ -1,7 +1,7 @@
 """V2 (Open Inference Protocol, REST): server and model metadata, readiness, the repository index. Infer: predict.py."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -17,6 +17,9 @@ from model_manager.serving.index import IndexRow
 from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
 from model_manager.version import __version__
+
+EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "statistics", "model_configuration")
+"""Of the protocol, by the names that Triton has for them."""
 
 
 class _IndexRequest(msgspec.Struct):
@@ -36,7 +39,7 @@ class V2:
 
     async def server(self, request: Request) -> Response:
         """Name the server, its version and the protocol extensions it speaks."""
-        return JSONResponse({"name": "model-manager", "version": __version__, "extensions": []})
+        return JSONResponse({"name": "model-manager", "version": __version__, "extensions": EXTENSIONS})
 
     async def models(self, request: Request) -> Response:
         """List the names of all known models that the caller may use."""

@@ -7,16 +7,23 @@ body is read by typed decoders first (typed_decoding.py); at any doubt it is rea
 which names the fault.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from model_manager.call import Headers
+from model_manager.codecs.answer_form import form_of
 from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
-from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
-from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values, infinities
+from model_manager.codecs.json_text import (
+    excerpt,
+    has_no_repeated_key,
+    nan_as_null,
+    parse_object,
+    refuse_repeated_key,
+)
+from model_manager.codecs.outputs import OutputChoice, encode_json, encode_literals, infinities
 from model_manager.codecs.parameters import check_request_parameters
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type, struct_type
@@ -52,31 +59,40 @@ class V1Codec:
                 return self._fast_request(body, *self._fast)
             except DOUBTS:
                 pass
+            if b"NaN" in body:
+                try:
+                    return self._fast_request(nan_as_null(body), *self._fast)
+                except DOUBTS:
+                    pass
         return self._reference_request(body)
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as `predictions` by row, as columnar `outputs`, or as both."""
-        body = self._encode(request, results)
+        if request.form is not None:
+            return self._headers, self._encode(request, results, encode_literals)
+        body = self._encode(request, results, encode_json)
         if b"null" in body:
             count = sum(infinities(results[name]) for name in request.outputs)
             if count:
                 return [*self._headers, (b"x-infinite-values", b"%d" % count)], body
         return self._headers, body
 
-    def _encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+    def _encode(
+        self, request: PredictRequest, results: Mapping[str, Array], encode: Callable[[object], bytes]
+    ) -> bytes:
         opening = b'{"outputs":' if request.columnar else b'{"predictions":'
         names = request.outputs
         if len(names) == 1:
-            values = encode_values(results[names[0]])
+            values = encode(results[names[0]].tolist())
             if request.both:
                 return b'{"predictions":%b,"outputs":%b}' % (values, values)
             return opening + values + b"}"
         columns = {name: results[name].tolist() for name in names}
         if request.columnar and not request.both:
-            return opening + encode_json(columns) + b"}"
-        rows = encode_json([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+            return opening + encode(columns) + b"}"
+        rows = encode([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
         if request.both:
-            return b'{"predictions":%b,"outputs":%b}' % (rows, encode_json(columns))
+            return b'{"predictions":%b,"outputs":%b}' % (rows, encode(columns))
         return opening + rows + b"}"
 
     def _fast_request(
@@ -111,13 +127,15 @@ class V1Codec:
         if len(given) != 1:
             has = "has both" if given else "has neither"
             raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
-        timeout_s, priority = check_request_parameters(document.get("parameters"), None)
+        parameters = document.get("parameters")
+        timeout_s, priority = check_request_parameters(parameters, None)
         source = given[0]
         columnar, both = source == "inputs", source == "inputs" and isinstance(document["inputs"], list)
         rows = self.read_rows(document[source], source)
         chosen = self._chosen(document.get("signature_name"), document.get("outputs"))
         self._choice.refuse_too_large(chosen, len(rows))
-        return PredictRequest(rows, chosen, None, columnar, timeout_s, priority, both)
+        form = form_of(parameters, (), ())
+        return PredictRequest(rows, chosen, None, columnar, timeout_s, priority, both, form)
 
     def read_rows(self, value: object, source: str) -> Rows:
         """Read what stands under `instances` or `inputs`, as `source` says. Raises InvalidInput naming the place."""

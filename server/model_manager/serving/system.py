@@ -256,6 +256,14 @@ class System:
                         return
                     await asyncio.sleep(_LOOK_S)
 
+    async def load(self, model: str) -> bool:
+        """See Manager.load."""
+        return self.manager.load(model)
+
+    async def unload(self, model: str) -> bool:
+        """See Manager.unload."""
+        return self.manager.unload(model)
+
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now. Read in steps, so that many versions hold no request up."""
         live = LiveFamilies()

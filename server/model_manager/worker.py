@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import msgspec
 import numpy as np
 
+from model_manager.drift import Tally
 from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
@@ -38,11 +39,11 @@ STOPPING: Final = "stopping"
 class Question(msgspec.Struct):
     """What the supervisor asks a worker; `seconds` is for a profile."""
 
-    about: Literal["readiness", "metrics", "index", "last good"] | Topic
+    about: Literal["readiness", "metrics", "index", "last good", "drift"] | Topic
     seconds: float = 0.0
 
 
-Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[GoodState] | list[Inspection]
+Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[GoodState] | list[Tally] | list[Inspection]
 """Why there should be no traffic, or what was asked for."""
 
 
@@ -111,6 +112,8 @@ async def _answer(system: System, question: Question) -> Answer:
         return await system.index()
     if question.about == "last good":
         return await system.last_good()
+    if question.about == "drift":
+        return await system.drift()
     return await system.inspect(question.about, question.seconds)
 
 

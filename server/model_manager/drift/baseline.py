@@ -18,21 +18,33 @@ MIN_COUNT: Final = 5
 
 def baseline_of(signature: Signature, rows: Rows, answers: Mapping[str, Array]) -> Baseline:
     """Count the columns of rows, and the answers to them; a table of scores column by column."""
-    features: dict[str, Array] = {}
-    if signature.layout is not Layout.TEXT and signature.columns is not None:
-        frame = signature.layout is Layout.FRAME
-        for at, column in enumerate(signature.columns[:MAX_COLUMNS]):
-            features[column.name] = rows.blocks[at] if frame else rows.blocks[0][:, at]
+    features, outputs = features_of(signature, rows), outputs_of(answers)
+    return Baseline(
+        features={name: counted for name, values in features.items() if (counted := histogram(values)) is not None},
+        outputs={name: counted for name, values in outputs.items() if (counted := histogram(values)) is not None},
+    )
+
+
+def features_of(signature: Signature, rows: Rows) -> dict[str, Array]:
+    """The columns of rows that a baseline knows, by name; none of texts, or where columns are not known."""
+    if signature.layout is Layout.TEXT or signature.columns is None:
+        return {}
+    frame = signature.layout is Layout.FRAME
+    return {
+        column.name: rows.blocks[at] if frame else rows.blocks[0][:, at]
+        for at, column in enumerate(signature.columns[:MAX_COLUMNS])
+    }
+
+
+def outputs_of(answers: Mapping[str, Array]) -> dict[str, Array]:
+    """Answers of one value a row by their name, tables of scores column by column."""
     outputs: dict[str, Array] = {}
     for name, values in answers.items():
         if values.ndim == 1:
             outputs[name] = values
         elif values.ndim == 2:
             outputs |= {f"{name}[{at}]": values[:, at] for at in range(min(values.shape[1], MAX_COLUMNS))}
-    return Baseline(
-        features={name: counted for name, values in features.items() if (counted := histogram(values)) is not None},
-        outputs={name: counted for name, values in outputs.items() if (counted := histogram(values)) is not None},
-    )
+    return outputs
 
 
 def histogram(values: Array) -> Histogram | None:

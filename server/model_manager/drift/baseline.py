@@ -65,7 +65,8 @@ def histogram(values: Array) -> Histogram | None:
     # Deciles, so that every bin has weight; repeated ones fall together.
     edges = np.unique(np.quantile(numbers.astype(np.float64), np.linspace(0, 1, BINS + 1)))
     if len(edges) == 1:
-        edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
+        around = max(0.5, abs(edges[0]) * 1e-9)  # of a large number a half more is the same
+        edges = np.array([edges[0] - around, edges[0] + around])
     counts, _ = np.histogram(numbers, edges)
     return Histogram(edges=edges.tolist(), counts=counts.tolist(), missing=missing)
 

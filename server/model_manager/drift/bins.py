@@ -50,7 +50,7 @@ class Bins:
         """Whether counts and bins fit together: metadata is written by anybody."""
         edges, bins = self._edges, len(self.baseline) - 2
         if edges is None:
-            return bins == len(self._values) + 1 and bool(self.baseline.any())
+            return bins == len(self._values) and bool(self.baseline.any())
         rising = len(edges) > 1 and np.isfinite(edges).all() and (np.diff(edges) > 0).all()
         return bool(rising) and bins == len(edges) and bool(self.baseline.any())
 

@@ -12,8 +12,8 @@ from model_manager.metrics.instruments import Description
 _COLUMN: Final = (*VERSION, "kind", "column")
 _BY_ROWS: Final = (
     "sum by (model_name, model_version, kind, column) ({name} * on (pod, model_name, model_version) group_left"
-    " model_manager_drift_window_rows) / sum by (model_name, model_version, kind, column) ({name} * 0"
-    " + on (pod, model_name, model_version) group_left model_manager_drift_window_rows)"
+    " model_manager_drift_window_rows) / sum by (model_name, model_version, kind, column) (({name} >= bool 0)"
+    " * on (pod, model_name, model_version) group_left model_manager_drift_window_rows)"
 )
 
 DRIFT_PSI: Final = Description(

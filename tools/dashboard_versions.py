@@ -101,8 +101,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    f"{_BY_COLUMN} (model_manager_drift_psi{{V}} {_ROWS_OF_POD})"
-                    f" / {_BY_COLUMN} ((model_manager_drift_psi{{V}} >= bool 0) {_ROWS_OF_POD})",
+                    (
+                        f"{_BY_COLUMN} (model_manager_drift_psi{{V}} {_ROWS_OF_POD})"
+                        f" / {_BY_COLUMN} ((model_manager_drift_psi{{V}} >= bool 0) {_ROWS_OF_POD})"
+                    ),
                     f"{OF_VERSION} {{{{column}}}}",
                 ),
             ),

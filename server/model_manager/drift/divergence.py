@@ -14,7 +14,8 @@ MIN_ROWS: Final = 200
 THRESHOLD: Final = 0.2
 """The PSI from which a column has drifted, if chance would not make as much: the field's word for a major shift."""
 
-_DEVIATIONS: Final = 6.0
+_DEVIATIONS: Final = 10.0
+"""So many: bins of few rows make PSI far more skewed than its limit, and a model has many columns."""
 
 
 class Divergence(NamedTuple):

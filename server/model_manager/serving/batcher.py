@@ -99,7 +99,7 @@ class Batcher:
         self._shapes_vary = shapes_vary
         self._tell_batch = tell_batch
         self._watch = watch or LoopWatch()
-        self._drift = drift
+        self.drift = drift
         self._hangs = Hangs()
         self._off_the_loop = False
         self.hung: Callable[[str, str], None] = lambda where, too_many: None
@@ -377,8 +377,8 @@ class Batcher:
             return
         waits = (started - item.queued_at for item in batch)
         self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
-        if started >= self._drift.due:
-            self._drift.take(answered(batch, ran))
+        if started >= self.drift.due:
+            self.drift.take(answered(batch, ran))
 
     def _expire(self, now: float) -> list[float]:
         """Answer those whose time is over, and give the deadlines of the others."""

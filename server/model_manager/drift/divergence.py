@@ -15,7 +15,9 @@ THRESHOLD: Final = 0.2
 """The PSI from which a column has drifted, if chance would not make as much: the field's word for a major shift."""
 
 _DEVIATIONS: Final = 10.0
-"""So many: bins of few rows make PSI far more skewed than its limit, and a model has many columns."""
+"""So many, because a model has many columns, and looks at each all day."""
+
+_SKEW: Final = 4.0
 
 
 class Divergence(NamedTuple):
@@ -54,6 +56,8 @@ def divergence(baseline: Sequence[int], window: Sequence[int]) -> Divergence | N
         middle = (p + q) / 2
         js += (p * log2(p / middle) + q * log2(q / middle)) / 2
     free = max(1, sum(count > 0 for count in baseline) - 1)
-    # n·m/(n+m) times PSI is about chi-squared with `free` degrees of freedom when nothing has changed
-    noise = (free + _DEVIATIONS * sqrt(2 * free)) * (1 / seen + 1 / known)
+    # n·m/(n+m) times PSI is about chi-squared with `free` degrees of freedom when nothing has changed; less so with few
+    # rows a bin, whose logarithms are skewed: the second factor grows with the relative variance of a bin
+    few = 1 / seen + 1 / known
+    noise = (free + _DEVIATIONS * sqrt(2 * free)) * few * (1 + _SKEW * (free + 1) * few)
     return Divergence(psi, sqrt(max(0.0, js)), noise)

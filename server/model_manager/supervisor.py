@@ -296,7 +296,8 @@ class Supervisor:
         )
         live.add_unclean_ends(self._quarantine.ends)
         live.add_unanswered_questions(self._unanswered)
-        return [*merge_families([*told, live.families()]), *await asyncio.to_thread(families_of, await self.drift())]
+        tallies = add_up(await self._ask(Question("drift counts"), list[Tally]))
+        return [*merge_families([*told, live.families()]), *await asyncio.to_thread(families_of, tallies)]
 
     async def drift(self) -> list[Tally]:
         """The counts of all workers, added up."""

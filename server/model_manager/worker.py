@@ -39,7 +39,7 @@ STOPPING: Final = "stopping"
 class Question(msgspec.Struct):
     """What the supervisor asks a worker; `seconds` is for a profile."""
 
-    about: Literal["readiness", "metrics", "index", "last good", "drift"] | Topic
+    about: Literal["readiness", "metrics", "index", "last good", "drift", "drift counts"] | Topic
     seconds: float = 0.0
 
 
@@ -114,6 +114,8 @@ async def _answer(system: System, question: Question) -> Answer:
         return await system.last_good()
     if question.about == "drift":
         return await system.drift()
+    if question.about == "drift counts":
+        return await system.drift(named=False)
     return await system.inspect(question.about, question.seconds)
 
 

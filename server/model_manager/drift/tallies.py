@@ -5,6 +5,7 @@ In the flow: counting, in each process → **tallies** → divergence → scrape
 
 from collections.abc import Iterable, Sequence
 from operator import add
+from time import sleep
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -75,6 +76,7 @@ def families_of(tallies: Iterable[Tally]) -> list[Family]:
     """The metrics of tallies: of each version the columns that have drifted most, and how many have."""
     live = LiveFamilies()
     for tally in tallies:
+        sleep(0)  # other threads wait for the interpreter, the event loop among them
         ranked = _ranked(tally)
         shown = [*_worst(ranked, "feature"), *_worst(ranked, "output")]
         live.add_drift(

@@ -10,6 +10,7 @@ from time import monotonic, perf_counter, sleep
 from typing import Final
 
 from model_manager.drift.counting import Counting
+from model_manager.drift.divergence import MIN_ROWS
 from model_manager.drift.tallies import Tally
 from model_manager.errors import one_line
 from model_manager.repository.metadata import Baseline
@@ -24,10 +25,14 @@ _SHARE: Final = 0.05
 
 
 class Drift:
-    """Counts what versions are asked and answer, off the event loop. `rows_per_s`: of each version, the most."""
+    """Counts what versions are asked and answer, off the event loop. `rows_per_s`: of each version, the most.
 
-    def __init__(self, rows_per_s: float) -> None:
+    `several`: other processes count the same versions, so that of few rows here there may be enough in all.
+    """
+
+    def __init__(self, rows_per_s: float, *, several: bool = False) -> None:
         self._rows_per_s = rows_per_s
+        self._least = 1 if several else MIN_ROWS
         self._countings: list[weakref.ref[Counting]] = []
         self._adding = threading.Lock()
         self._looking = threading.Lock()  # held for one version at a time; never by the event loop
@@ -37,7 +42,9 @@ class Drift:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Drift | None":
         """What the settings ask for; None where they ask for none. Starts nothing."""
-        return cls(settings.drift_rows_per_s) if settings.drift_rows_per_s else None
+        if not settings.drift_rows_per_s:
+            return None
+        return cls(settings.drift_rows_per_s, several=settings.workers > 1)
 
     def watch(self, version: tuple[str, str], signature: Signature, baseline: Baseline | None) -> Counting:
         """Count a version's rows for as long as whoever asked keeps what is given back."""
@@ -55,16 +62,18 @@ class Drift:
         """Count no more; nothing waits for the thread."""
         self._over.set()
 
-    def tallies(self) -> list[Tally]:
-        """What the window of each version holds now, what was just handed over too; the newest of a version.
+    def tallies(self, *, named: bool = True) -> list[Tally]:
+        """What the window of each version holds now; the newest of a version. With the names of bins, if asked for,
+        and what was just handed over; without, as it was counted last.
 
         Blocks for as long as counting takes: call it on a thread.
         """
         found: dict[tuple[str, str], Tally] = {}
         for counting in self._alive():
             with self._looking:
-                counting.fold(monotonic())
-                found[counting.version] = counting.tally(monotonic())
+                if named:
+                    counting.fold(monotonic())
+                found[counting.version] = counting.tally(monotonic(), least=None if named else self._least)
             sleep(0)
         return list(found.values())
 

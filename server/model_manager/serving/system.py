@@ -302,7 +302,7 @@ class System:
         if self.ledger is not None:
             live.add_ledger(written=self.ledger.written, dropped=self.ledger.dropped)
         of_process = await asyncio.to_thread(self._process_metrics.families)
-        of_drift = await asyncio.to_thread(families_of, await self.drift())
+        of_drift = await asyncio.to_thread(families_of, await self.drift(named=False))
         return [*self.metrics.families(), *live.families(), *of_drift, *of_process]
 
     async def index(self) -> list[IndexRow]:
@@ -313,9 +313,9 @@ class System:
         """The last wanted states that were in force, and in which no version has failed since; the newest first."""
         return self.chronicle.last_good
 
-    async def drift(self) -> list[Tally]:
-        """How many sampled rows of the last hour fell into which bins, by version."""
-        return [] if self._drift is None else await asyncio.to_thread(self._drift.tallies)
+    async def drift(self, *, named: bool = True) -> list[Tally]:
+        """How many sampled rows of the last hour fell into which bins, by version; see Drift.tallies for the names."""
+        return [] if self._drift is None else await asyncio.to_thread(self._drift.tallies, named=named)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""

@@ -147,6 +147,19 @@ def test_metrics_show_the_columns_that_drifted_most() -> None:
     assert all(len(family.series) <= 5 for family in families)
 
 
+def test_a_scrape_is_told_of_columns_only_where_something_can_be_said() -> None:
+    few, many = Drift(200), Drift(200, several=True)
+    for drift, columns in ((few, 0), (many, WINE.shape[1])):
+        baseline = baseline_of(signature_of(WINE), Rows((WINE,)), {})
+        counting = drift.watch(("m", "1"), signature_of(WINE), baseline)
+        counting.take([(Rows((WINE[:100],)), {})])
+        (tally,) = drift.tallies()
+        assert (tally.rows, len(tally.columns)) == (100, WINE.shape[1])
+        (tally,) = drift.tallies(named=False)
+        assert (tally.rows, len(tally.columns)) == (100, columns)
+        assert not any(column.bins for column in tally.columns)
+
+
 def test_a_version_that_nobody_keeps_is_counted_no_more() -> None:
     drift = Drift(100)
     first = drift.watch(("m", "1"), signature_of(WINE), None)

@@ -34,6 +34,7 @@ GROUPS = {
     "What is told": (
         *("log_format", "log_level", "log_requests", "log_model_errors", "server_timing"),
         *("records", "records_sample", "records_redact"),
+        "drift_rows_per_s",
         *("ledger", "ledger_mb", "ledger_days"),
     ),
 }

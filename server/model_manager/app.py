@@ -19,6 +19,7 @@ from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
 from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
+from model_manager.api.drift import DriftRoutes
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.mlflow import Invocations, MLflow
@@ -29,6 +30,7 @@ from model_manager.api.scrape import Scrape
 from model_manager.api.triton import Configuration, Statistics
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
+from model_manager.drift import Tally
 from model_manager.errors import ModelManagerError
 from model_manager.ledger import GoodState
 from model_manager.metrics import Family
@@ -191,6 +193,10 @@ class Pod(Protocol):
         """The last wanted states that were in force, the newest first."""
         ...
 
+    async def drift(self) -> list[Tally]:
+        """How many sampled rows of the last hour fell into which bins, by version."""
+        ...
+
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each process is doing now."""
         ...
@@ -213,7 +219,7 @@ def create_admin_app(
     control = RepositoryControl(pod.load, pod.unload, limit=max_body_bytes)
     statistics = Statistics(pod.current_metrics, pod.index)
     debug = Debug(pod.inspect, on=debug_routes)
-    log = LedgerRoutes(ledger, pod.last_good)
+    log, drift = LedgerRoutes(ledger, pod.last_good), DriftRoutes(pod.drift)
     return Starlette(
         routes=[
             Route("/", partial(_describe_admin, debug_routes)),
@@ -226,6 +232,8 @@ def create_admin_app(
             Route("/v2/models/stats", statistics.all),
             Route("/v2/models/{model:name}/stats", statistics.model),
             Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/drift", drift.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/drift", drift.model),
             Route("/ledger", log.ledger),
             Route("/ledger/last-good", log.last_good),
             Route("/debug/tasks", debug.tasks),
@@ -274,6 +282,7 @@ async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
     routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
     routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
+    routes += ["GET /v2/models/{model}[/versions/{version}]/drift"]
     routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
     if debug_routes:
         routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]

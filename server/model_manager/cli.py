@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "publish": "publish:publish",
     "rollback": "rollback:rollback",
     "rollout": "rollout:rollout",
+    "score-labels": "score_labels:score_labels",
     "show": "show:show",
     "sign": "signing:sign",
     "train": "train:train",

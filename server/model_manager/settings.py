@@ -200,6 +200,10 @@ class Settings(BaseSettings):
         default="", description="Columns and outputs whose values are left out of records, separated by commas."
     )
 
+    drift_rows_per_s: float = Field(
+        default=100, ge=0, le=200, description="Most rows a second that drift of a version is counted on; 0: none."
+    )
+
     ledger: str = Field(
         default="", description="Folder that the ledger is kept in: what served when, and who changed it."
     )

@@ -186,6 +186,7 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.ready_when, settings.frozen_after_s, settings.state) == ("any-model", 7.5, "/state")
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert (settings.artifact_stores, settings.cache, settings.cache_mb) == ("s3://models/", "/cache", 2048)
+    assert settings.drift_rows_per_s == 50
     assert (settings.ledger, settings.ledger_mb, settings.ledger_days) == ("", 32, 30)
     assert (settings.skops_trusted, settings.max_artifact_mb) == ("sklearn.tree._tree.Tree", 1048576)
     assert (settings.artifact_owners, settings.require_digest, settings.refuse_writable) == ("0,10001", False, True)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from model_manager.codecs.rows import rows_from_instances
+from model_manager.drift import baseline_of
 from model_manager.errors import LoadFailed, PackageRefused, PredictionFailed
 from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.golden import check_golden
@@ -23,7 +24,6 @@ from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.warning_filters import warnings_dropped
-from model_manager.packaging.baseline import baseline_of
 from model_manager.packaging.disagreement import cause_of
 from model_manager.packaging.public import frequent_categories
 from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of, with_categories

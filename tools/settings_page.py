@@ -7,7 +7,16 @@ from tools.processes import ROOT
 PAGE = ROOT / "docs" / "settings.md"
 
 GROUPS = {
-    "What is served, and where": ("models", "host", "port", "admin_host", "admin_port", "workers", "threads"),
+    "What is served, and where": (
+        "models",
+        "host",
+        "port",
+        "grpc_port",
+        "admin_host",
+        "admin_port",
+        "workers",
+        "threads",
+    ),
     "Requests": ("timeout_ms", "max_body_bytes", "max_rows_per_request", "compile"),
     "Who is let in": (
         *("api_keys", "tls_cert", "tls_key", "tls_client_ca", "allowed_hosts"),

@@ -293,3 +293,4 @@ class PredictRequest(msgspec.Struct, frozen=True, eq=False):
     columnar: bool = False  # V1: asked with columnar `inputs`, answered with `outputs`
     timeout_s: float | None = None  # what the body says of its urgency; None: nothing
     priority: int | None = None
+    raw: bool = False  # V2 over gRPC: asked with raw contents, and answered so

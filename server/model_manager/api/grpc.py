@@ -73,7 +73,8 @@ class Inference:
         try:
             if answer.problem is not None:
                 await refuse(context, answer.problem, answer.servable)
-            context.set_trailing_metadata(tuple((name.decode(), value.decode()) for name, value in answer.headers))
+            if answer.headers:
+                context.set_trailing_metadata(tuple((name.decode(), value.decode()) for name, value in answer.headers))
             return answer.body
         finally:
             answer.ended()

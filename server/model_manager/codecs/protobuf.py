@@ -12,20 +12,27 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from model_manager.call import Headers
-from model_manager.codecs.content import version_headers
 from model_manager.codecs.json_text import excerpt
 from model_manager.codecs.outputs import OutputChoice
 from model_manager.codecs.parameters import check_output_parameters, check_request_parameters
 from model_manager.codecs.proto_files import read_proto
-from model_manager.codecs.protobuf_tensors import MessageTensors, document_of, parameters_of, raw_bytes, set_contents
+from model_manager.codecs.protobuf_tensors import (
+    MessageTensors,
+    document_of,
+    parameters_of,
+    raw_bytes,
+    raw_field,
+    set_contents,
+)
 from model_manager.codecs.tensors import rows_from_tensors
 from model_manager.errors import InvalidInput
-from model_manager.signature import Array, PredictRequest, Rows, Signature, datatype_of
+from model_manager.signature import Array, Datatype, PredictRequest, Rows, Signature, datatype_of
 
 INFERENCE: Final = read_proto("inference.proto")
 _Request: Final = INFERENCE.messages["ModelInferRequest"]
 _Response: Final = INFERENCE.messages["ModelInferResponse"]
 _MODEL, _VERSION = 0x0A, 0x12  # the tags of the first two fields
+_MOST_KNOWN: Final = 1024
 _PRIORITY_WITHIN: Final = 1024
 _PRIORITY: Final = b"\x0a\x08priority"
 
@@ -36,9 +43,8 @@ class ProtobufCodec:
     def __init__(self, signature: Signature, *, max_rows: int, model: str, version: str) -> None:
         self._signature = signature
         self._max_rows = max_rows
-        self._model = model
-        self._version = version
-        self._headers = version_headers(model, version)
+        self._opening: bytes = _Response(model_name=model, model_version=version).SerializeToString()
+        self._known: dict[tuple[str, Datatype, tuple[int, ...]], bytes] = {}
         self._choice = OutputChoice(signature)
         self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
         self._datatypes = {output.name: output.datatype for output in signature.offered}
@@ -57,12 +63,14 @@ class ProtobufCodec:
                 f"raw_input_contents: expected one for each input, {len(request.inputs)}, got {len(raws)}; contents of "
                 "inputs and raw contents do not mix"
             )
-        parameters = parameters_of(request.parameters)
+        parameters = parameters_of(request.parameters) if request.parameters else None
         blocks = self._tensors.blocks(request.inputs, raws)
         if blocks is not None and 0 < len(blocks[0]) <= self._undoubted_rows:
             rows = Rows(blocks)
-            datatypes = {tensor.name: tensor.datatype for tensor in request.inputs}
-            urgency = check_request_parameters(parameters, datatypes) if parameters else (None, None)
+            urgency: tuple[float | None, int | None] = (None, None)
+            if parameters:
+                datatypes = {tensor.name: tensor.datatype for tensor in request.inputs}
+                urgency = check_request_parameters(parameters, datatypes)
         else:
             given = [
                 document_of(tensor, raws[place] if raws else None, self._max_rows)
@@ -70,26 +78,49 @@ class ProtobufCodec:
             ]
             rows, urgency = rows_from_tensors(given, self._signature, max_rows=self._max_rows, parameters=parameters)
         chosen = self._outputs(request.outputs)
-        self._choice.refuse_too_large(chosen, len(rows))
+        if len(rows) > self._undoubted_rows:
+            self._choice.refuse_too_large(chosen, len(rows))
         return PredictRequest(rows, chosen, request.id or None, False, *urgency, bool(raws))
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
-        """Encode results, arrays of rows by output name, as a ModelInferResponse in the order asked for."""
-        response = _Response(model_name=self._model, model_version=self._version)
+        """Encode results, arrays of rows by output name, as a ModelInferResponse in the order asked for.
+
+        The message itself says which version answered, so no metadata does.
+        """
+        parts = [self._opening]
         if request.id is not None:
-            response.id = request.id
+            parts.append(_Response(id=request.id).SerializeToString())
+        if not request.raw:
+            parts += [self._typed(name, results[name]) for name in request.outputs]
+            return (), b"".join(parts)
+        raws: list[bytes] = []
         for name in request.outputs:
             array = results[name]
             datatype = datatype_of(array.dtype)
-            if datatype == "FP16" and not request.raw:
-                array, datatype = array.astype(np.float32), "FP32"  # whose values hold those of FP16
-            tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-            tensor.parameters["content_type"].string_param = "str" if datatype == "BYTES" else "np"
-            if request.raw:
-                response.raw_output_contents.append(raw_bytes(array, datatype))
-            else:
-                set_contents(tensor.contents, array, datatype)
-        return self._headers, response.SerializeToString()
+            parts.append(self._described(name, datatype, array.shape))
+            raws += raw_field(raw_bytes(array, datatype))
+        return (), b"".join(parts + raws)
+
+    def _described(self, name: str, datatype: Datatype, shape: tuple[int, ...]) -> bytes:
+        """An output less its values, as a part of an answer: the same for every answer of as many rows."""
+        key = (name, datatype, shape)
+        described = self._known.get(key)
+        if described is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            response = _Response()
+            _add_output(response, name, datatype, shape)
+            self._known[key] = described = response.SerializeToString()
+        return described
+
+    def _typed(self, name: str, array: Array) -> bytes:
+        datatype = datatype_of(array.dtype)
+        if datatype == "FP16":
+            array, datatype = array.astype(np.float32), "FP32"  # whose values hold those of FP16
+        response = _Response()
+        set_contents(_add_output(response, name, datatype, array.shape).contents, array, datatype)
+        answer: bytes = response.SerializeToString()
+        return answer
 
     def _outputs(self, outputs: Any) -> tuple[str, ...]:
         if not outputs:
@@ -99,6 +130,12 @@ class ProtobufCodec:
             if output.parameters:
                 check_output_parameters(parameters_of(output.parameters), output.name, self._datatypes[output.name])
         return chosen
+
+
+def _add_output(response: Any, name: str, datatype: Datatype, shape: tuple[int, ...]) -> Any:
+    tensor = response.outputs.add(name=name, datatype=datatype, shape=shape)
+    tensor.parameters["content_type"].string_param = "str" if datatype == "BYTES" else "np"
+    return tensor
 
 
 def _check_address(request: Any, message: bytes) -> None:

@@ -142,9 +142,10 @@ def _check_address(request: Any, message: bytes) -> None:
     """Refuse a message that was led here by less of it than is read now."""
     read, led = (request.model_name, request.model_version or None), address_of(message)
     if read != led:
+        asked, reached = (excerpt("/".join(part for part in place if part)) for place in (read, led))
         raise InvalidInput(
-            f"model_name, model_version: {excerpt(read)} is asked for, and {excerpt(led)} was reached; write each "
-            "once, and first in the message"
+            f"model_name, model_version: {asked} is asked for, and {reached} was reached; write each once, and first "
+            "in the message"
         )
 
 

@@ -44,7 +44,7 @@ class GrpcClient:
     def __exit__(self, *raised: object) -> None:
         self.channel.close()
 
-    def call(self, name: str, metadata: Metadata = (), **fields: Any) -> Any:
+    def call(self, name: str, /, metadata: Metadata = (), **fields: Any) -> Any:
         """Ask GRPCInferenceService."""
         return self.channel.unary_unary(
             f"/inference.GRPCInferenceService/{name}",

@@ -1,6 +1,7 @@
 """The API over gRPC, at a real server: the same answers, errors, keys, limits and stop as over HTTP."""
 
 import gzip
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,17 +43,27 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> SlowRegressor:
 def server(samples: Path, slow: SlowRegressor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("models")
     for model in ("iris", "churn"):
-        (folder / model).symlink_to(samples / model)
+        shutil.copytree(samples / model, folder / model)
     put(folder, "slow", "1", dump(slow))
-    options = {"grpc_port": 0, "max_body_bytes": LIMIT, "log_requests": 1, "server_timing": True, "compile": "off"}
+    options: dict[str, Any] = {
+        "grpc_port": 0,
+        "max_body_bytes": LIMIT,
+        "log_requests": 1,
+        "server_timing": True,
+        "compile": "off",
+    }
     with live_server(folder, **options) as server:
         yield server
 
 
 @pytest.fixture
 def client(server: LiveServer) -> Iterator[GrpcClient]:
-    with GrpcClient(server.server.addresses["grpc"]) as client:
+    with GrpcClient(address_of(server)) as client:
         yield client
+
+
+def address_of(server: LiveServer) -> str:
+    return server.server.addresses["grpc"]
 
 
 def refused(call: Any) -> Any:
@@ -233,22 +244,22 @@ def test_keys_open_models_as_over_http_and_stops_are_clean(tmp_path: Path, worke
         put(folder, name, "1", dump(constant(1.0)))
     secret = ConfigMapVolume(tmp_path / "secret")
     secret.write(keys(shop="", bank=", models: [churn]", slow=", requests_per_second: 0.001, burst: 1"))
-    with live_server(folder, grpc_port=0, api_keys=secret.folder, workers=workers, compile="off") as server:
-        with GrpcClient(server.server.addresses["grpc"]) as client:
-            of = {id: (("authorization", f"Bearer key-of-{id}"),) for id in ("shop", "bank", "slow")}
-            iris = raw_request("iris", ROW)
-            assert np.frombuffer(client.infer(iris, metadata=of["shop"]).raw_output_contents[0]).tolist() == [1.0]
-            assert refused(lambda: client.infer(iris)).code() == Code.UNAUTHENTICATED
-            assert refused(lambda: client.infer(iris, metadata=of["bank"])).code() == Code.PERMISSION_DENIED
-            answers = [_code(lambda: client.infer(iris, metadata=of["slow"])) for _ in range(3)]
-            assert answers[1:] == [Code.RESOURCE_EXHAUSTED] * 2
-            assert {row.name for row in client.call("RepositoryIndex", metadata=of["bank"]).models} == {"churn"}
-            assert refused(lambda: client.call("ModelMetadata", name="iris")).code() == Code.UNAUTHENTICATED
-            assert client.call("ServerReady").ready
-            assert check_health(client, "") == 1
-            assert refused(lambda: check_health(client, "iris")).code() == Code.NOT_FOUND
-            if workers > 1:
-                _reach_every_worker(server)
+    options: dict[str, Any] = {"api_keys": secret.folder, "workers": workers, "compile": "off"}
+    with live_server(folder, grpc_port=0, **options) as server, GrpcClient(address_of(server)) as client:
+        of = {id: (("authorization", f"Bearer key-of-{id}"),) for id in ("shop", "bank", "slow")}
+        iris = raw_request("iris", ROW)
+        assert np.frombuffer(client.infer(iris, metadata=of["shop"]).raw_output_contents[0]).tolist() == [1.0]
+        assert refused(lambda: client.infer(iris)).code() == Code.UNAUTHENTICATED
+        assert refused(lambda: client.infer(iris, metadata=of["bank"])).code() == Code.PERMISSION_DENIED
+        answers = [_code(lambda: client.infer(iris, metadata=of["slow"])) for _ in range(3)]
+        assert answers[1:] == [Code.RESOURCE_EXHAUSTED] * 2
+        assert {row.name for row in client.call("RepositoryIndex", metadata=of["bank"]).models} == {"churn"}
+        assert refused(lambda: client.call("ModelMetadata", name="iris")).code() == Code.UNAUTHENTICATED
+        assert client.call("ServerReady").ready
+        assert check_health(client, "") == 1
+        assert refused(lambda: check_health(client, "iris")).code() == Code.NOT_FOUND
+        if workers > 1:
+            _reach_every_worker(server)
 
 
 def _code(call: Any) -> Any:
@@ -264,7 +275,7 @@ def _reach_every_worker(server: LiveServer) -> None:
     key = (("authorization", "Bearer key-of-slow"),)
     admitted = 0
     for _ in range(64):
-        with GrpcClient(server.server.addresses["grpc"]) as client:
+        with GrpcClient(address_of(server)) as client:
             admitted += _code(lambda client=client: client.infer(raw_request("iris", ROW), metadata=key)) == Code.OK
         if admitted:
             return
@@ -282,20 +293,20 @@ def test_tls_is_that_of_http_and_follows_its_files(tmp_path: Path) -> None:
         secret.write({"tls.crt": certificate, "tls.key": key, "ca.crt": ca})
 
     write(first)
-    files = {"tls_cert": "tls.crt", "tls_key": "tls.key", "tls_client_ca": "ca.crt"}
+    files = {"tls-cert": "tls.crt", "tls-key": "tls.key", "tls-client-ca": "ca.crt"}
     options = {name: secret.folder / file for name, file in files.items()}
     certificate, key = clients.sign("client")
+    running: list[LiveServer] = []
 
     def answers(authority: Authority, *, shown: bool = True) -> bool:
         pair = (key, certificate) if shown else (None, None)
         credentials = grpc.ssl_channel_credentials(authority.certificate.read_bytes(), *pair)
-        with GrpcClient(server.server.addresses["grpc"], credentials) as client:
+        with GrpcClient(address_of(running[0]), credentials) as client:
             return bool(_code(lambda: client.call("ServerLive")) == Code.OK)
 
-    with LiveServer(
-        tmp_path / "models", {"grpc-port": 0, "poll-interval-s": 600, **{k.replace("_", "-"): v for k, v in options.items()}},
-        verify=False,
-    ) as server:  # fmt: skip
+    settings = {"grpc-port": 0, "poll-interval-s": 600, **options}
+    with LiveServer(tmp_path / "models", settings, verify=False) as server:
+        running.append(server)
         wait_until(lambda: server.ready(), "the server to be ready")
         assert answers(first)
         assert not answers(first, shown=False)
@@ -310,23 +321,22 @@ def test_a_stop_finishes_what_was_accepted_and_says_so_first(tmp_path: Path) -> 
     model = SlowRegressor(str(tmp_path / "gate"), str(tmp_path / "entered")).fit([[0.0, 0.0]], [0.0])
     model.open()
     put(tmp_path / "models", "slow", "1", dump(model))
-    with live_server(tmp_path / "models", grpc_port=0, lame_duck_s=60, timeout_ms=60_000) as server:
-        with GrpcClient(server.server.addresses["grpc"]) as client:
-            watch = client.channel.unary_stream(
-                "/grpc.health.v1.Health/Watch", None, HEALTH.messages["HealthCheckResponse"].FromString
-            )(HEALTH.messages["HealthCheckRequest"]().SerializeToString(), timeout=stretched(2 * LIMIT_S))
-            assert next(watch).status == 1
-            model.shut()
-            message = raw_request("slow", {"input": [[3.0, 0.0]]}).SerializeToString()
-            held = client.channel.unary_unary(INFER).future(message, timeout=stretched(LIMIT_S))
-            wait_until(model.entered, "a request to be computed")
-            server.process.terminate()
-            assert next(watch).status == 2
-            model.open()
-            answer = MESSAGES["ModelInferResponse"].FromString(held.result())
-            assert np.frombuffer(answer.raw_output_contents[0]).tolist() == [3.0]
-            assert list(watch) == []
-            assert server.server.end() == 0
+    options: dict[str, Any] = {"lame_duck_s": 60, "timeout_ms": 60_000}
+    with live_server(tmp_path / "models", grpc_port=0, **options) as server, GrpcClient(address_of(server)) as client:
+        watch = client.channel.unary_stream(
+            "/grpc.health.v1.Health/Watch", None, HEALTH.messages["HealthCheckResponse"].FromString
+        )(HEALTH.messages["HealthCheckRequest"]().SerializeToString(), timeout=stretched(2 * LIMIT_S))
+        assert next(watch).status == 1
+        model.shut()
+        message = raw_request("slow", {"input": [[3.0, 0.0]]}).SerializeToString()
+        held = client.channel.unary_unary(INFER).future(message, timeout=stretched(LIMIT_S))
+        wait_until(model.entered, "a request to be computed")
+        server.process.terminate()
+        assert next(watch).status == 2
+        model.open()
+        answer = MESSAGES["ModelInferResponse"].FromString(held.result())
+        assert np.frombuffer(answer.raw_output_contents[0]).tolist() == [3.0]
+        assert list(watch) == []
 
 
 def test_clients_that_stop_asking_at_the_word_lose_no_call(tmp_path: Path) -> None:
@@ -337,14 +347,14 @@ def test_clients_that_stop_asking_at_the_word_lose_no_call(tmp_path: Path) -> No
 
         def ask(_: int) -> list[Any]:
             codes = []
-            with GrpcClient(server.server.addresses["grpc"]) as client:
+            with GrpcClient(address_of(server)) as client:
                 while asking.is_set():
                     codes.append(_code(lambda: client.infer(raw_request("iris", ROW))))
             return codes
 
         with ThreadPoolExecutor(4) as pool:
             waiting = [pool.submit(ask, number) for number in range(4)]
-            with GrpcClient(server.server.addresses["grpc"]) as client:
+            with GrpcClient(address_of(server)) as client:
                 server.process.terminate()
                 wait_until(lambda: check_health(client, "") == 2, "health to say so")
                 asking.clear()

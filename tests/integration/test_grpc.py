@@ -2,9 +2,7 @@
 
 import gzip
 import shutil
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -337,30 +335,6 @@ def test_a_stop_finishes_what_was_accepted_and_says_so_first(tmp_path: Path) -> 
         answer = MESSAGES["ModelInferResponse"].FromString(held.result())
         assert np.frombuffer(answer.raw_output_contents[0]).tolist() == [3.0]
         assert list(watch) == []
-
-
-def test_clients_that_stop_asking_at_the_word_lose_no_call(tmp_path: Path) -> None:
-    put(tmp_path / "models", "iris", "1", dump(constant(1.0)))
-    with live_server(tmp_path / "models", grpc_port=0, lame_duck_s=60, workers=2) as server:
-        asking = threading.Event()
-        asking.set()
-
-        def ask(_: int) -> list[Any]:
-            codes = []
-            with GrpcClient(address_of(server)) as client:
-                while asking.is_set():
-                    codes.append(_code(lambda: client.infer(raw_request("iris", ROW))))
-            return codes
-
-        with ThreadPoolExecutor(4) as pool:
-            waiting = [pool.submit(ask, number) for number in range(4)]
-            with GrpcClient(address_of(server)) as client:
-                server.process.terminate()
-                wait_until(lambda: check_health(client, "") == 2, "health to say so")
-                asking.clear()
-                codes = [code for one in waiting for code in one.result()]
-        assert codes
-        assert set(codes) == {Code.OK}
 
 
 def test_a_port_that_is_taken_and_a_library_that_is_not_there_end_in_one_line(tmp_path: Path) -> None:

@@ -44,9 +44,10 @@ class GrpcHealth:
         return _Response(status=status)
 
     async def watch(self, message: Any, context: Any) -> AsyncIterator[Any]:
-        """Tell of a service now, and whenever that changes."""
-        told = 0
-        while not self._left.is_set():
+        """Tell of a service now, and whenever that changes; the last word is that the server stops."""
+        told, left = 0, False
+        while not left:
+            left = self._left.is_set()
             status = await self._status(message.service)
             if status != told:
                 told = status

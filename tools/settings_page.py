@@ -7,7 +7,9 @@ from tools.processes import ROOT
 PAGE = ROOT / "docs" / "settings.md"
 
 GROUPS = {
-    "What is served, and where": ("models", "host", "port", "admin_host", "admin_port", "workers", "threads"),
+    "What is served, and where": (
+        *("models", "host", "port", "grpc_port", "admin_host", "admin_port", "workers", "threads"),
+    ),
     "Requests": (
         *("timeout_ms", "max_body_bytes", "max_rows_per_request", "compress_from_bytes", "compile"),
         "invocations_model",

@@ -1,7 +1,7 @@
 """The table of contents: every route, middleware and error handler of the server, as literal lists."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -80,11 +80,13 @@ def create_app(
     middleware: Sequence[Middleware] = MIDDLEWARE,
     replaces: bool = False,
     known: KnownPaths | None = None,
+    beside: AbstractAsyncContextManager[None] | None = None,
 ) -> ASGIApp:
     """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug.
 
     `replaces`: other processes serve on the same port, so connections are accepted only when the models are there.
     `known`: where connections look for paths that they may answer past this app, while nothing in it minds.
+    `beside`: another port over the same system, open while that runs.
 
     `middleware` is folded around the routes and the fast way past them, so none of it is ever passed by.
     """
@@ -94,7 +96,8 @@ def create_app(
         async with system.running(crashed=crashed):
             if replaces:
                 await system.loaded(limit_s=_LONGEST_WAIT_S)
-            yield
+            async with beside or nullcontext():
+                yield
 
     settings = system.settings
     limit = settings.max_body_bytes

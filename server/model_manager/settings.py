@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_manager.cpus import allowed_cpus
@@ -25,6 +25,7 @@ DEFAULTS_SHOWN = {
     "cors_origins": "none",
     "invocations_model": "the only one",
     "admin_host": "as host",
+    "grpc_port": "none",
     "admin_token": "none",
     "api_keys": "none",
     "tls_cert": "none",
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
     port: Port = Field(default=8080, description="Port of the prediction API (0: any free one, named in the log).")
     admin_port: Port = Field(default=8081, description="Port of /metrics and health; keep it inside the cluster.")
     admin_host: str = Field(default="", description="Address of the admin port.")
+    grpc_port: Port | None = Field(
+        default=None, description="Port of the same API over gRPC, 8082 by custom (0: any free one); needs grpc."
+    )
     admin_token: Path | None = Field(
         default=None, description="File with the token that the admin port asks for, but for health."
     )
@@ -210,12 +214,15 @@ class Settings(BaseSettings):
     ledger_mb: int = Field(default=64, ge=1, le=1_048_576, description="Most MiB that the ledger takes.")
     ledger_days: int = Field(default=400, ge=1, description="Days after which a file of the ledger is deleted.")
 
-    @field_validator("port", mode="before")
+    @field_validator("port", "admin_port", "grpc_port", mode="before")
     @classmethod
-    def _ignore_service_link(cls, value: object) -> object:
-        """Kubernetes gives every pod `MODEL_MANAGER_PORT=tcp://…` when a Service is called model-manager."""
+    def _ignore_service_link(cls, value: object, info: ValidationInfo) -> object:
+        """Kubernetes gives every pod `MODEL_MANAGER_PORT=tcp://…` when a Service is called model-manager.
+
+        `MODEL_MANAGER_GRPC_PORT=tcp://…` when one is called model-manager-grpc.
+        """
         if isinstance(value, str) and value.startswith("tcp://"):
-            return cls.model_fields["port"].default
+            return cls.model_fields[info.field_name or "port"].default
         return value
 
     @field_validator("admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca", mode="before")

@@ -39,6 +39,7 @@ from model_manager.process import (
     bind,
     check_folder,
     event_loop_factory,
+    grpc_port_kept,
     longest_stop_s,
 )
 from model_manager.records import RecordStream
@@ -73,6 +74,7 @@ def run(settings: Settings) -> int:
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
+        grpc_port_kept(settings) as settings,
         tempfile.TemporaryDirectory(prefix="model-manager-") as folder,
         _remembering(settings.state, Path(folder)) as quarantine,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,

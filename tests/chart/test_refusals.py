@@ -238,6 +238,7 @@ PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
         ),
         ({"podLabels.app": "iris"}, "podLabels: app is a label by which pods are selected"),
         ({"settings.port": "8081"}, "settings.adminPort: 8081 is the API's port too"),
+        ({"settings.grpcPort": "8081"}, "settings.grpcPort: 8081 is the port of another protocol too"),
         (
             {"monitoring.podMonitor.enabled": "true", "monitoring.serviceMonitor.enabled": "true"},
             "monitoring: podMonitor and serviceMonitor would scrape every pod twice",

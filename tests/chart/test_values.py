@@ -18,7 +18,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
 THE_CHARTS_OWN = {"models", "state", "cache", "ledger"}  # the mounted folders
-UNSET = {"threads", "load_memory_mb", "admin_host"}  # by limits of CPU and memory, and by host
+UNSET = {"threads", "load_memory_mb", "admin_host", "grpc_port"}  # by limits of CPU and memory, by host; off
 UNSET |= {"admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca"}  # no Secret is there by itself
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
 OTHERWISE = {"log_format": "json", "require_digest": True}
@@ -180,7 +180,7 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.max_connections, settings.max_receiving_bytes) == (1000, 536870912)
     assert (settings.max_header_bytes, settings.max_headers) == (16384, 50)
     assert (settings.header_timeout_s, settings.body_timeout_s, settings.write_timeout_s) == (5, 60, 60)
-    assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
+    assert (settings.port, settings.admin_port, settings.grpc_port, settings.host) == (9000, 9001, 9002, "::")
     assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
     assert (settings.server_timing, settings.records_sample) == (True, 0.5)
     assert (settings.ready_when, settings.frozen_after_s, settings.state) == ("any-model", 7.5, "/state")

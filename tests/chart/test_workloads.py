@@ -76,6 +76,9 @@ def test_every_subset_and_backend_is_a_track(helm4: Helm, file: Path) -> None:
         assert len(route["spec"]["rules"][-1]["backendRefs"]) == len(tracks)
 
 
+GRPC = "MODEL_MANAGER_GRPC_PORT"
+
+
 @EVERY_FILE
 def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> None:
     render = helm4.template(file=file)
@@ -85,6 +88,7 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
         assert ports == {
             "http": variables["MODEL_MANAGER_PORT"],
             "http-admin": variables["MODEL_MANAGER_ADMIN_PORT"],
+            **({"grpc-api": variables[GRPC]} if GRPC in variables else {}),
         }
         routes = (ROOT / "server" / "model_manager" / "app.py").read_text()
         for probe, path in (("startupProbe", "live"), ("readinessProbe", "ready"), ("livenessProbe", "live")):
@@ -93,8 +97,13 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
             assert asked == {"path": f"/v2/health/{path}", "port": "http-admin", **scheme}
             assert f'Route("{asked["path"]}"' in routes
     for service in render.all("Service"):
-        (port,) = service["spec"]["ports"]
-        assert port["targetPort"] == ("http-admin" if service["metadata"]["name"].endswith("-admin") else "http")
+        port, *grpc = service["spec"]["ports"]
+        admin = service["metadata"]["name"].endswith("-admin")
+        assert port["targetPort"] == ("http-admin" if admin else "http")
+        asked = {environment(one).get(GRPC) for one in render.all("Deployment")} - {None}
+        assert [(one["name"], one["appProtocol"], str(one["port"])) for one in grpc] == [
+            ("grpc-api", "grpc", one) for one in asked if not admin
+        ]
 
 
 def test_default_ports_are_the_servers_defaults(helm4: Helm) -> None:

@@ -246,6 +246,11 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- if eq (int .Values.settings.port) (int .Values.settings.adminPort) }}
 {{- fail (printf "settings.adminPort: %d is the API's port too" (int .Values.settings.port)) }}
 {{- end }}
+{{- with .Values.settings.grpcPort }}
+{{- if has (int .) (list (int $.Values.settings.port) (int $.Values.settings.adminPort)) }}
+{{- fail (printf "settings.grpcPort: %d is the port of another protocol too" (int .)) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled }}
 {{- fail "monitoring: podMonitor and serviceMonitor would scrape every pod twice: enable one of them" }}
 {{- end }}

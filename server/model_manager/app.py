@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.api import problems
+from model_manager.api import docs, problems
 from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
+from model_manager.api.openapi import OpenApi
 from model_manager.api.predict import Predict
 from model_manager.api.scrape import Scrape
 from model_manager.api.v1 import V1
@@ -96,12 +97,16 @@ def create_app(
     )
     known = known or KnownPaths()
     known.direct = middleware is MIDDLEWARE and system.keyring is None
+    openapi = OpenApi(system.registry, by_key=system.keyring is not None)
     endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
     infer = endpoint(protocol="v2", route="/v2/models/{model}/infer")
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
+            Route("/openapi.json", openapi.describe),
+            Route("/docs", docs.page),
+            Route("/docs/{asset}", docs.asset),
             Route("/v1/models", v1.models),
             Route("/v1/models/{model:name}:predict", predict, methods=["POST"]),
             Route("/v1/models/{model:name}/versions/{version:name}:predict", predict, methods=["POST"]),
@@ -122,6 +127,7 @@ def create_app(
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
     )
+    openapi.routes = starlette.routes
     app: ASGIApp = Dispatch(starlette, known)
     if system.keyring is not None:
         app = KeyCheck(app, system.keyring)
@@ -215,6 +221,7 @@ class Root:
                     "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
                     "states and reasons": "POST /v2/repository/index",
                     "health": "GET /v2/health/live, GET /v2/health/ready",
+                    "description": "GET /openapi.json, GET /docs (for a browser)",
                     "metrics": "GET /metrics on the admin port",
                 },
             }

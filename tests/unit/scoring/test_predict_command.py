@@ -135,7 +135,7 @@ def test_columnar_files_keep_their_kind_and_types(
 def test_quantities_are_answered_bit_for_bit(packages: Path, rows: pd.DataFrame) -> None:
     told = predict(packages / "price/1", "-", given=rows.to_csv(index=False).encode())
     found = pd.read_csv(io.BytesIO(told.stdout_bytes))["predict"].to_numpy()
-    assert np.array_equal(found, load(packages / "price/1").predict(rows))
+    assert np.array_equal(found, np.asarray(load(packages / "price/1").predict(rows)))
 
 
 def test_a_row_that_does_not_fit_ends_the_run_with_its_place(packages: Path, rows: pd.DataFrame) -> None:

@@ -27,7 +27,7 @@ _HEADERS: Final = {
 
 def page(request: Request) -> Response:
     """Show what this server answers, and let people try it."""
-    if request.url.path.endswith("/"):
+    if request.scope.get("raw_path", b"").endswith(b"/"):
         return RedirectResponse("../docs")  # what the page names lies beside it
     return Response((_FOLDER / "index.html").read_bytes(), media_type="text/html; charset=utf-8", headers=_HEADERS)
 

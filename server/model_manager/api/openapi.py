@@ -21,7 +21,7 @@ from model_manager.api.authentication import may_see
 from model_manager.codecs.schemas import output_schema, rows_schema, tensors_schema, v1_example, v2_example
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
-from model_manager.signature import Signature
+from model_manager.signature import DTYPES, Signature
 from model_manager.version import __version__
 
 _MOST_BYTES: Final = 1 << 20
@@ -39,7 +39,10 @@ _SCHEMAS: Final[dict[str, Any]] = {
         "description": "Rows as `instances`, or columns as `inputs`.",
         "oneOf": [
             {"required": ["instances"], "properties": {"instances": {"type": "array", "minItems": 1}}},
-            {"required": ["inputs"], "properties": {"inputs": {"type": ["array", "object"]}}},
+            {
+                "required": ["inputs"],
+                "properties": {"inputs": {"type": ["array", "object"], "minItems": 1, "minProperties": 1}},
+            },
         ],
     },
     "V1Answer": {
@@ -52,20 +55,20 @@ _SCHEMAS: Final[dict[str, Any]] = {
         "required": ["name", "datatype", "shape"],
         "properties": {
             "name": {"type": "string"},
-            "datatype": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer"}},
+            "datatype": {"type": "string", "enum": [*DTYPES]},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
             "data": {},
-            "parameters": {"type": "object"},
+            "parameters": {"type": ["object", "null"]},
         },
     },
     "V2Request": {
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/V2Tensor"}},
-            "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
-            "parameters": {"type": "object"},
+            "outputs": {"type": ["array", "null"], "items": {"type": "object", "required": ["name"]}},
+            "parameters": {"type": ["object", "null"]},
         },
     },
     "V2Answer": {
@@ -143,7 +146,7 @@ def _operation(route: Route, path: str, method: str) -> dict[str, Any]:
     said = inspect.getdoc(route.endpoint) or ""
     protocol = _protocol_of(path)
     operation: dict[str, Any] = {
-        "tags": [path.split("/")[1] or "server"],
+        "tags": [family if (family := path.split("/")[1]) in ("v1", "v2") else "server"],
         "summary": said.splitlines()[0].rstrip(".") if said and protocol is None else f"{method} {path}",
         "responses": {"200": {"description": "It is so."}, "default": _ERROR},
     }
@@ -209,7 +212,7 @@ def _paths_of(servable: Servable) -> dict[str, Any]:
 
 def _outputs(signature: Signature) -> dict[str, Any]:
     names = [output.name for output in signature.offered]
-    return {"type": "array", "items": {"type": "string", "enum": names}, "uniqueItems": True, "minItems": 1}
+    return {"type": ["array", "null"], "items": {"type": "string", "enum": names}, "uniqueItems": True}
 
 
 def _predictions(signature: Signature) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 from model_manager.codecs.typed_decoding import Doubt, TypedRows, list_type
 from model_manager.codecs.typed_tensors import RawTensor
 from model_manager.codecs.v2_metadata import Label, Public
-from model_manager.signature import Column, Layout, Output, Signature
+from model_manager.signature import DTYPES, Column, Layout, Output, Signature
 
 Schema = dict[str, Any]
 _LARGEST: Final = 48 * 1024
@@ -37,11 +37,12 @@ def rows_schema(signature: Signature) -> Schema:
 def tensors_schema(signature: Signature) -> Schema:
     """What the `inputs` of V2 may be: the tensors of its decoder, under the names that this version takes."""
     tensor = _inlined(RawTensor)
-    named = {
-        **tensor,
-        "properties": {**tensor["properties"], "name": {"type": "string", "enum": _tensor_names(signature)}},
-    }
-    return {"type": "array", "items": named if len(json.dumps(named)) <= _LARGEST else tensor}
+    tensor["properties"]["datatype"] = {"type": "string", "enum": [*DTYPES]}
+    tensor["properties"]["shape"] |= {"minItems": 1}
+    named = {"type": "string", "enum": _tensor_names(signature)}
+    if len(json.dumps(named)) <= _LARGEST:
+        tensor["properties"]["name"] = named
+    return {"type": "array", "items": tensor}
 
 
 def output_schema(output: Output) -> Schema:
@@ -139,7 +140,7 @@ def _filled(schema: Any, components: Mapping[str, Any]) -> Any:
     for key, value in schema.items():
         if key == "properties":  # whose keys are a model's columns, and may be called anything
             filled[key] = {name: _filled(one, components) for name, one in value.items()}
-        elif key not in ("title", "default"):
+        elif key not in ("title", "default", "description"):
             filled[key] = _filled(value, components)
     either = filled.get("anyOf", ())
     plain = [one["type"] for one in either if [*one] == ["type"]]

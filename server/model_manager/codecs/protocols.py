@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from model_manager.call import Headers
+from model_manager.codecs.arrow import V2OrArrowCodec
 from model_manager.codecs.v1 import V1Codec
-from model_manager.codecs.v2 import V2Codec
 from model_manager.signature import Array, PredictRequest, Signature
 
 
@@ -21,7 +21,7 @@ class Codec(Protocol):
         ...
 
 
-_CODECS: Final[Mapping[str, Callable[..., Codec]]] = {"v1": V1Codec, "v2": V2Codec}
+_CODECS: Final[Mapping[str, Callable[..., Codec]]] = {"v1": V1Codec, "v2": V2OrArrowCodec}
 
 
 def codecs_for(signature: Signature, *, max_rows: int, model: str, version: str) -> dict[str, Codec]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from model_manager import load, write_package
@@ -43,7 +44,7 @@ if __name__ == "__main__":
     score(pd.read_parquet("in.parquet"), processes=2, rows=20).to_parquet("out.parquet")
 """
     run(block("score").replace("build/models/churn/1", str(package)) + main, tmp_path)
-    expected = table.assign(predict=load(package).predict(table))
+    expected = table.assign(predict=np.asarray(load(package).predict(table)))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
 
 
@@ -57,5 +58,7 @@ score_with_ray("{tmp_path}/in.parquet", "{package}", "{tmp_path}/out")
 """
     run(block("score_with_ray") + main, tmp_path)
     found = pd.read_parquet(tmp_path / "out").sort_values(["größe", "age"], ignore_index=True)
-    expected = table.assign(predict=load(package).predict(table)).sort_values(["größe", "age"], ignore_index=True)
+    expected = table.assign(predict=np.asarray(load(package).predict(table))).sort_values(
+        ["größe", "age"], ignore_index=True
+    )
     pd.testing.assert_frame_equal(found, expected)

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from model_manager import load
@@ -23,6 +24,7 @@ from model_manager.cli import cli
 from tests.live import LiveServer, live_server, wait_until
 from tools.processes import Process
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "bulk-scoring.md"
 ROWS = 60
 
 
@@ -197,3 +199,15 @@ def test_it_reads_and_writes_pipes(server: LiveServer, table: Path) -> None:
     ran = subprocess.run([*command, "-"], input=table.read_bytes(), capture_output=True, check=True)
     assert ran.stdout.count(b"\n") == ROWS + 1
     assert ran.stderr.decode().startswith(f"{ROWS} rows by iris/1 at ")
+
+
+def test_the_lines_of_the_page_ask_by_arrow(server: LiveServer, table: Path) -> None:
+    (lines,) = (
+        one.partition("```")[0] for one in PAGE.read_text(encoding="utf-8").split("```python\n") if "def ask(" in one
+    )
+    page: dict[str, Any] = {}
+    exec(lines, page)
+    rows = pa.Table.from_pandas(pd.read_csv(table).drop(columns="id"), preserve_index=False)
+    answer = page["ask"](f"{server.api.base_url}/v2/models/iris/infer", rows)
+    told = predict("--url", server.api.base_url, "--model", "iris", table)
+    assert answer["predict"].to_pylist() == pd.read_csv(io.BytesIO(told.stdout_bytes))["predict"].tolist()

@@ -1,4 +1,4 @@
-"""The lines of docs/bulk-scoring.md that score a table beyond one process, run as they stand there."""
+"""The lines of docs/bulk-scoring.md that score a table in several processes, run as they stand there."""
 
 import subprocess
 import sys
@@ -46,19 +46,3 @@ if __name__ == "__main__":
     run(block("score").replace("build/models/churn/1", str(package)) + main, tmp_path)
     expected = table.assign(predict=np.asarray(load(package).predict(table)))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
-
-
-def test_ray_scores_a_table(package: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed")
-    table = homes(50, seed=4)
-    table.to_parquet(tmp_path / "in.parquet")
-    main = f"""
-ray.init(num_cpus=2, include_dashboard=False)
-score_with_ray("{tmp_path}/in.parquet", "{package}", "{tmp_path}/out")
-"""
-    run(block("score_with_ray") + main, tmp_path)
-    found = pd.read_parquet(tmp_path / "out").sort_values(["größe", "age"], ignore_index=True)
-    expected = table.assign(predict=np.asarray(load(package).predict(table))).sort_values(
-        ["größe", "age"], ignore_index=True
-    )
-    pd.testing.assert_frame_equal(found, expected)

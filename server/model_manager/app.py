@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.api import problems
+from model_manager.api import docs, problems
 from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
 from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
@@ -23,6 +23,7 @@ from model_manager.api.drift import DriftRoutes
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.mlflow import Invocations, MLflow
+from model_manager.api.openapi import OpenApi
 from model_manager.api.predict import Predict
 from model_manager.api.repository import RepositoryControl
 from model_manager.api.routes import Route
@@ -113,6 +114,7 @@ def create_app(
     statistics, configuration = Statistics(system.current_metrics, system.index), Configuration(system)
     compress_from = settings.compress_from_bytes
     endpoint = partial(Predict, system.answering, system.registry, known, limit=limit, compress_from=compress_from)
+    openapi = OpenApi(system.registry, by_key=system.keyring is not None)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
     classify = endpoint(protocol="v1-classify", route="/v1/models/{model}:classify")
     regress = endpoint(protocol="v1-regress", route="/v1/models/{model}:regress")
@@ -123,6 +125,9 @@ def create_app(
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
+            Route("/openapi.json", openapi.describe),
+            Route("/docs", docs.page),
+            Route("/docs/{asset}", docs.asset),
             Route("/v1/models", v1.models),
             *(
                 Route(f"/v1/models/{{model:name}}{one}:{verb}", ask, methods=["POST"])
@@ -155,6 +160,7 @@ def create_app(
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
     )
+    openapi.routes = starlette.routes
     app: ASGIApp = Dispatch(starlette, known)
     if system.keyring is not None:
         app = KeyCheck(app, system.keyring)
@@ -275,6 +281,7 @@ class Root:
                     "configuration": "GET /v2/models/{model}[/versions/{version}]/config",
                     "states and reasons": "POST /v2/repository/index",
                     "health": "GET /v2/health/live, GET /v2/health/ready",
+                    "description": "GET /openapi.json, GET /docs (for a browser)",
                     "metrics": "GET /metrics on the admin port",
                 },
             }

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "list": "list:list_",
     "pack": "pack:pack",
     "plan": "plan:plan",
+    "predict": "predict:predict",
     "promote": "promote:promote",
     "publish": "publish:publish",
     "rollback": "rollback:rollback",

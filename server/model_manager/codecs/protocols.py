@@ -5,10 +5,10 @@ from importlib import import_module
 from typing import Any, Final, Protocol
 
 from model_manager.call import Headers
+from model_manager.codecs.arrow import V2OrArrowCodec
 from model_manager.codecs.mlflow import MLflowCodec
 from model_manager.codecs.v1 import V1Codec
 from model_manager.codecs.v1_examples import ClassifyCodec, RegressCodec
-from model_manager.codecs.v2 import V2Codec
 from model_manager.signature import Array, PredictRequest, Signature
 
 
@@ -28,7 +28,7 @@ _CODECS: Final[Mapping[str, Callable[..., Codec]]] = {
     "v1": V1Codec,
     "v1-classify": ClassifyCodec,
     "v1-regress": RegressCodec,
-    "v2": V2Codec,
+    "v2": V2OrArrowCodec,
     "mlflow": MLflowCodec,
 }
 

@@ -27,7 +27,7 @@ samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not uncovered'
+	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not uncovered'
 	$(BIN)/python -m pytest -m uncovered
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report

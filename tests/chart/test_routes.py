@@ -8,7 +8,7 @@ import yaml
 from model_manager.settings import Settings
 
 from tests.chart.chart import CHART, Document, Helm
-from tests.conftest import ROOT
+from tools.surface import surface
 
 HOST = "shop-model-manager.models.svc.cluster.local"
 CANARY = CHART / "ci" / "canary-values.yaml"
@@ -187,10 +187,9 @@ def allowed(rules: list[Document], port: int, path: str, **source: str) -> bool:
 def test_a_caller_reaches_its_models_and_no_other(helm4: Helm) -> None:
     rules = helm4.template(file=CANARY).one("AuthorizationPolicy")["spec"]["rules"]
     shop, person = "cluster.local/ns/web/sa/shop", "https://login.example.com/anna"
-    paths = re.findall(
-        r'Route\("([^"]*\{model:name\}[^"]*)"', (ROOT / "server" / "model_manager" / "app.py").read_text()
-    )
-    own = [each.replace("{model:name}", "iris").replace("{version:name}", "2") for each in paths]
+    routes = surface()["HTTP, API port"]
+    paths = {route.partition(" ")[2] for route in routes if "{model}" in route}
+    own = [re.sub(r"\{(version|label)\}", "2", each.replace("{model}", "iris")) for each in paths]
     assert len(own) >= 10
     for path in own:
         assert allowed(rules, 8080, path, principals=shop), path

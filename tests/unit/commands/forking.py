@@ -95,7 +95,7 @@ def _run(asked: dict[str, Any], tell: int) -> int:
     if asked["full"] is not None:
         _fill(asked["full"])
     if asked["limit"] is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (asked["limit"], asked["limit"]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (asked["limit"], resource.RLIM_INFINITY))
     if asked["stop"] or asked["under"]:
         _watch(asked["under"], asked["stop"], asked["at"], tell)
     sys.argv = ["model-manager", *asked["arguments"]]
@@ -106,6 +106,9 @@ def _run(asked: dict[str, Any], tell: int) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     finally:
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )  # for what measures it
         if asked["full"] is not None:
             _tell(tell, asked["full"])
     return 0

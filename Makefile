@@ -104,8 +104,8 @@ build/pip.conf:
 	printf '[global]\ncert = /run/secrets/ca.pem\n' > $@
 
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --group build --output-file locks/serve.txt $(LOCK)
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group build --output-file locks/serve.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)

@@ -12,6 +12,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 CONTAINERS ?= podman
 IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
+TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help serve samples test test-ecosystem test-stores cluster-test fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
@@ -27,7 +28,7 @@ samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not uncovered'
+	$(BIN)/coverage run -m pytest $(TESTS) -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not uncovered'
 	$(BIN)/python -m pytest -m uncovered
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report

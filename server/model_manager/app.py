@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.api import docs, problems
 from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
+from model_manager.api.console import Console
 from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
@@ -37,8 +38,10 @@ from model_manager.ledger import GoodState
 from model_manager.metrics import Family
 from model_manager.repository.wanted import NAME_PATTERN
 from model_manager.serving.admin_token import AdminToken
+from model_manager.serving.attempt import Attempt
 from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.profile import Profile
 from model_manager.serving.system import System
 from model_manager.version import __version__
 
@@ -122,12 +125,16 @@ def create_app(
         endpoint(protocol="mlflow", route="/invocations"), system.registry, settings.invocations_model
     )
     infer = endpoint(protocol="v2", route="/v2/models/{model}/infer")
+    pages: list[Route] = []
+    if settings.console_on_api:
+        pages = Console(system, ledger=settings.ledger_folder, actions=False, limit=limit).routes()
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
             Route("/openapi.json", openapi.describe),
             Route("/docs", docs.page),
             Route("/docs/{asset}", docs.asset),
+            *pages,
             Route("/v1/models", v1.models),
             *(
                 Route(f"/v1/models/{{model:name}}{one}:{verb}", ask, methods=["POST"])
@@ -206,6 +213,14 @@ class Pod(Protocol):
         """How many sampled rows of the last hour fell into which bins, by version."""
         ...
 
+    async def profiles(self, model: str) -> list[Profile]:
+        """What the ready versions of a model say of themselves."""
+        ...
+
+    async def attempt(self, model: str, version: str, body: str) -> Attempt:
+        """Ask one version for what a body of V1 asks for."""
+        ...
+
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each process is doing now."""
         ...
@@ -216,22 +231,25 @@ def create_admin_app(
     *,
     max_body_bytes: int,
     debug_routes: bool = False,
+    console_actions: bool = False,
     token: AdminToken | None = None,
     ledger: Path | None = None,
 ) -> Starlette:
     """What operators and Prometheus need, on a port of its own that a mesh does not expose.
 
-    `debug_routes`: whether it shows what the server is doing now. `token`: what it asks for, but for health. `ledger`:
-    the folder it is kept in, if it is.
+    `debug_routes`: whether it shows what the server is doing now. `console_actions`: whether its pages load and unload.
+    `token`: what it asks for, but for health. `ledger`: the folder it is kept in, if it is.
     """
     health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
     control = RepositoryControl(pod.load, pod.unload, limit=max_body_bytes)
     statistics = Statistics(pod.current_metrics, pod.index)
     debug = Debug(pod.inspect, on=debug_routes)
+    console = Console(pod, ledger=ledger, actions=console_actions, limit=max_body_bytes)
     log, drift = LedgerRoutes(ledger, pod.last_good), DriftRoutes(pod.drift)
     return Starlette(
         routes=[
             Route("/", partial(_describe_admin, debug_routes)),
+            *console.routes(),
             Route("/metrics", Scrape(pod.current_metrics).metrics),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
@@ -289,7 +307,13 @@ class Root:
 
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:
-    routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes = [
+        "GET /console (for a browser)",
+        "GET /metrics",
+        "GET /v2/health/live",
+        "GET /v2/health/ready",
+        "POST /v2/repository/index",
+    ]
     routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
     routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
     routes += ["GET /v2/models/{model}[/versions/{version}]/drift"]

@@ -270,6 +270,7 @@ def admin_app(pod: Pod, settings: Settings, credentials: Credentials) -> ASGIApp
         pod,
         max_body_bytes=settings.max_body_bytes,
         debug_routes=settings.debug_routes,
+        console_actions=settings.console_actions,
         token=credentials.token,
         ledger=settings.ledger_folder,
     )

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
         default=None, description="File with the token that the admin port asks for, but for health."
     )
     debug_routes: bool = Field(default=False, description="Serve /debug/… on the admin port.")
+    console_on_api: bool = Field(default=False, description="Serve /console on the API port, too.")
+    console_actions: bool = Field(default=False, description="Let /console on the admin port load and unload models.")
     api_keys: Path | None = Field(
         default=None, description="File, or folder of files, with the API keys that are let in."
     )

@@ -43,9 +43,11 @@ from model_manager.process import (
     longest_stop_s,
 )
 from model_manager.records import RecordStream
+from model_manager.serving.attempt import Attempt
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.keys import Keyring
+from model_manager.serving.profile import Profile
 from model_manager.serving.quarantine import Quarantine, kept
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
@@ -304,6 +306,19 @@ class Supervisor:
     async def drift(self) -> list[Tally]:
         """The counts of all workers, added up."""
         return add_up(await self._ask(Question("drift"), list[Tally]))
+
+    async def profiles(self, model: str) -> list[Profile]:
+        """What the ready versions of a model say of themselves, in the first worker that answers."""
+        return next(iter(await self._ask(Question("profiles", model=model), list[Profile])), [])
+
+    async def attempt(self, model: str, version: str, body: str) -> Attempt:
+        """Ask one version for what a body of V1 asks for, in the first worker that answers."""
+        question = Question("attempt", model=model, version=version, body=body)
+        for keeper in self._keepers:
+            found = await self._ask_one(keeper, question, Attempt)
+            if found is not None:
+                return found
+        return Attempt(503, "no worker answers")
 
     async def load(self, model: str) -> bool:
         """Have every worker take up a model, or try it again; whether any knows it."""

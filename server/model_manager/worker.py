@@ -23,9 +23,11 @@ from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
 from model_manager.process import event_loop_factory, leave, nursery_for, serve
+from model_manager.serving.attempt import Attempt
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic
+from model_manager.serving.profile import Profile
 from model_manager.serving.quarantine import Quarantine
 from model_manager.serving.system import System
 from model_manager.settings import Settings
@@ -37,14 +39,30 @@ STOPPING: Final = "stopping"
 
 
 class Question(msgspec.Struct):
-    """What the supervisor asks a worker; `seconds` is for a profile, `model` for load and unload."""
+    """What the supervisor asks a worker; `seconds` is for a profile, the others for what is asked of one model."""
 
-    about: Literal["readiness", "metrics", "index", "last good", "load", "unload", "drift", "drift counts"] | Topic
+    about: (
+        Literal["readiness", "metrics", "index", "last good", "load", "unload", "drift", "drift counts", "profiles"]
+        | Literal["attempt"]
+        | Topic
+    )
     seconds: float = 0.0
     model: str = ""
+    version: str = ""
+    body: str = ""
 
 
-Answer: TypeAlias = str | bool | list[Family] | list[IndexRow] | list[GoodState] | list[Tally] | list[Inspection]
+Answer: TypeAlias = (
+    str
+    | bool
+    | list[Family]
+    | list[IndexRow]
+    | list[GoodState]
+    | list[Tally]
+    | list[Profile]
+    | Attempt
+    | list[Inspection]
+)
 """Why there should be no traffic, or what was asked for."""
 
 
@@ -119,6 +137,10 @@ async def _answer(system: System, question: Question) -> Answer:
         return await system.drift()
     if question.about == "drift counts":
         return await system.drift(named=False)
+    if question.about == "profiles":
+        return await system.profiles(question.model)
+    if question.about == "attempt":
+        return await system.attempt(question.model, question.version, question.body)
     return await system.inspect(question.about, question.seconds)
 
 

@@ -29,6 +29,7 @@ from model_manager.repository.remote_artifacts import RemoteArtifacts
 from model_manager.repository.remote_places import Places
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
+from model_manager.serving.attempt import Attempt, attempt
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.chronicle import Chronicle
 from model_manager.serving.following import Follower
@@ -45,6 +46,7 @@ from model_manager.serving.nursery import Nursery
 from model_manager.serving.observation import Observer
 from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.process_state import ProcessState
+from model_manager.serving.profile import Profile, profiles_of
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
 from model_manager.serving.shadowing import Shadowing
@@ -324,6 +326,15 @@ class System:
     async def drift(self, *, named: bool = True) -> list[Tally]:
         """How many sampled rows of the last hour fell into which bins, by version; see Drift.tallies for the names."""
         return [] if self._drift is None else await asyncio.to_thread(self._drift.tallies, named=named)
+
+    async def profiles(self, model: str) -> list[Profile]:
+        """What the ready versions of a model say of themselves."""
+        view = self.registry.models.get(model)
+        return [] if view is None else profiles_of(view)
+
+    async def attempt(self, model: str, version: str, body: str) -> Attempt:
+        """Ask one version for what a body of V1 asks for; counted like every request."""
+        return await attempt(self.answering, model, version, body)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""

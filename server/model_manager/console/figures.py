@@ -6,8 +6,7 @@ In the flow: what a scrape would show → **figures** → the page, every few se
 from collections.abc import Sequence
 from typing import Any, Final
 
-from model_manager.metrics import Family
-from model_manager.metrics.catalogue.requests import REQUEST_SECONDS, REQUESTS
+from model_manager.metrics import REQUEST_SECONDS, REQUESTS, Family
 
 _OK: Final = "200"
 

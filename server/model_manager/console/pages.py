@@ -24,6 +24,7 @@ _COLUMNS_SHOWN: Final = 12
 _EVENTS_SHOWN: Final = 25
 _LONGEST: Final = 200
 """Characters of a foreign text in a table."""
+_ON_ITS_WAY: Final = frozenset({"wanted", "fetching", "loading", "proving", "draining"})
 _WORDS: Final = {"READY": "good", "LOADING": "busy", "UNLOADING": "busy", "UNAVAILABLE": "bad"}
 _FACTS: Final = {
     "created": "made",
@@ -61,16 +62,12 @@ class Page:
 class _Model:
     name: str
     versions: list[IndexRow] = field(default_factory=list)
-    drifted: list[str] = field(default_factory=list)
+    drifted: dict[str, list[str]] = field(default_factory=dict)
+    """By version, the columns that drifted, the worst first."""
 
     @property
     def default(self) -> str:
         return next((row.version for row in self.versions if "default" in row.parameters), "")
-
-    @property
-    def worst(self) -> str:
-        served = [row for row in self.versions if "ignored" not in row.parameters]
-        return next((word for word in ("UNAVAILABLE", "LOADING") if any(r.state == word for r in served)), "READY")
 
 
 class Pages:
@@ -140,13 +137,18 @@ def _models(page: Page) -> list[_Model]:
         found.setdefault(row.name, _Model(row.name)).versions.append(row)
     for tally in page.tallies:
         if tally.model in found:
-            told = report(tally)
-            found[tally.model].drifted += [f"{name} ({tally.version})" for name in told["drifted"]]
+            drifted = report(tally)["drifted"]
+            if drifted:
+                found[tally.model].drifted[tally.version] = drifted
     return [*found.values()]
 
 
 def _events(page: Page) -> Sequence[Event] | None:
-    return None if page.events is None else [*reversed(page.events)][:_EVENTS_SHOWN]
+    """What people look for, the newest first: what is on its way is told by the states of now."""
+    if page.events is None:
+        return None
+    told = [event for event in page.events if event.what != "state" or event.to not in _ON_ITS_WAY]
+    return told[: -_EVENTS_SHOWN - 1 : -1]
 
 
 def _drift(page: Page) -> list[dict[str, Any]]:

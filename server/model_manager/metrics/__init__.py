@@ -7,6 +7,7 @@ room's door: the rest of the server imports from here alone. Each metric is desc
 
 from model_manager.metrics.catalogue.drift import DRIFT
 from model_manager.metrics.catalogue.process import READY
+from model_manager.metrics.catalogue.requests import REQUEST_SECONDS, REQUESTS
 from model_manager.metrics.exposition import Exposition
 from model_manager.metrics.instruments import Family
 from model_manager.metrics.live import Convergence, DriftedColumn, LiveDrift, LiveFamilies, LiveServable, LiveVersion
@@ -20,6 +21,8 @@ __all__ = [
     "COUNTED_OUTPUT",
     "DRIFT",
     "READY",
+    "REQUESTS",
+    "REQUEST_SECONDS",
     "Convergence",
     "DriftedColumn",
     "DropReason",

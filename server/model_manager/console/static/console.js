@@ -136,6 +136,7 @@ function begin() {
   const words = document.querySelector("[data-plot-words]");
   const connection = document.getElementById("connection");
   let before = null;
+  let told = [new Map(), 1];
 
   async function look() {
     try {
@@ -149,7 +150,8 @@ function begin() {
             .filter(([version]) => version in before.versions)
             .map(([version, one]) => [version, difference(one, before.versions[version])]),
         );
-        tell(differences, seconds);
+        told = [differences, seconds];
+        tell(...told);
         for (const plot of plots) plot.add(now.at, differences, seconds);
         if (words) {
           words.textContent = differences.size
@@ -165,7 +167,7 @@ function begin() {
     setTimeout(look, document.hidden ? 5 * EVERY_MS : EVERY_MS);
   }
 
-  document.body.addEventListener("htmx:afterSwap", () => before && live.dataset.told && tell(new Map(), 1));
+  document.body.addEventListener("htmx:afterSwap", () => tell(...told)); // a table that came anew has no figures yet
   look();
 }
 

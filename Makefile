@@ -15,7 +15,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(TESTS) -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not uncovered'
+	$(BIN)/coverage run -m pytest $(TESTS) -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not browser and not uncovered'
 	$(BIN)/python -m pytest -m uncovered
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
@@ -45,6 +45,12 @@ cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the clu
 
 test-clients: $(VENV)/dev.stamp $(CLIENTS)/clients.done  ## Test clients of other projects and languages, in an environment of their own
 	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
+
+test-browser: $(VENV)/dev.stamp $(VENV)/browser.stamp  ## Test the console in Chromium, which has to be there
+	$(BIN)/python -m pytest -m browser tests/browser
+
+pictures: $(VENV)/dev.stamp $(VENV)/browser.stamp  ## Take the pictures of the console in docs/ anew; needs Chromium
+	$(BIN)/python -m tests.browser
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -113,6 +119,7 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile --group stores --output-file locks/stores.txt $(LOCK)
 	$< pip compile --group clients --output-file locks/clients.txt $(LOCK)
 	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
+	$< pip compile pyproject.toml --group browser --constraint locks/dev.txt --output-file locks/browser.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
 # extras are kept in the pins: pip 23 takes an unpinned `coverage[toml]` for another package than `coverage`

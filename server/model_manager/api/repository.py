@@ -18,6 +18,13 @@ class _Body(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
+def _refuse_other_sites(request: Request) -> None:
+    """A browser says which site's page sends a POST; programs do not. Raises InvalidInput for another site's."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise InvalidInput(f"pages of {origin[:100]} may not load and unload models here")
+
+
 class RepositoryControl:
     """The two routes. `load` and `unload` are told a model, and say whether there is one. `limit`: bytes of a body."""
 
@@ -38,6 +45,7 @@ class RepositoryControl:
 
     async def _ordered(self, request: Request, word: str, order: Callable[[str], Awaitable[bool]]) -> Response:
         model = request.path_params["model"]
+        _refuse_other_sites(request)
         for name in await self._parameters(request, word):
             if name not in _TAKEN:
                 raise InvalidInput(

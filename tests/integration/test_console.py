@@ -142,6 +142,10 @@ def test_api_port_does_not_have_it_by_itself_and_actions_are_offered_when_asked_
         wait_until(lambda: server.status("m", "1")[0] == "READY", "the version to serve")
         assert server.api.get("/console").status_code == 404
         page = server.admin.get("/console/models/m").text
+        elsewhere = {"origin": "https://other.example"}
+        assert server.admin.post("/v2/repository/models/m/unload", headers=elsewhere).status_code == 400
+        own = {"origin": str(server.admin.base_url).rstrip("/")}
+        assert server.admin.post("/v2/repository/models/m/load", headers=own).status_code == 200
         assert 'hx-post="/v2/repository/models/m/unload"' in page
         assert server.admin.post("/v2/repository/models/m/unload", headers=SENT_BY_A_PAGE).status_code == 200
         wait_until(

@@ -1,4 +1,4 @@
-"""The commands of a release, as the Makefile and the workflows run them: python -m tools.release cut | build | publish."""
+"""The commands of a release, which the Makefile and the workflows run: python -m tools.release COMMAND."""
 
 import shlex
 from pathlib import Path

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -78,7 +79,7 @@ def registry(folder: Path) -> Iterator[str]:
     program = parts.program_of_debian("docker-registry", "docker-registry")
     with Process("the registry", [str(program), "serve", str(config)]) as process:
         yield process.wait_for(lambda: _found(r"listening on (127\.0\.0\.1:\d+)", process), "to listen")
-        process.kill()  # it knows no other end
+        process.end(signal.SIGTERM)  # which neither program takes for a reason to exit with 0
 
 
 @contextmanager
@@ -92,7 +93,7 @@ def index(folder: Path, wheels: list[Path]) -> Iterator[str]:
     with Process("the index", ["sh", "-c", 'exec "$@" 1>&2', "sh", *command]) as process:
         port = process.wait_for(lambda: _found(r"port (\d+)", process), "to listen")
         yield f"http://127.0.0.1:{port}/"
-        process.kill()
+        process.end(signal.SIGTERM)
 
 
 def _found(pattern: str, process: Process) -> str | None:

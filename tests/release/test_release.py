@@ -43,7 +43,7 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def released(checkout: Checkout, registry: str, keyring: Path) -> Path:
     """The folder of the release, which was made for real."""
     head = checkout.git("rev-parse", "HEAD")
-    signing = ["--sign-key", "Release Test", "--keyring", keyring / "secret.gpg"]
+    signing: list[str | Path] = ["--sign-key", "Release Test", "--keyring", keyring / "secret.gpg"]
     done = checkout.release("cut", VERSION, "--tested", head, "--for-real", "--registry", f"{registry}/acme", *signing)
     assert done.returncode == 0, done.stderr
     assert f"git push --atomic origin main v{VERSION}" in done.stdout
@@ -57,6 +57,7 @@ def published(checkout: Checkout, released: Path, registry: str) -> dict[str, st
     done = checkout.release("publish", released, "--registry", f"{registry}/acme", "--plain-http")
     assert done.returncode == 0, done.stderr
     image, chart = done.stdout.split()
+    leash.run_at_the_end(["podman", "rmi", "--force", image])
     assert (released / "DIGESTS").read_text(encoding="utf-8").split() == [image, chart]
     return {"image": image, "chart": chart}
 

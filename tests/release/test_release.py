@@ -120,7 +120,15 @@ def test_the_wheel_from_an_index_serves_in_an_empty_environment(released: Path, 
     environment = tmp_path / "env"
     venv.create(environment, with_pip=False, symlinks=True)
     with index(tmp_path / "index", [*wheels.glob("*.whl"), released / WHEEL]) as url:
-        nothing_else = ("--isolated", "--python", environment / "bin" / "python", "install", "--index-url", url)
+        nothing_else = (
+            "--isolated",
+            "--python",
+            environment / "bin" / "python",
+            "install",
+            "--no-compile",
+            "--index-url",
+            url,
+        )
         run(*pip, *nothing_else, "model-manager-server[compiled]", cwd=tmp_path)
     command = ["env", "--unset=PYTHONPATH", str(environment / "bin" / "model-manager"), "serve"]
     with LiveServer(samples, {}, command=command) as server:

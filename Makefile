@@ -1,4 +1,4 @@
-# Every target creates what it needs. Needs python3 (3.11 or newer), make, and a package index.
+# Every target creates what it needs. Needs python3 (3.11, 3.12 or 3.13), make, and a package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,6 +7,7 @@ ECOSYSTEM := .venv-ecosystem
 STORES := .venv-stores
 CLIENTS := .venv-clients
 SAMPLES := build/models
+MINORS := 11 12 13
 UV_VERSION := 0.13.9
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 CONTAINERS ?= podman
@@ -15,7 +16,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom test-pythons release release-files publish lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,18 @@ test-ecosystem:  ## Test estimators of other libraries, in an environment of the
 
 test-stores: $(VENV)/dev.stamp $(STORES)/stores.done  ## Test publishing and fetching against a real S3 API, which has an environment of its own
 	PATH="$(CURDIR)/$(STORES)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m stores tests/stores
+
+test-pythons:  ## Run the unit tests on every Python that pyproject.toml admits and this machine has
+	@for minor in $(MINORS); do \
+	  python=; \
+	  for each in python3.$$minor $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.$$minor.*/bin/python; do \
+	    if "$$each" -c "import sys, venv; sys.exit(sys.version_info[:2] != (3, $$minor))" 2>/dev/null; then python=$$each; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then echo "Python 3.$$minor: NOT TESTED, it is not here"; continue; fi; \
+	  echo "Python 3.$$minor: $$python"; \
+	  $(MAKE) --no-print-directory VENV=.venv-3.$$minor PYTHON="$$python" .venv-3.$$minor/dev.stamp || exit; \
+	  .venv-3.$$minor/bin/python -m pytest $(PYTEST) tests/unit || exit; \
+	done
 
 cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
 	$(BIN)/python -m pytest -m cluster tests/cluster
@@ -110,6 +123,19 @@ build/pip.conf:
 	mkdir -p build
 	printf '[global]\ncert = /run/secrets/ca.pem\n' > $@
 
+release: $(VENV)/dev.stamp  ## Rehearse a release, VERSION=0.2.0; CUT=1 keeps its commit and tag: docs/releasing.md
+	$(BIN)/python -m tools.release cut $(VERSION) $(if $(TESTED),--tested $(TESTED)) $(if $(CUT),--for-real) $(FILES)
+
+release-files: $(VENV)/dev.stamp  ## Make the files and the image of the release that this commit is
+	$(BIN)/python -m tools.release build build/release/$(VERSION) $(if $(TAG),--tag $(TAG)) $(FILES)
+
+publish: $(VENV)/dev.stamp  ## Push image and chart of this release, REGISTRY=ghcr.io/acme
+	$(BIN)/python -m tools.release publish build/release/$(VERSION) --registry $(REGISTRY) \
+		$(if $(COSIGN_KEY),--cosign-key $(COSIGN_KEY)) $(PUBLISH)
+
+FILES = $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(SIGN_KEY),--sign-key '$(SIGN_KEY)' --keyring $(KEYRING)) \
+	$(if $(PASSPHRASE_FILE),--passphrase-file $(PASSPHRASE_FILE))
+
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group build --output-file locks/serve.txt $(LOCK)
 	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group dev --output-file locks/dev.txt $(LOCK)
@@ -147,4 +173,4 @@ $(CLIENTS)/clients.done: locks/clients.txt
 	touch $@
 
 clean:  ## Remove everything that was built
-	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES) $(CLIENTS)
+	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES) $(CLIENTS) $(MINORS:%=.venv-3.%)

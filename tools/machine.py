@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from model_manager.version import DISTRIBUTION
+
 from tools.processes import ROOT
 
 _THREADS = ("OPENBLAS_", "OMP_", "MKL_")
@@ -29,7 +31,7 @@ def describe_machine() -> dict[str, Any]:
 def describe_versions() -> dict[str, str]:
     """Python, and every library that the server depends on."""
     versions = {"python": platform.python_version()}
-    for requirement in requires("model-manager") or []:
+    for requirement in requires(DISTRIBUTION) or []:
         match = re.match(r"[A-Za-z0-9._-]+", requirement)
         if match is None:
             continue

@@ -11,9 +11,11 @@ from typing import Any, get_args
 
 import click
 import model_manager
+from model_manager.api.openapi import SCHEMAS
 from model_manager.app import create_admin_app, create_app
 from model_manager.cli import cli
 from model_manager.metrics import catalogue
+from model_manager.metrics.instruments import Description
 from model_manager.repository.manifest import Manifest
 from model_manager.repository.metadata import Metadata
 from model_manager.serving.system import System
@@ -34,15 +36,16 @@ Surface = dict[str, list[str]]
 def surface() -> Surface:
     """Everything promised, by what it is; each a sorted list of names."""
     system = System(Settings(models=Path("models"), admin_token=None))
+    chart = json.loads(_CHART.read_text(encoding="utf-8"))
     found = {
         "Python": set(model_manager.__all__),
-        "HTTP, API port": set(_routes(_starlette(create_app(system)))),
+        "HTTP, API port": {*_routes(_starlette(create_app(system))), *_properties(SCHEMAS)},
         "HTTP, admin port": set(_routes(create_admin_app(system, max_body_bytes=1))),
         "models.yaml": {key for key in _keys(Manifest) if ".metadata." not in key},
         "metadata.json": set(_keys(Metadata)),
         "commands": set(_options(cli, "model-manager")),
-        "metrics": {f"{one.name}{{{','.join(one.labels)}}}" for many in catalogue.CATALOGUE.values() for one in many},
-        "chart values": set(_values(json.loads(_CHART.read_text(encoding="utf-8")))),
+        "metrics": {_metric(one) for many in catalogue.CATALOGUE.values() for one in many},
+        "chart values": set(_values(chart, chart)),
     }
     return {what: sorted(names) for what, names in found.items()}
 
@@ -62,10 +65,24 @@ def _routes(app: Starlette) -> Iterator[str]:
                 yield f"{method} {route.path.replace(':name}', '}')}"
 
 
+def _properties(schemas: Mapping[str, Any]) -> Iterator[str]:
+    """What requests and answers hold, by the names that /openapi.json has for them."""
+    for name, schema in schemas.items():
+        for alternative in schema.get("oneOf", [schema]):
+            for field in alternative["properties"]:
+                yield f"{name}.{field}"
+
+
+def _metric(one: Description) -> str:
+    return f"{one.name}{{{','.join(one.labels)}}} {one.kind}"
+
+
 def _keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Every key, with the value that stands for it where it is left out."""
     for name, field in model.model_fields.items():
         here = f"{path}{name}"
-        yield here
+        plain = field.default is None or isinstance(field.default, str | int | float)
+        yield here if field.is_required() or not plain else f"{here} = {json.dumps(field.default)}"
         for part, many in _parts(field.annotation):
             yield from _keys(part, f"{here}{many}.")
 
@@ -98,12 +115,27 @@ def _options(command: click.Command, path: str) -> Iterator[str]:
                 yield f"{path} {flag}"
 
 
-def _values(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def _values(schema: Mapping[str, Any], chart: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Every value and its type; of the entries of a map as `*`, of a list as `[]`."""
     for name, inner in schema.get("properties", {}).items():
-        yield f"{path}{name}"
-        yield from _values(inner, f"{path}{name}.")
+        yield f"{path}{name}: {_type(inner, chart)}"
+        yield from _values(inner, chart, f"{path}{name}.")
+    if isinstance(entries := schema.get("additionalProperties"), dict):
+        yield from _values(entries, chart, f"{path}*.")
     if isinstance(items := schema.get("items"), dict):
-        yield from _values(items, f"{path.removesuffix('.')}[].")
+        yield from _values(items, chart, f"{path.removesuffix('.')}[].")
+
+
+def _type(schema: Mapping[str, Any], chart: Mapping[str, Any]) -> str:
+    if "$ref" in schema:  # of what another value is
+        found: Any = chart
+        for key in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        return _type(found, chart)
+    if "enum" in schema:
+        return " | ".join(json.dumps(choice) for choice in schema["enum"])
+    types = schema.get("type", "any")
+    return types if isinstance(types, str) else " | ".join(types)
 
 
 def surface_json() -> str:

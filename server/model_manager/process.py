@@ -38,6 +38,7 @@ from model_manager.serving.nursery import Nursery
 from model_manager.serving.prediction_threads import NAME as THREADS_OF_PREDICTIONS
 from model_manager.serving.system import FLUSH_S, System
 from model_manager.settings import Settings
+from model_manager.version import pip_install
 
 if TYPE_CHECKING:
     from model_manager.api.grpc_port import GrpcPort
@@ -135,7 +136,7 @@ def grpc_port_kept(settings: Settings) -> Generator[Settings, None, None]:
         yield settings
         return
     if not all(map(importlib.util.find_spec, ("grpc", "google", "google.protobuf"))):
-        raise StartRefused("--grpc-port: needs grpcio and protobuf: pip install 'model-manager[grpc]'")
+        raise StartRefused(f"--grpc-port: needs grpcio and protobuf: {pip_install('grpc')}")
     with bind(settings.host, settings.grpc_port, "grpc_port") as bound:  # which nobody shares, unlike the next
         host, port = bound.getsockname()[:2]
         family = bound.family

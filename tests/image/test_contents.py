@@ -24,7 +24,8 @@ from importlib.metadata import distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-needed, open_ends = set(), [("model-manager", extra) for extra in ("compiled", "otlp", "signing", "skops", "remote")]
+extras = ("compiled", "otlp", "signing", "skops", "remote")
+needed, open_ends = set(), [("model-manager-server", extra) for extra in extras]
 while open_ends:
     name, extra = open_ends.pop()
     if (name, extra) not in needed:
@@ -69,7 +70,7 @@ def test_the_packages_are_those_that_serving_needs_at_the_locked_versions(image:
     lock = (ROOT / "locks" / "serve.txt").read_text().splitlines()
     locked = {re.sub(r"\[.*?\]", "", line.split()[0]) for line in lock if "==" in line and not line.startswith(" ")}
     assert [package for package in installed if package not in locked] == [
-        package for package in installed if package.startswith("model-manager==")
+        package for package in installed if package.startswith("model-manager-server==")
     ]
 
 
@@ -100,7 +101,7 @@ def test_the_bill_of_materials_names_what_is_installed(image: str) -> None:
     assert made.returncode == 0, made.stderr
     bill = json.loads((ROOT / "build" / "sbom" / "model-manager.cdx.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"
-    assert bill["metadata"]["component"]["name"] == "model-manager"
+    assert bill["metadata"]["component"]["name"] == "model-manager-server"
     listed = {component["purl"] for component in bill["components"] if "purl" in component}
     installed = {f"pkg:pypi/{package.replace('==', '@')}" for package in python(image, _INSTALLED).split()}
-    assert listed | {purl for purl in installed if "model-manager@" in purl} == installed
+    assert listed | {purl for purl in installed if "model-manager-server@" in purl} == installed

@@ -316,7 +316,8 @@ def test_without_the_extra_trees_stay_with_scikit_learn_and_the_report_says_why(
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     compilation = _compile(boosting)
     assert not compilation.report.compiled
-    assert any("install model-manager[compiled]" in rejection.reason for rejection in compilation.report.rejected)
+    advice = "pip install 'model-manager-server[compiled]'"
+    assert any(advice in rejection.reason for rejection in compilation.report.rejected)
 
 
 def _doubled(X: Array) -> Array:

@@ -32,7 +32,7 @@ _ERROR: Final = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 _BY_KEY: Final = {"type": "http", "scheme": "bearer", "description": "An API key."}
-_SCHEMAS: Final[dict[str, Any]] = {
+SCHEMAS: Final[dict[str, Any]] = {
     "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
     "V1Request": {
         "type": "object",
@@ -82,6 +82,7 @@ _SCHEMAS: Final[dict[str, Any]] = {
         },
     },
 }
+"""What requests and answers hold, whatever the model."""
 
 
 class OpenApi:
@@ -109,7 +110,7 @@ class OpenApi:
             },
             "servers": [{"url": "."}],
             "paths": msgspec.Raw(self._paths(models)),
-            "components": {"schemas": _SCHEMAS},
+            "components": {"schemas": SCHEMAS},
         }
         if self._by_key:
             document["components"]["securitySchemes"] = {"key": _BY_KEY}
@@ -182,7 +183,7 @@ def _paths_of(servable: Servable) -> dict[str, Any]:
         "required": ["instances"],
         "properties": {"instances": instances, "outputs": _outputs(signature)},
     }
-    v2 = {**_SCHEMAS["V2Request"]}
+    v2 = {**SCHEMAS["V2Request"]}
     v2["properties"] = {**v2["properties"], "inputs": {"minItems": 1, **tensors_schema(signature)}}
     answer = {
         "type": "object",

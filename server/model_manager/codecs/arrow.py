@@ -19,6 +19,7 @@ from model_manager.codecs.rows import check_names, refuse_empty, refuse_too_many
 from model_manager.codecs.v2 import V2Codec
 from model_manager.errors import InvalidInput, UnsupportedContent, one_line
 from model_manager.signature import Array, Column, Layout, PredictRequest, Rows, Signature
+from model_manager.version import pip_install
 
 ARROW: Final = b"application/vnd.apache.arrow.stream"
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
@@ -138,7 +139,7 @@ def _pyarrow() -> Any:
         import pyarrow as pa
         import pyarrow.ipc
     except ImportError:
-        told = "Arrow streams are not read here: pyarrow is not installed (pip install 'model-manager[arrow]')"
+        told = f"Arrow streams are not read here: pyarrow is not installed ({pip_install('arrow')})"
         raise UnsupportedContent(told) from None
     return pa
 

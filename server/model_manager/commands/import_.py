@@ -13,7 +13,7 @@ Exit codes:
 
 \b
 Examples:
-  pip install 'model-manager[mlflow]'
+  pip install 'model-manager-server[mlflow]'
   model-manager import mlflow models:/iris/3 --name iris --version 3 --out build/models
   model-manager import mlflow mlruns/1/models/m-0/artifacts --name iris --version 3 --out build/models
 

@@ -32,7 +32,7 @@ Examples:
   model-manager publish build/models/iris/2 /mnt/models
 
 Credentials are taken from the environment, by the names that the cloud's own tools use; docs/stores.md lists them.
-Object stores need obstore: pip install 'model-manager[remote]'.
+Object stores need obstore: pip install 'model-manager-server[remote]'.
 """
 
 

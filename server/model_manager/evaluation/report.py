@@ -15,6 +15,7 @@ from model_manager.evaluation.meaning import CALLED, better, differs, interval, 
 from model_manager.evaluation.page import page, section, table
 from model_manager.evaluation.results import Evaluated, SegmentResult
 from model_manager.repository.whole_files import not_written, write_whole
+from model_manager.version import pip_install
 
 _CARDS: Final = {
     "classification": ("accuracy", "roc_auc", "precision", "recall"),
@@ -40,7 +41,7 @@ def check_report(path: Path) -> None:
     """Raise ReportRefused, before anything was computed, where the report could not be drawn or written."""
     if find_spec("matplotlib") is None:
         message = "a report has plots, and matplotlib, which draws them, is not installed"
-        raise ReportRefused(f"{message}: pip install 'model-manager[report]'; tables and --json need no plots")
+        raise ReportRefused(f"{message}: {pip_install('report')}; tables and --json need no plots")
     if not path.absolute().parent.is_dir():
         raise ReportRefused(f"{path}: there is no folder {path.parent}; make it first")
 

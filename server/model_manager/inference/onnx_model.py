@@ -13,6 +13,7 @@ import pandas as pd
 
 from model_manager.errors import LoadFailed, one_line
 from model_manager.signature import DTYPES, Array, Datatype, Declared, DeclaredColumn, DeclaredTensor
+from model_manager.version import pip_install
 
 _DATATYPES: Final[Mapping[str, Datatype]] = {
     "tensor(float)": "FP32",
@@ -105,7 +106,7 @@ def read_onnx(file: BinaryIO) -> OnnxModel:
         import onnx
         import onnxruntime
     except ImportError:
-        message = "serving it needs ONNX Runtime: pip install 'model-manager[compiled]'"
+        message = f"serving it needs ONNX Runtime: {pip_install('compiled')}"
         raise LoadFailed("unsupported_format", message) from None
     content = file.read()
     try:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from sklearn.exceptions import InconsistentVersionWarning
 
 from model_manager.errors import LoadFailed, one_line
+from model_manager.version import pip_install
 
 _SHOWN = 10
 
@@ -24,7 +25,7 @@ def read_skops(file: BinaryIO, *, trusted: Sequence[str], most_bytes: int) -> An
     try:
         from skops.io import get_untrusted_types, loads
     except ImportError:
-        message = "reading it needs the library skops: pip install 'model-manager[skops]'"
+        message = f"reading it needs the library skops: {pip_install('skops')}"
         raise LoadFailed("unsupported_format", message) from None
     content = file.read()
     try:

@@ -26,6 +26,7 @@ from model_manager.packaging.publishing import write_folder
 from model_manager.repository.metadata import ColumnInput, Metadata, TensorInput, parse_metadata
 from model_manager.repository.packages import format_of
 from model_manager.repository.whole_files import not_written
+from model_manager.version import pip_install
 
 _PICKLE: Final = "model.pkl"
 _TYPES: Final[dict[str, str]] = {
@@ -61,7 +62,7 @@ def import_mlflow(uri: str, *, name: str, version: str, repository: Path) -> Imp
         import mlflow
         from mlflow.models import Model
     except ImportError:
-        raise PackageRefused("to import from MLflow needs its library: pip install 'model-manager[mlflow]'") from None
+        raise PackageRefused(f"to import from MLflow needs its library: {pip_install('mlflow')}") from None
     try:
         folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
         model = Model.load(folder)

@@ -18,6 +18,7 @@ from model_manager.repository.regular_files import Files
 from model_manager.repository.signatures import Trust, make_bundle
 from model_manager.repository.signed_files import check_signed, files_of_package, is_package, signature_path
 from model_manager.repository.whole_files import not_written, write_whole
+from model_manager.version import pip_install
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -137,7 +138,7 @@ def _private_key(path: Path, password: Callable[[], str]) -> "EllipticCurvePriva
         from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
-        message = "signatures need the library cryptography: pip install 'model-manager[signing]'"
+        message = f"signatures need the library cryptography: {pip_install('signing')}"
         raise PackageRefused(message) from None
     content = path.read_bytes()
     try:

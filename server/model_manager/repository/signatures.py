@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from model_manager.errors import LoadFailed, one_line
 from model_manager.repository.regular_files import Limit
+from model_manager.version import pip_install
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -277,6 +278,6 @@ def _cryptography() -> Any:
     try:
         from cryptography import x509
     except ImportError:
-        message = "signatures need the library cryptography: pip install 'model-manager[signing]'"
+        message = f"signatures need the library cryptography: {pip_install('signing')}"
         raise LoadFailed("bad_signature", message) from None
     return x509

@@ -16,6 +16,7 @@ from model_manager.errors import StoreFailed
 from model_manager.repository.http_store import HttpStore
 from model_manager.repository.location import scheme_of, without_credentials
 from model_manager.repository.store import MOST_OF_SMALL, Incoming, Store
+from model_manager.version import pip_install
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -59,7 +60,7 @@ class ObstoreStore:
             import obstore
             from obstore.exceptions import BaseError
         except ImportError:
-            message = f"{self._name}: object stores need obstore: pip install 'model-manager[remote]'"
+            message = f"{self._name}: object stores need obstore: {pip_install('remote')}"
             raise StoreFailed("unsupported_scheme", message) from None
         self._obstore = obstore
         self._errors: tuple[type[Exception], ...] = (BaseError, OSError, ValueError, NotImplementedError)

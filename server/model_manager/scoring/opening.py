@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, cast
 
 from model_manager.errors import TableRefused
 from model_manager.scoring.sources import CsvSource, JsonLinesSource, Source
+from model_manager.version import pip_install
 
 _COLUMNAR: Final = ((b"PAR1", "parquet"), (b"ARROW1", "arrow file"), (b"\xff\xff\xff\xff", "arrow stream"))
 _BOM: Final = b"\xef\xbb\xbf"
@@ -54,5 +55,5 @@ def _columnar(file: BinaryIO, kind: str, name: str) -> Source:
         from model_manager.scoring.columnar import ColumnarSource
     except ImportError:
         told = f"it is {kind}, and pyarrow, which reads that, is not installed"
-        raise TableRefused(f"{name}: {told}: pip install 'model-manager[parquet]'") from None
+        raise TableRefused(f"{name}: {told}: {pip_install('parquet')}") from None
     return ColumnarSource(file, kind, name)

@@ -19,6 +19,7 @@ from model_manager.tables.numbers import DecimalMark
 from model_manager.tables.reading import raw_columns, read_content
 from model_manager.tables.records import Records
 from model_manager.tables.text import decode
+from model_manager.version import pip_install
 
 _PARQUET: Final = b"PAR1"
 
@@ -137,7 +138,7 @@ def _parquet(content: bytes) -> pd.DataFrame:
         return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
     except ImportError:
         message = "it is a Parquet file, and pyarrow, which reads those, is not installed"
-        raise TableRefused(f"{message}: pip install 'model-manager[parquet]'") from None
+        raise TableRefused(f"{message}: {pip_install('parquet')}") from None
     except Exception as error:  # pyarrow raises what it likes for a damaged file
         raise TableRefused(f"it is a Parquet file that cannot be read: {one_line(error)}") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 
 from model_manager.errors import StartRefused
+from model_manager.version import pip_install
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -30,7 +31,7 @@ def exporter_from_environment(environ: Mapping[str, str]) -> SpanExporter:
     except ImportError as error:
         raise StartRefused(
             f"traces are asked for by OTEL_…, and the exporters are not installed ({error.name}): "
-            "pip install model-manager[otlp], or set OTEL_TRACES_EXPORTER=none"
+            f"{pip_install('otlp')}, or set OTEL_TRACES_EXPORTER=none"
         ) from None
     except StartRefused:
         raise

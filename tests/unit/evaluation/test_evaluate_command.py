@@ -169,7 +169,7 @@ def test_a_report_without_matplotlib_says_what_to_install(
     monkeypatch.setattr(reports, "find_spec", lambda name: None)
     result = run(repository / "sold" / "1", "--data", data, "--report", tmp_path / "report.html")
     assert result.exit_code == 2
-    assert "pip install 'model-manager[report]'" in result.stderr
+    assert "pip install 'model-manager-server[report]'" in result.stderr
     assert run(repository / "sold" / "1", "--data", data, "--resamples", 0, "--json").exit_code == 0
 
 

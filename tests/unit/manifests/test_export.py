@@ -64,4 +64,4 @@ def test_what_cannot_be_exported_is_said(package: Path, tmp_path: Path) -> None:
 def test_without_mlflow_its_pip_line_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     said = refusal(2, "import", "mlflow", "models:/iris/3", "--name", "iris", "--version", "3", "--out", tmp_path)
-    assert said.endswith("pip install 'model-manager[mlflow]'")
+    assert said.endswith("pip install 'model-manager-server[mlflow]'")

@@ -131,7 +131,7 @@ def test_lines_of_several_processes_stay_whole(path: Path) -> None:
         ("{tmp}", "Is a directory"),
         ("{tmp}/absent/records.jsonl", "No such file or directory"),
         ("{tmp}/pipe", "No such device or address"),
-        ("nul\0byte", "embedded null byte"),
+        ("nul\0byte", "(open: )?embedded null (byte|character in path)"),  # as Python's version words it
     ],
 )
 def test_a_file_that_cannot_be_appended_to_is_refused_at_start(tmp_path: Path, target: str, said: str) -> None:

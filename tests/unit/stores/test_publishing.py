@@ -226,4 +226,4 @@ def test_object_stores_need_the_extra(package: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "obstore", None)
     result = publish(package, "s3://models")
     assert result.exit_code == 2
-    assert "pip install 'model-manager[remote]'" in result.stderr
+    assert "pip install 'model-manager-server[remote]'" in result.stderr

@@ -199,7 +199,7 @@ def test_a_parquet_file_needs_pyarrow_and_says_how_to_get_it(tmp_path: Path) -> 
     path = tmp_path / "data.bin"  # told by its content
     path.write_bytes(b"PAR1 and nothing of it")
     there = find_spec("pyarrow") is not None
-    said = "a Parquet file that cannot be read" if there else r"pip install 'model-manager\[parquet\]'"
+    said = "a Parquet file that cannot be read" if there else r"pip install 'model-manager-server\[parquet\]'"
     with pytest.raises(TableRefused, match=said):
         read_table(path)
 

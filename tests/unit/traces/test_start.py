@@ -86,7 +86,7 @@ def test_exporters_that_are_not_installed_refuse_the_start_and_say_what_to_insta
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     for protocol in ("http/protobuf", "grpc"):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-        with pytest.raises(StartRefused, match=r"pip install model-manager\[otlp\]"):
+        with pytest.raises(StartRefused, match=r"pip install 'model-manager-server\[otlp\]'"):
             start_tracing(opentelemetry_variables())
 
 

@@ -15,6 +15,7 @@ from model_manager.inference.methods import methods_of
 from model_manager.inference.parts_within import parts_within
 from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.signature import DTYPES, Array, Output
+from model_manager.version import pip_install
 
 NAME: Final = "onnx"
 MAX_BYTES: Final = 32_000_000
@@ -69,7 +70,7 @@ def _convert(estimator: Any, width: int) -> Any:
         from skl2onnx import to_onnx
         from skl2onnx.common.data_types import DoubleTensorType
     except ImportError:
-        raise NotCovered("skl2onnx is not installed; install model-manager[compiled]") from None
+        raise NotCovered(f"skl2onnx is not installed: {pip_install('compiled')}") from None
     logging.getLogger("skl2onnx").setLevel(logging.ERROR)
     tries: list[dict[str, bool]] = [{"zipmap": False}, {}]
     if not hasattr(estimator, "predict_proba"):

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from model_manager.inference.compiled.form import NotCovered
 from model_manager.signature import Array
+from model_manager.version import pip_install
 
 Run: TypeAlias = Callable[[dict[str, Array]], list[Any]]
 
@@ -17,7 +18,7 @@ def open_session(model: bytes, outputs: list[str] | None = None) -> Run:
     try:
         import onnxruntime
     except ImportError:
-        raise NotCovered("onnxruntime is not installed; install model-manager[compiled]") from None
+        raise NotCovered(f"onnxruntime is not installed: {pip_install('compiled')}") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

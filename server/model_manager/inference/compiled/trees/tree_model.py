@@ -12,6 +12,7 @@ import numpy as np
 
 from model_manager.inference.compiled.form import NotCovered
 from model_manager.signature import Array
+from model_manager.version import pip_install
 
 MAX_NODES: Final = 500_000
 """Above this many nodes an ensemble stays with scikit-learn: while it is built, the model takes 0.4 KB a node."""
@@ -56,7 +57,7 @@ def build_tree_model(trees: Sequence[Tree], *, targets: int, width: int, float32
     try:
         from onnx import TensorProto, helper
     except ImportError:
-        raise NotCovered("onnx is not installed; install model-manager[compiled]") from None
+        raise NotCovered(f"onnx is not installed: {pip_install('compiled')}") from None
     nodes: list[Any] = []
     source = "X"
     if float32:

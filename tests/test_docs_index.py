@@ -14,7 +14,9 @@ _CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 
 
 def test_every_page_is_in_the_index_once() -> None:
-    listed = re.findall(r"^- \[([\w-]+\.md)\]\(\1\): \S", (DOCS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(
+        r"^- \[([\w-]+\.md)\]\(\1\): \S", (DOCS / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert sorted(listed) == sorted({page.name for page in DOCS.glob("*.md")} - {"README.md"})
 
 

@@ -27,7 +27,7 @@ def test_where_there_is_room_it_is_a_table() -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
-@pytest.mark.parametrize("width", [60, 40, 20])
+@pytest.mark.parametrize("width", [50, 40, 20])
 def test_where_there_is_none_every_value_is_there_with_its_name(width: int) -> None:
     lines = shown(width)
     assert all(len(line) <= width for line in lines)

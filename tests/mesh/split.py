@@ -111,7 +111,8 @@ def main(requests: int, json_path: str | None, plot_path: Path | None, record: b
     """Walk a canary from 0 to 100 percent and back, and measure the share that it gets at every step.
 
     Weights are read from the chart as Helm renders it, by a real Envoy before two servers of different versions, under
-    load. Writes split.json and .png into build/split/, or with --record into docs/. Exit code 1: a request failed, or a share is out of its bounds, which chance alone does to one step in a thousand.
+    load. Writes split.json and .png into build/split/, or with --record into docs/. Exit code 1: a request failed, or a
+    share is out of its bounds, which chance alone does to one step in a thousand.
     """
     if record and requests != REQUESTS:
         raise click.UsageError(f"--record is for {REQUESTS:,} requests a step: leave out --requests")

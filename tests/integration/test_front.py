@@ -91,6 +91,7 @@ async def test_reasons_are_text_and_states_are_shown(tmp_path: Path) -> None:
 
 
 async def test_an_empty_server_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text("models: {}", encoding="utf-8")
     async with running_app(tmp_path, admin_port=0) as (api, _, _):
         page = (await api.get("/", headers={"accept": BROWSER})).text
     assert "Nothing yet: put a version into the models folder" in page

@@ -54,7 +54,9 @@ def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> N
             started = time.time()
             _look_on(watched, going, seconds, console)
             interruption.ignore_more()
-            if picture is not None:
+            if picture is not None and interruption.came:
+                console.print("no picture: it is drawn after --seconds, from a Prometheus that runs", highlight=False)
+            elif picture is not None:
                 caption = f"{going.sent} requests in {time.time() - started:.0f} s"
                 for drawn in draw(watched.prometheus, start=started, end=time.time(), caption=caption, path=picture):
                     console.print(f"picture: {drawn}", highlight=False)

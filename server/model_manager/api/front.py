@@ -37,8 +37,10 @@ h1 { font-size: 1.4rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin-top: 2
 p.faint, td.faint { color: var(--faint); margin-top: 0 } a { color: var(--link) }
 table { border-collapse: collapse; width: 100% } th { text-align: left; font-weight: 600 }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .75rem .35rem 0; vertical-align: top }
-td { overflow-wrap: anywhere } .UNAVAILABLE { color: var(--bad) }
-pre { background: var(--code); border: 1px solid var(--line); border-radius: 6px; padding: .8rem; overflow-x: auto }
+td:first-child, td.faint { overflow-wrap: anywhere } td:first-child { min-width: 8rem } td.faint { width: 60% }
+.UNAVAILABLE { color: var(--bad) }
+pre { background: var(--code); border: 1px solid var(--line); border-radius: 6px; padding: .8rem }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
 code, pre { font: 14px/1.45 ui-monospace, monospace } li { margin: .2rem 0 }
 """
 _DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

@@ -134,4 +134,4 @@ def chance_of_distance(scaled: float) -> float:
     if scaled < 1:
         terms = (math.exp(-(((2 * k - 1) * math.pi / scaled) ** 2) / 8) for k in range(1, 8))
         return 1.0 - math.sqrt(2 * math.pi) / scaled * sum(terms)
-    return 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 8))
+    return 2 * math.fsum(math.copysign(math.exp(-2 * (k * scaled) ** 2), k % 2 - 0.5) for k in range(1, 8))

@@ -77,12 +77,13 @@ def _draw_row(title: str, panels: Sequence[_Panel], seconds: float, path: Path) 
     from matplotlib.figure import Figure  # slow to import, and only wanted here
     from PIL import Image
 
-    lines = -(-len(panels) // _COLUMNS)
-    tallest = max(len(panel.cells) for panel in panels)
-    figure = Figure(figsize=(12, max(3.4, 0.24 * tallest + 0.8) * lines + 0.4), layout="constrained")
+    lines = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
+    heights = [max(_height(panel) for panel in line) for line in lines]
+    figure = Figure(figsize=(12, sum(heights) + 0.4), layout="constrained")
+    grid = figure.add_gridspec(len(lines), len(lines[0]), height_ratios=heights)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left", color=_FAINT)
-    for number, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(lines, min(_COLUMNS, len(panels)), number)
+    for number, panel in enumerate(panels):
+        axes = figure.add_subplot(grid[number // _COLUMNS, number % _COLUMNS])
         axes.set_title(panel.title, loc="left", fontsize=14)
         if panel.cells:
             _draw_cells(axes, panel.cells)
@@ -92,6 +93,10 @@ def _draw_row(title: str, panels: Sequence[_Panel], seconds: float, path: Path) 
     figure.savefig(drawn, dpi=80)
     with Image.open(drawn) as picture:  # a few dozen colours are all there are: a third of the bytes
         picture.convert("RGB").quantize(64).save(path, optimize=True)
+
+
+def _height(panel: _Panel) -> float:
+    return 0.22 * len(panel.cells) + 0.7 if panel.cells else 3.4
 
 
 def _draw_courses(axes: Any, panel: _Panel, seconds: float) -> None:
@@ -106,8 +111,8 @@ def _draw_courses(axes: Any, panel: _Panel, seconds: float) -> None:
     drawn = len(panel.courses)
     more = f"and {drawn - _LEGEND_LINES} more" if drawn > _LEGEND_LINES else None
     axes.legend(loc="upper left", fontsize=10, ncols=2, title=more, title_fontsize=10, framealpha=0.7)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(0.0, low), high * 1.5 if high > 0 else 1)
+    values = [value for _, points in panel.courses for _, value in points]
+    axes.set_ylim(min(0.0, *values), 1.5 * max(values) if max(values) > 0 else 1.0)
 
 
 def _draw_cells(axes: Any, cells: Sequence[tuple[str, float]]) -> None:

@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ECOSYSTEM := .venv-ecosystem
 STORES := .venv-stores
 CLIENTS := .venv-clients
@@ -22,10 +21,10 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: samples  ## Train the sample models and serve them on ports 8080 (API) and 8081 (admin)
-	$(BIN)/model-manager serve --models $(SAMPLES)
+	@$(BIN)/model-manager serve --models $(SAMPLES)
 
-samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
-	$(BIN)/python -m models.build --out $(SAMPLES)
+samples: $(VENV)/base.stamp  ## Train the sample models into build/models
+	@$(BIN)/python -m models.build --out $(SAMPLES)
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
@@ -139,6 +138,7 @@ FILES = $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(SIGN_KEY),--sign-key '$(
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group build --output-file locks/serve.txt $(LOCK)
 	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --group build --constraint locks/serve.txt --output-file locks/base.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
@@ -156,10 +156,8 @@ build/lock/bin/uv:
 	build/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==$(UV_VERSION)
 
 $(VENV)/%.stamp: locks/%.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --require-hashes --requirement locks/$*.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	touch $@
+	@sh tools/install.sh $(VENV) locks/$*.txt $(PYTHON)
+	@touch $@
 
 # the server of the tests alone, whose dependencies would not go together with ours
 $(STORES)/stores.done: locks/stores.txt

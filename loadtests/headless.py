@@ -19,6 +19,7 @@ from tools.cores import Cores, choose_cores, pinned
 from tools.payloads import difference, draw, read_packages
 from tools.processes import ROOT, ProcessFailed, stop_when_told, without_server_settings
 from tools.servers import Server, ask, model_manager
+from tools.terminal_tables import print_table
 
 RESULTS = ROOT / "build" / "loadtest"
 WARM_REQUESTS = 50
@@ -137,7 +138,7 @@ def main(shape: str, stretch: float, out: Path, **given: float | None) -> None:
         raise click.ClickException(str(error)) from None
     caption = f"{shape}, stretched by {stretch:g}: {report['seen']['requests']} requests, {report['rate']:.0f} a second"
     draw_timeline(report["seconds"], caption, out / f"{shape}.png")
-    console.print(_table(report, caption))
+    print_table(console, _table(report, caption))
     console.print(f"report: {out / shape}.html, .json, .png", highlight=False)
     for broken in report["broken"]:
         console.print(f"broken: {broken}", highlight=False)

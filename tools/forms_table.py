@@ -10,7 +10,7 @@ PAGE: Final = ROOT / "docs" / "performance.md"
 SIZES: Final = (1, 8, 64, 512)
 """Rows of a batch."""
 
-_BEGIN: Final = "<!-- forms: made by `python -m loadtests.benchmark.forms` -->"
+_BEGIN: Final = "<!-- forms: made by `python -m loadtests.benchmark.forms --record` -->"
 _END: Final = "<!-- forms: end -->"
 
 

@@ -57,7 +57,7 @@ def main() -> None:
     """Do what `model-manager serve` does, started in the same way."""
     gc.disable()
     from model_manager import process
-    from model_manager.cli import settings_from, settings_options
+    from model_manager.commands.serve import settings_from, settings_options
 
     gc.freeze()
     gc.enable()

@@ -31,7 +31,7 @@ from tools.processes import ROOT, ProcessFailed, stop_when_told
 from tools.servers import Server, ask_json
 
 RESULTS = ROOT / "loadtests" / "results"
-PARTIAL_RESULTS = ROOT / "build" / "bench"
+LOCAL_RESULTS = ROOT / "build" / "bench"
 
 
 class Bench:
@@ -130,19 +130,27 @@ def _chosen(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--quick", is_flag=True, help="A smoke test: one round of one second, fewer connections, no Starlette.")
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
 @click.option("--plot", "plot_path", type=click.Path(dir_okay=False, path_type=Path), help="Where the picture goes.")
+@click.option("--record", is_flag=True, help="Write the figures and the picture that the documentation shows.")
 def main(
-    plans: list[Plan], seconds: int, repeat: int, quick: bool, json_path: str | None, plot_path: Path | None
+    plans: list[Plan],
+    seconds: int,
+    repeat: int,
+    quick: bool,
+    json_path: str | None,
+    plot_path: Path | None,
+    record: bool,
 ) -> None:
     """Measure the server against bare uvicorn, Starlette and in-process predict, on this machine.
 
-    Writes loadtests/results/bench.json and .png, or build/bench/ for a run of less than everything. Exit code 1: a
-    workload had errors or wrong answers.
+    Writes bench.json and .png into build/bench/, or with --record into loadtests/results/. Exit code 1: a workload had
+    errors or wrong answers.
     """
+    if record and (quick or len(plans) < len(PLANS)):
+        raise click.UsageError("--record is for a run of everything: leave out --only and --quick")
     # Written to a file or a log, tables keep their width.
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     schedule = Schedule(1, 1, quick=True) if quick else Schedule(seconds, repeat, quick=False)
-    whole = not quick and len(plans) == len(PLANS)
-    results = RESULTS if whole else PARTIAL_RESULTS
+    results = RESULTS if record else LOCAL_RESULTS
     stop_when_told()
     try:
         require_wrk()

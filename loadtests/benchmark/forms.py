@@ -101,11 +101,14 @@ def _print(console: Console, found: list[Speed]) -> None:
 @click.command(epilog="Example: python -m loadtests.benchmark.forms --only SVC --json -")
 @click.option("--only", "matching", default="", metavar="TEXT", help="Only estimators whose name holds this.")
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
-def main(matching: str, json_path: str | None) -> None:
+@click.option("--record", is_flag=True, help="Write the figures and the table that the documentation shows.")
+def main(matching: str, json_path: str | None, record: bool) -> None:
     """Measure how much faster forms are than scikit-learn itself, on this machine; takes five minutes.
 
-    Writes loadtests/results/forms.json and the table in docs/performance.md; for less than everything build/forms.json.
+    Writes build/forms.json, or with --record loadtests/results/forms.json and the table in docs/performance.md.
     """
+    if record and matching:
+        raise click.UsageError("--record is for all of them: leave out --only")
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     stop_when_told()
     circumstances = {"started": now(), **describe_commit(), "machine": describe_machine()}
@@ -114,15 +117,15 @@ def main(matching: str, json_path: str | None) -> None:
         raise click.BadParameter(f"no estimator's name holds {matching!r}", param_hint="--only")
     document = {**circumstances, "versions": describe_versions(), "estimators": [asdict(one) for one in found]}
     _print(console, found)
-    _write(document, json_path, console, whole=not matching)
+    _write(document, json_path, console, record=record)
 
 
-def _write(document: dict[str, Any], json_path: str | None, console: Console, *, whole: bool) -> None:
+def _write(document: dict[str, Any], json_path: str | None, console: Console, *, record: bool) -> None:
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     if json_path == "-":
         sys.stdout.write(text)
         return
-    path = Path(json_path) if json_path else RESULT if whole else ROOT / "build" / "forms.json"
+    path = Path(json_path) if json_path else RESULT if record else ROOT / "build" / "forms.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     console.print(f"figures: {path}", highlight=False)

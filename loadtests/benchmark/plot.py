@@ -9,6 +9,7 @@ from loadtests.benchmark.timing import BARE, NO_CONNECTION, SERVER, STARLETTE, S
 
 _COLOURS = {BARE: "#9aa5b1", STARLETTE: "#c9b27c", SERVER: "#1f6feb"}
 _WIDTH = 0.8
+_A_LINE = 3  # panels beside each other: what is legible on a page
 
 
 def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
@@ -16,17 +17,25 @@ def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
     from matplotlib.figure import Figure  # slow to import, and only wanted here
 
     measured = [outcome for outcome in outcomes.values() if outcome.status == "measured"]
-    figure = Figure(figsize=(4 * len(measured) + 1, 7), layout="constrained")
-    axes = figure.subplots(2, len(measured), squeeze=False)
-    for column, outcome in enumerate(measured):
+    lines_of_panels = -(-len(measured) // _A_LINE)
+    figure = Figure(figsize=(4 * _A_LINE, 7 * lines_of_panels + 0.8), layout="constrained")
+    axes = figure.subplots(2 * lines_of_panels, _A_LINE, squeeze=False)
+    for place in range(len(measured), lines_of_panels * _A_LINE):
+        for part in (0, 1):
+            axes[2 * (place // _A_LINE) + part, place % _A_LINE].axis("off")
+    for place, outcome in enumerate(measured):
+        above, column = 2 * (place // _A_LINE), place % _A_LINE
         # What HTTP alone could do with a large batch is too far above to show anything: predict is its ceiling.
         shown = _COLOURS if outcome.plan.rows == 1 else {SERVER}
         lines = [line for line in outcome.points.summaries() if line.target in shown]
-        _draw_rates(axes[0, column], outcome, lines)
-        _draw_latencies(axes[1, column], lines)
-    axes[0, 0].set_ylabel("requests/s")
-    axes[1, 0].set_ylabel("latency in ms: p50, line up to p99")
-    axes[0, 0].legend(loc="upper left", fontsize="small")
+        _draw_rates(axes[above, column], outcome, lines)
+        _draw_latencies(axes[above + 1, column], lines)
+        if column == 0:
+            axes[above, 0].set_ylabel("requests/s")
+            axes[above + 1, 0].set_ylabel("latency in ms: p50, line up to p99")
+    # one legend for all, outside of them: no bar is below it
+    named = {label: bar for one in axes.flat for bar, label in zip(*one.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside lower left", ncols=len(named))
     figure.suptitle(caption, fontsize="small", x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -10,6 +10,7 @@ from rich.table import Table
 from loadtests.benchmark.bars import Reached, hold_against_bars
 from loadtests.benchmark.measuring import Outcome, rows_ratio
 from loadtests.benchmark.timing import NO_CONNECTION, SERVER, Summary
+from tools.terminal_tables import print_table
 
 Document = dict[str, Any]
 
@@ -25,8 +26,8 @@ def document_of(outcomes: Mapping[str, Outcome], circumstances: Mapping[str, Any
 
 def print_report(console: Console, outcomes: Mapping[str, Outcome]) -> None:
     """Print a table of figures, then one of bars, then what failed."""
-    console.print(_figures(list(outcomes.values())))
-    console.print(_bars(hold_against_bars(outcomes)))
+    print_table(console, _figures(list(outcomes.values())))
+    print_table(console, _bars(hold_against_bars(outcomes)))
     for outcome in outcomes.values():
         if outcome.status != "measured":
             console.print(f"{outcome.plan.id} {outcome.status}: {outcome.reason}", markup=False, highlight=False)

@@ -129,11 +129,14 @@ def measure(running: Server, versions: int) -> Cost:
 @click.command(epilog="Example: python -m loadtests.benchmark.scrape --versions 100")
 @click.option("--versions", type=click.IntRange(1, 10_000), default=WHOLE_VERSIONS, show_default=True)
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
-def main(versions: int, json_path: str | None) -> None:
+@click.option("--record", is_flag=True, help="Write the figures that the documentation shows.")
+def main(versions: int, json_path: str | None, record: bool) -> None:
     """Measure what a scrape of many versions costs, on this machine; takes a minute for a thousand.
 
-    Writes loadtests/results/scrape.json, or build/scrape.json for another number of versions.
+    Writes build/scrape.json, or with --record loadtests/results/scrape.json.
     """
+    if record and versions != WHOLE_VERSIONS:
+        raise click.UsageError(f"--record is for {WHOLE_VERSIONS:,} versions: leave out --versions")
     console = Console(stderr=True)
     stop_when_told()
     cores = choose_cores()
@@ -154,8 +157,7 @@ def main(versions: int, json_path: str | None) -> None:
     if json_path == "-":
         sys.stdout.write(text)
     else:
-        whole = versions == WHOLE_VERSIONS
-        path = Path(json_path) if json_path else RESULT if whole else ROOT / "build" / "scrape.json"
+        path = Path(json_path) if json_path else RESULT if record else ROOT / "build" / "scrape.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         console.print(f"figures: {path}", highlight=False)

@@ -32,6 +32,7 @@ from loadtests.chaos.stage import Stage
 from loadtests.chaos.traffic import read_requests
 from tools.machine import describe_commit, describe_machine, describe_versions, now
 from tools.processes import ProcessFailed, stop_when_told
+from tools.terminal_tables import print_table
 
 _QUICK_THOUSAND = 100
 _TOLD = 10
@@ -120,7 +121,7 @@ def main(
         )
     except (ProcessFailed, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    console.print(table_of(measures_of(document)))
+    print_table(console, table_of(measures_of(document)))
     for what in ("restarts", "stuck"):
         for line in document[what]:
             console.print(f"{what}: {line}", markup=False, highlight=False)

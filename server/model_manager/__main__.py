@@ -22,12 +22,16 @@ def main() -> None:
     from model_manager.cli import cli
 
     if serves:
+        import model_manager.commands.serve
         import model_manager.supervisor  # noqa: F401  what `serve` would import later, when garbage is collected again
 
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli(prog_name="model-manager")
+    try:
+        cli(prog_name="model-manager")
+    finally:
+        signal.signal(signal.SIGINT, _interrupted)  # while the interpreter ends
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> None:

@@ -21,6 +21,7 @@ from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.drift import DriftRoutes
+from model_manager.api.front import Front, prefers_page
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.mlflow import Invocations, MLflow
@@ -162,7 +163,7 @@ def create_app(
             Route("/v2/models/{model:name}/versions/{version:name}/config", configuration.model),
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
-            Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/v2/repository/index", index.index, methods=["GET", "POST"]),
         ],
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
@@ -253,7 +254,7 @@ def create_admin_app(
             Route("/metrics", Scrape(pod.current_metrics).metrics),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
-            Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/v2/repository/index", index.index, methods=["GET", "POST"]),
             Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
             Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
             Route("/v2/models/stats", statistics.all),
@@ -278,9 +279,12 @@ class Root:
 
     def __init__(self, system: System) -> None:
         self._registry = system.registry
+        self._front = Front(system)
 
     async def describe(self, request: Request) -> Response:
-        """Name the server, its models and its routes. `status` is what V1 clients read as liveness."""
+        """Name the server, its models and its routes; a page for browsers. `status`: what V1 reads as liveness."""
+        if prefers_page(request.headers.get("accept", "")):
+            return await self._front.page(request)
         models = sorted(name for name in self._registry.models if may_see(request, name))
         return JSONResponse(
             {
@@ -297,23 +301,19 @@ class Root:
                     "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
                     "statistics": "GET /v2/models/stats, GET /v2/models/{model}[/versions/{version}]/stats",
                     "configuration": "GET /v2/models/{model}[/versions/{version}]/config",
-                    "states and reasons": "POST /v2/repository/index",
+                    "states and reasons": "GET or POST /v2/repository/index",
                     "health": "GET /v2/health/live, GET /v2/health/ready",
                     "description": "GET /openapi.json, GET /docs (for a browser)",
                     "metrics": "GET /metrics on the admin port",
                 },
-            }
+            },
+            headers={"vary": "accept"},
         )
 
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:
-    routes = [
-        "GET /console (for a browser)",
-        "GET /metrics",
-        "GET /v2/health/live",
-        "GET /v2/health/ready",
-        "POST /v2/repository/index",
-    ]
+    routes = ["GET /console (for a browser)", "GET /metrics", "GET /v2/health/live", "GET /v2/health/ready"]
+    routes += ["GET or POST /v2/repository/index"]
     routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
     routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
     routes += ["GET /v2/models/{model}[/versions/{version}]/drift"]

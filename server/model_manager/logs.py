@@ -20,6 +20,18 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 _MOST_ERRORS: Final = 10  # of one chain of causes, and of one group
 
+_NAMES: Final = ("model_name", "model_version")
+_PLAIN, _FAINT = "\x1b[0m", "\x1b[2m"
+_COLOURS: Final = {
+    logging.DEBUG: "\x1b[2m",
+    logging.INFO: "\x1b[32m",
+    logging.WARNING: "\x1b[33m",
+    logging.ERROR: "\x1b[31m",
+    logging.CRITICAL: "\x1b[1;31m",
+}
+STEPS: Final = "model_manager.steps"
+"""The logger of what happens to a version on its way, and how it is answered: at length, and for people too much."""
+
 _warnings_logger: Final = logging.getLogger("py.warnings")
 
 
@@ -36,12 +48,34 @@ class _Wordless(logging.Formatter):
 
 
 class ConsoleFormatter(_Wordless):
-    """Time, level, message, and the event's fields as key=value."""
+    """Time, level, message, and those of the event's fields as key=value that the message does not say.
+
+    With `colours` the level is coloured, and time and fields are faint.
+    """
+
+    def __init__(self, *, colours: bool = False) -> None:
+        super().__init__()
+        self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        fields = " ".join(f"{key}={value!s}" for key, value in vars(record).items() if key not in _STANDARD)
-        return f"{line}  {fields}" if fields else line
+        message = super().format(record)
+        said = _said_by(message, record)
+        fields = " ".join(
+            f"{key}={value!s}" for key, value in vars(record).items() if key not in _STANDARD and key not in said
+        )
+        time, level = self.formatTime(record), f"{record.levelname:<7}"
+        if self._colours:
+            time, level = f"{_FAINT}{time}{_PLAIN}", f"{_COLOURS.get(record.levelno, '')}{level}{_PLAIN}"
+            fields = f"{_FAINT}{fields}{_PLAIN}" if fields else ""
+        return f"{time} {level} {message}  {fields}" if fields else f"{time} {level} {message}"
+
+
+def _said_by(message: str, record: logging.LogRecord) -> frozenset[str]:
+    """The fields that a message has in it: which version it is about, and in which state that is."""
+    said = vars(record)
+    if f"{said.get('model_name')}/{said.get('model_version')}" not in message:
+        return frozenset()
+    return frozenset({"model_name", "model_version", "state"} if f" is {said.get('state')}" in message else _NAMES)
 
 
 class _WordlessJson(_Wordless, JsonFormatter):
@@ -91,11 +125,17 @@ def _log_warning(
 
 
 def configure_logging(
-    *, format: Literal["console", "json"], level: str, model_errors: Literal["redacted", "full"] = "redacted"
+    *,
+    format: Literal["console", "json"],
+    level: str,
+    model_errors: Literal["redacted", "full"] = "redacted",
+    colours: bool = False,
 ) -> None:
     """Send every logger of the process to standard error in one format; replaces what was configured before.
 
     `model_errors`: whether the log holds what exceptions and warnings say, or only what they are and where they arose.
+    `colours`: for people, where standard error is a terminal. They are told what became of a version; each of its steps
+    is for machines, and for whoever asks for `debug`.
     """
     formatter: _Wordless
     if format == "json":
@@ -107,7 +147,7 @@ def configure_logging(
         )
         formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03d"
     else:
-        formatter = ConsoleFormatter("{asctime} {levelname:<7} {message}", style="{")
+        formatter = ConsoleFormatter(colours=colours and sys.stderr.isatty())
     formatter.words = model_errors == "full"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -121,6 +161,8 @@ def configure_logging(
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    steps_told = format == "json" or root.level <= logging.DEBUG
+    logging.getLogger(STEPS).setLevel(logging.NOTSET if steps_told else logging.WARNING)
     # what these say at INFO, process and manager say better: once for two servers, once for a change that matters
     for name in ("uvicorn.error", "watchfiles"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -29,6 +30,7 @@ from model_manager.api.port import Port, connections_of
 from model_manager.api.tls import Tls
 from model_manager.app import Pod, create_admin_app, create_app
 from model_manager.errors import StartRefused
+from model_manager.greeting import greet
 from model_manager.repository.mounts import subpath_warning
 from model_manager.repository.policy import Policy
 from model_manager.serving.attribution import attributed
@@ -59,8 +61,8 @@ Beside: TypeAlias = Callable[[System], Coroutine[None, None, None]]
 def run(settings: Settings, *, beside: Beside | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code: 0 after a graceful stop, 1 when the manager crashed.
 
-    `beside` runs on the event loop for as long. Raises StartRefused when the folder cannot be read or a port cannot be
-    bound.
+    `beside` runs on the event loop for as long; without it, people are greeted. Raises StartRefused when the folder
+    cannot be read or a port cannot be bound.
     """
     faulthandler.enable()  # a crash in native code names the Python code that called it
     check_folder(settings)
@@ -73,6 +75,8 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
         system = System(settings, attribution, nursery)
+        if beside is None and settings.log_format == "console":
+            beside = partial(greet, addresses=_addresses(settings, api, admin))
         code = runner.run(serve(system, api, admin, beside=beside))
     leave(code, system.unfinished)
     return code
@@ -285,11 +289,15 @@ def admin_server(app: ASGIApp, settings: Settings, tls: Tls | None = None) -> uv
 
 def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> None:
     """Log where the ports are: the line a person looks for, and a program that asked for port 0."""
+    logger.info("serving %s", settings.models, extra=_addresses(settings, api, admin))
+
+
+def _addresses(settings: Settings, api: socket.socket, admin: socket.socket) -> dict[str, str]:
     scheme = "http" if settings.tls_cert is None else "https"
     addresses = {"api": _address(api, scheme), "admin": _address(admin, scheme)}
     if settings.grpc_port is not None:
         addresses["grpc"] = f"{addresses['api'].rpartition('://')[2].rpartition(':')[0]}:{settings.grpc_port}"
-    logger.info("serving %s", settings.models, extra=addresses)
+    return addresses
 
 
 def _config(app: ASGIApp, settings: Settings, door: Door, tls: Tls | None) -> uvicorn.Config:

@@ -268,6 +268,11 @@ def opentelemetry_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
 
 
+def wants_colours() -> bool:
+    """Whether a terminal may be coloured: not where NO_COLOR is set (https://no-color.org), or it is a dumb one."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def environment() -> dict[str, str]:
     """All variables as they are now, to tell what model code makes of them."""
     return dict(os.environ)

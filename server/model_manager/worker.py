@@ -30,7 +30,7 @@ from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.profile import Profile
 from model_manager.serving.quarantine import Quarantine
 from model_manager.serving.system import System
-from model_manager.settings import Settings
+from model_manager.settings import Settings, wants_colours
 
 T = TypeVar("T")
 
@@ -86,7 +86,12 @@ def work(post: Post) -> None:
     faulthandler.enable()  # a crash in native code, or a supervisor that loses patience, names the Python code
     np.random.seed()  # workers are forked from one process and must not draw the same numbers
     settings = post.settings
-    configure_logging(format=settings.log_format, level=settings.log_level, model_errors=settings.log_model_errors)
+    configure_logging(
+        format=settings.log_format,
+        level=settings.log_level,
+        model_errors=settings.log_model_errors,
+        colours=wants_colours(),
+    )
     post.report.unlink(missing_ok=True)  # left by a worker that died
     with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         system = System(settings, Attribution(Quarantine(post.state), worker=post.number), nursery)

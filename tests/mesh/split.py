@@ -25,9 +25,10 @@ from tests.mesh.virtual_service import NotUnderstood
 from tools.machine import describe_commit, describe_machine, now
 from tools.parts import Unobtainable, fetch_helm
 from tools.processes import ROOT, ProcessFailed, stop_when_told
+from tools.terminal_tables import print_table
 
 RESULTS: Final = ROOT / "docs"
-PARTIAL_RESULTS: Final = ROOT / "build" / "split"
+LOCAL_RESULTS: Final = ROOT / "build" / "split"
 REQUESTS: Final = 10_000
 WALK: Final = (
     ("added", 0),
@@ -105,23 +106,26 @@ def slices(asked: Sequence[Asked], start: float, end: float) -> list[dict[str, f
 )
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
 @click.option("--plot", "plot_path", type=click.Path(dir_okay=False, path_type=Path), help="Where the picture goes.")
-def main(requests: int, json_path: str | None, plot_path: Path | None) -> None:
+@click.option("--record", is_flag=True, help="Write the figures and the picture that the documentation shows.")
+def main(requests: int, json_path: str | None, plot_path: Path | None, record: bool) -> None:
     """Walk a canary from 0 to 100 percent and back, and measure the share that it gets at every step.
 
     Weights are read from the chart as Helm renders it, by a real Envoy before two servers of different versions, under
-    load. Writes docs/split.json and .png, or build/split/ for another number of requests. Exit code 1: a
-    request failed, or a share is out of its bounds, which chance alone does to one step in a thousand.
+    load. Writes split.json and .png into build/split/, or with --record into docs/. Exit code 1: a request failed, or a
+    share is out of its bounds, which chance alone does to one step in a thousand.
     """
+    if record and requests != REQUESTS:
+        raise click.UsageError(f"--record is for {REQUESTS:,} requests a step: leave out --requests")
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     stop_when_told()
     try:
         document, steps = _run(requests, console)
     except (ProcessFailed, PackageRefused, NotUnderstood, Refused, Unobtainable) as error:
         raise click.ClickException(str(error)) from None
-    console.print(_table(steps))
+    print_table(console, _table(steps))
     for failure, count in document["failures"].items():
         console.print(f"failed, {count} times: {failure}", highlight=False, markup=False)
-    results = RESULTS if requests == REQUESTS else PARTIAL_RESULTS
+    results = RESULTS if record else LOCAL_RESULTS
     _write(document, json_path or str(results / "split.json"), console)
     picture = plot_path or results / "split.png"
     try:

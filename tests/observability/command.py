@@ -1,10 +1,12 @@
 """`make observe`: servers, Prometheus with the chart's rules, an OTLP receiver and traffic, to be looked at."""
 
 import contextlib
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 
 import click
 from model_manager.errors import PackageRefused
@@ -16,13 +18,18 @@ from tests.observability.prometheus import QueryFailed, require_prometheus
 from tests.observability.stage import Stage, stage
 from tests.observability.traffic import Traffic, traffic
 from tools.processes import ProcessFailed, stop_when_told
+from tools.terminal_tables import print_table
 
 _LOOK_S = 0.5
 
 
 @click.command(epilog="Example: python -m tests.observability --seconds 70 --picture docs/dashboard.png")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop by itself after so long; default: at Ctrl-C.")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dashboard at the end.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the dashboard at the end, a picture for each of its rows: x.png gives x-latency.png and others.",
+)
 @click.option("--prometheus-port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free.")
 def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> None:
     """Run a stable server and a canary under traffic, watched by Prometheus and an OTLP receiver.
@@ -32,6 +39,7 @@ def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> N
     """
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     stop_when_told()
+    interruption = Interruption()
     try:
         require_prometheus()
         with (
@@ -41,15 +49,22 @@ def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> N
             with console.status("training the sample models, starting servers"):
                 watched = running.enter_context(stage(Path(temporary), prometheus_port=prometheus_port))
             going = running.enter_context(traffic(watched))
-            console.print(_places(watched))
+            print_table(console, _places(watched))
+            console.print(f"\ntry\n{_line_to_try(watched)}\n", soft_wrap=True, markup=False, highlight=False)
             started = time.time()
             _look_on(watched, going, seconds, console)
-            if picture is not None:
-                caption = f"the dashboard of the chart, from {going.sent} requests in {time.time() - started:.0f} s"
-                draw(watched.prometheus, start=started, end=time.time(), caption=caption, path=picture)
-                console.print(f"picture: {picture}", highlight=False)
+            interruption.ignore_more()
+            if picture is not None and interruption.came:
+                console.print("no picture: it is drawn after --seconds, from a Prometheus that runs", highlight=False)
+            elif picture is not None:
+                caption = f"{going.sent} requests in {time.time() - started:.0f} s"
+                for drawn in draw(watched.prometheus, start=started, end=time.time(), caption=caption, path=picture):
+                    console.print(f"picture: {drawn}", highlight=False)
+    except KeyboardInterrupt:
+        console.print("stopped", highlight=False)
     except (ProcessFailed, PackageRefused, QueryFailed) as error:
-        raise click.ClickException(str(error)) from None
+        if not interruption.came:  # which a terminal tells to all that run, and some end by it first
+            raise click.ClickException(str(error)) from None
 
 
 def _look_on(watched: Stage, going: Traffic, seconds: float | None, console: Console) -> None:
@@ -63,20 +78,43 @@ def _look_on(watched: Stage, going: Traffic, seconds: float | None, console: Con
             time.sleep(_LOOK_S)
 
 
+class Interruption:
+    """Ctrl-C, once: it ends the waiting, and from then on everything is stopped in order, however often it comes."""
+
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def ignore_more(self) -> None:
+        """Let nothing interrupt the end."""
+        signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.came = True
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        self.came = True
+        self.ignore_more()
+        raise KeyboardInterrupt
+
+
 def _places(watched: Stage) -> Table:
     stable, canary = watched.servers["stable"], watched.servers["canary"]
-    ask = f"""curl -s {stable.api}/v1/models/iris:predict -d '{{"instances": [[6.0, 2.8, 4.8, 1.6]]}}' \\
-  -H 'content-type: application/json'"""
     table = Table(title="where to look", title_justify="left", show_header=False)
     for what, where in (
         ("API, stable", stable.api),
         ("API, canary", canary.api),
         ("metrics, stable", f"{stable.addresses['admin']}/metrics"),
         ("metrics, canary", f"{canary.addresses['admin']}/metrics"),
-        ("Prometheus", f"{watched.prometheus.api}/graph"),
-        ("alerts", f"{watched.prometheus.api}/alerts"),
+        ("Prometheus", watched.prometheus.page("/query", "/graph", "/classic/graph")),
+        ("alerts", watched.prometheus.page("/alerts", "/classic/alerts", "/api/v1/alerts")),
         ("spans received", f"{watched.receiver.api}/spans"),
-        ("ask", ask),
     ):
         table.add_row(what, where)
     return table
+
+
+def _line_to_try(watched: Stage) -> str:
+    """A request, as one line for a shell."""
+    url = f"{watched.servers['stable'].api}/v1/models/iris:predict"
+    return f"curl -s {url} -H 'content-type: application/json' -d '{{\"instances\": [[6.0, 2.8, 4.8, 1.6]]}}'"

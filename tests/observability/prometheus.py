@@ -61,6 +61,19 @@ class Prometheus(Process):
         """Every rule as it was last evaluated."""
         return [rule for group in self._get("rules", {})["groups"] for rule in group["rules"]]
 
+    def page(self, *paths: str) -> str:
+        """The address of the first of these pages that it has: its own moved, and Debian's package has the old ones.
+
+        Without any, that of its metrics, which every Prometheus has.
+        """
+        for path in paths:
+            try:
+                if ask(f"{self.api}{path}").status < 400:
+                    return f"{self.api}{path}"
+            except OSError:
+                continue
+        return f"{self.api}/metrics"
+
     def is_ready(self) -> bool:
         """Whether it answers queries."""
         try:

@@ -1,5 +1,8 @@
 """`make observe` really runs: starts everything, draws the dashboard, and leaves nothing behind."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tools import parts
+from tools.patience import wait_until
 
 pytestmark = pytest.mark.timeout(200)
 COMMAND = (sys.executable, "-m", "tests.observability", "--prometheus-port", "0")
@@ -23,9 +27,29 @@ def test_it_says_where_to_look_and_draws_the_dashboard(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    for place in ("API, stable", "API, canary", "/metrics", "/graph", "/alerts", "/spans", "curl -s"):
+    for place in ("API, stable", "API, canary", "/metrics", "/graph", "/alerts", "/spans"):
         assert place in ran.stderr
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"^curl -s http://\S+/v1/models/iris:predict -H '[^']+' -d '[^']+'$", ran.stderr, re.MULTILINE)
+    drawn = sorted(tmp_path.iterdir())
+    assert {f"dashboard-{row}.png" for row in ("traffic-and-errors", "latency", "versions")} <= {p.name for p in drawn}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_ctrl_c_ends_it_in_peace_though_a_terminal_tells_everybody_at_once(tmp_path: Path) -> None:
+    parts.program_of_debian("prometheus", "prometheus")
+    parts.module("opentelemetry.proto")
+    told = tmp_path / "told"
+    with told.open("wb") as stream:
+        running = subprocess.Popen(COMMAND, cwd=ROOT, stderr=stream, start_new_session=True)
+    try:
+        wait_until(lambda: "curl -s" in told.read_text(encoding="utf-8"), "it to run", limit_s=100)
+        for _ in range(2):  # one who is impatient
+            os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(100) == 0, told.read_text(encoding="utf-8")
+        assert "Traceback" not in told.read_text(encoding="utf-8")
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 def test_without_prometheus_it_says_where_to_get_it() -> None:

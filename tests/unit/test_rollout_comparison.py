@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_manager.rollout.comparison import Comparison, Limits, Side, chance_of_excess, compare
 from model_manager.rollout.distribution import Histogram
+from scipy.stats import fisher_exact
 
 LIMITS = Limits(min_requests=100, max_error_increase=0.001, max_p99_ratio=1.5, max_distance=0.2, fail_on_distance=False)
 BOUNDS = (0.001, 0.002, 0.004, 0.008)
@@ -159,3 +160,21 @@ def test_chance_is_the_hypergeometric_tail(a: int, b: int, c: int, d: int) -> No
     ]
     expected = sum(ways[c:]) / sum(ways) if stable and canary else 1.0
     assert chance_of_excess(a, stable, c, canary) == pytest.approx(expected)
+
+
+@given(st.integers(0, 2000), st.integers(0, 2000), st.data())
+def test_chance_is_fishers(stable_total: int, canary_total: int, data: st.DataObject) -> None:
+    stable, canary = (data.draw(st.integers(0, total)) for total in (stable_total, canary_total))
+    table = [[canary, canary_total - canary], [stable, stable_total - stable]]
+    theirs = float(fisher_exact(table, alternative="greater").pvalue)
+    ours = chance_of_excess(stable, stable_total, canary, canary_total)
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-290)
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary"), [((10**6, 10**9), (1_001_000, 10**9)), ((0, 10**7), (40, 10**5)), ((900, 10**6), (1, 10))]
+)
+def test_chance_is_fishers_among_many(stable: tuple[int, int], canary: tuple[int, int]) -> None:
+    table = [[canary[0], canary[1] - canary[0]], [stable[0], stable[1] - stable[0]]]
+    theirs = float(fisher_exact(table, alternative="greater").pvalue)
+    assert chance_of_excess(*stable, *canary) == pytest.approx(theirs, rel=1e-4)

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_manager.rollout.distribution import Histogram, kolmogorov_smirnov, merged, total_variation
-from scipy.stats import ks_2samp
+from model_manager.rollout.distribution import (
+    Histogram,
+    chance_of_distance,
+    kolmogorov_smirnov,
+    merged,
+    total_variation,
+)
+from scipy.stats import ks_2samp, kstwobign
 
 BOUNDS = st.lists(st.integers(-20, 20), min_size=1, max_size=6, unique=True).map(sorted)
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 500), min_size=1)
@@ -155,3 +161,8 @@ def test_values_beyond_the_other_sides_buckets_are_as_far_as_they_can_be() -> No
 
 def test_what_the_buckets_cannot_tell_apart_is_not_said_to_be_apart() -> None:
     assert kolmogorov_smirnov(observed([1.0] * 50, [0.0]), observed([101.0] * 50, [100.0])).value == 0
+
+
+@given(st.floats(0, 20))
+def test_the_chance_of_a_distance_is_kolmogorovs(scaled: float) -> None:
+    assert chance_of_distance(scaled) == pytest.approx(float(kstwobign.sf(scaled)), rel=1e-10, abs=1e-12)

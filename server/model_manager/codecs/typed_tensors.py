@@ -35,7 +35,7 @@ class RawTensor(msgspec.Struct, gc=False):
     name: str
     shape: list[int]
     datatype: str
-    data: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)  # a default itself would be none of JSON's schemas
     parameters: Parameters = msgspec.UNSET
 
 

@@ -32,10 +32,12 @@ fewer than --min-requests.
 
 
 def _time(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    from model_manager.ledger import read_time
+    if value is None:
+        return None
+    from model_manager.ledger import read_time  # which takes longer to import than all the rest of the command takes
 
     try:
-        return read_time(value).timestamp() if value is not None else None
+        return read_time(value).timestamp()
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -102,7 +104,9 @@ def canary(
         click.echo(report.document(comparison, question) if as_json else report.text(comparison, question))
     except QueryFailed as error:
         fail(str(error))
-    except (Exception, KeyboardInterrupt):  # Python would exit with 1, which says: roll back
+    except KeyboardInterrupt:
+        fail("interrupted; there is no verdict")
+    except Exception:  # Python would exit with 1, which says: roll back
         traceback.print_exc()
         sys.exit(2)
     sys.exit(report.EXIT_CODES[comparison.verdict])

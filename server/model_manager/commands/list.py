@@ -13,10 +13,11 @@ import click
 from model_manager.commands.asking import entries_of, plain, server_at, server_options, shown_size
 from model_manager.commands.terminal import fail, json_option, new_table, print_json, print_table
 from model_manager.errors import QueryFailed
-from model_manager.inventory.entry import Entry, headline
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from model_manager.inventory.entry import Entry
 
 _EPILOG = """\b
 Exit codes:
@@ -74,8 +75,8 @@ def list_(
 
 
 def _with_servers(
-    entries: list[Entry], serving: tuple[str, ...], api_key_file: Path | None, api_key: str | None
-) -> list[Entry]:
+    entries: "list[Entry]", serving: tuple[str, ...], api_key_file: Path | None, api_key: str | None
+) -> "list[Entry]":
     from model_manager.inventory.where import served_where
 
     try:
@@ -84,7 +85,7 @@ def _with_servers(
         fail(str(error))
 
 
-def _of_repository(entries: list[Entry], *, serves: bool) -> "Table":
+def _of_repository(entries: "list[Entry]", *, serves: bool) -> "Table":
     columns: dict[str, Callable[[Entry], str]] = {
         "model": lambda one: one.model,
         "version": _marked,
@@ -92,7 +93,7 @@ def _of_repository(entries: list[Entry], *, serves: bool) -> "Table":
         "created": lambda one: (one.created or "")[:10],
         "size": lambda one: shown_size(one.bytes),
         "trained on": _trained_on,
-        "evaluation": lambda one: headline(one.evaluation),
+        "evaluation": _evaluation,
         "digest": _integrity,
     }
     if serves:
@@ -101,21 +102,23 @@ def _of_repository(entries: list[Entry], *, serves: bool) -> "Table":
     return _table(entries, columns, left_out=("created", "size"))
 
 
-def _of_server(entries: list[Entry]) -> "Table":
+def _of_server(entries: "list[Entry]") -> "Table":
     columns: dict[str, Callable[[Entry], str]] = {
         "model": lambda one: one.model,
         "version": _marked,
         "state": lambda one: one.state,
         "created": lambda one: (one.created or "")[:10],
         "trained on": _trained_on,
-        "evaluation": lambda one: headline(one.evaluation),
+        "evaluation": _evaluation,
         "sha256": lambda one: (one.sha256 or "")[:8],
         "answered by": lambda one: one.form or "",
     }
     return _table(entries, columns, left_out=("created", "answered by"))
 
 
-def _table(entries: list[Entry], columns: dict[str, Callable[[Entry], str]], *, left_out: tuple[str, ...]) -> "Table":
+def _table(
+    entries: "list[Entry]", columns: dict[str, Callable[["Entry"], str]], *, left_out: tuple[str, ...]
+) -> "Table":
     """A line for each entry; a narrow terminal gets a table without the columns of `left_out`, which JSON has."""
     if _is_narrow():
         columns = {name: cell for name, cell in columns.items() if name not in left_out}
@@ -127,11 +130,17 @@ def _table(entries: list[Entry], columns: dict[str, Callable[[Entry], str]], *, 
     return table
 
 
-def _marked(one: Entry) -> str:
+def _marked(one: "Entry") -> str:
     return f"{one.version} *" if one.default else one.version
 
 
-def _trained_on(one: Entry) -> str:
+def _evaluation(one: "Entry") -> str:
+    from model_manager.inventory.entry import headline
+
+    return headline(one.evaluation)
+
+
+def _trained_on(one: "Entry") -> str:
     """The data's digest, which says which they were, and the end of where they came from if there is room."""
     if one.data is None:
         return ""
@@ -145,13 +154,13 @@ def _is_narrow() -> bool:
     return get_terminal_size().columns < _WIDE
 
 
-def _integrity(one: Entry) -> str:
+def _integrity(one: "Entry") -> str:
     if one.integrity is None:
         return ""
     return f"{one.integrity.digest}, signed" if one.integrity.signed_by else one.integrity.digest
 
 
-def _print_reasons(entries: list[Entry]) -> None:
+def _print_reasons(entries: "list[Entry]") -> None:
     """Below the table, since a reason is longer than any cell."""
     for one in entries:
         if one.reason:

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from scipy.stats import fisher_exact
-
 from model_manager.rollout.distribution import Distance, Histogram, kolmogorov_smirnov, total_variation
 
 SIGNIFICANCE = 0.001
@@ -163,6 +161,42 @@ def _judged(name: str, what: str, value: float, limit: float, exceeded: str, p_v
 
 
 def chance_of_excess(stable_events: int, stable_total: int, canary_events: int, canary_total: int) -> float:
-    """How likely chance alone gives the canary this share of events or a larger one: Fisher's exact test, one-sided."""
-    table = [[canary_events, canary_total - canary_events], [stable_events, stable_total - stable_events]]
-    return float(fisher_exact(table, alternative="greater").pvalue)
+    """How likely chance alone gives the canary this share of events or a larger one: Fisher's exact test, one-sided.
+
+    The tail of the hypergeometric distribution, summed from its largest term on. Written out here, since
+    scipy.stats takes longer to import than all the rest of the command takes.
+    """
+    events, total = stable_events + canary_events, stable_total + canary_total
+    least, most = max(0, events - stable_total), min(events, canary_total)
+    if canary_events <= least:
+        return 1.0
+    if canary_events <= events * canary_total / total:  # the tail holds the middle: what it leaves is the smaller part
+        below = _sum_of_terms(canary_events - 1, least, -1, events, canary_total, total)
+        return max(0.0, 1.0 - below)
+    return min(1.0, _sum_of_terms(canary_events, most, 1, events, canary_total, total))
+
+
+def _sum_of_terms(first: int, last: int, step: Literal[-1, 1], events: int, drawn: int, total: int) -> float:
+    """Sum the hypergeometric probabilities from `first` to `last`, away from the middle, while they add anything.
+
+    Each is the one before times a ratio of whole numbers: that of k + 1 to that of k is
+    (events - k)(drawn - k) / ((k + 1)(total - events - drawn + k + 1)).
+    """
+    left = total - events - drawn
+    term = math.exp(
+        _log_choices(events, first) + _log_choices(total - events, drawn - first) - _log_choices(total, drawn)
+    )
+    added = term
+    for k in range(first, last, step):
+        if step == 1:
+            term *= (events - k) * (drawn - k) / ((k + 1) * (left + k + 1))
+        else:
+            term *= k * (left + k) / ((events - k + 1) * (drawn - k + 1))
+        added += term
+        if term < added * 1e-17:
+            break
+    return added
+
+
+def _log_choices(of: int, chosen: int) -> float:
+    return math.lgamma(of + 1) - math.lgamma(chosen + 1) - math.lgamma(of - chosen + 1)

@@ -8,11 +8,15 @@ from itertools import count
 from typing import Any, Final
 from weakref import ref
 
+from model_manager.logs import STEPS
 from model_manager.repository.lifecycle import Incarnation, State, check_move
 from model_manager.repository.wanted import WantedVersion
 from model_manager.serving.servable import Servable
 
 logger = logging.getLogger(__name__)
+_steps = logging.getLogger(STEPS)
+
+_OUTCOMES: Final = (State.READY, State.FAILED, State.GONE)
 
 _loads: Final = count(1)
 
@@ -58,7 +62,8 @@ class ManagedVersion:
         id, state = self.wanted.id, self.state
         level = logging.WARNING if state is State.FAILED else logging.INFO
         fields = {"model_name": id.model, "model_version": id.version, "state": state.value}
-        logger.log(level, "%s is %s: %s", id, state.value, why, extra=fields)
+        told = logger if state in _OUTCOMES else _steps
+        told.log(level, "%s is %s: %s", id, state.value, why, extra=fields)
 
     def tell_form(self) -> None:
         """Log how the version answers from now on."""
@@ -69,7 +74,7 @@ class ManagedVersion:
         if form.reason is not None:
             again = form.properties().get("compiled_again_at")
             why = f"{form.reason}; tried again at {again}" if again is not None else form.reason
-            logger.info("%s is answered by scikit-learn itself: %s", id, why, extra=fields)
+            _steps.info("%s is answered by scikit-learn itself: %s", id, why, extra=fields)
         elif form.speedup:
             gains = ", ".join(f"{gain:.0f} times as fast for {rows} rows" for rows, gain in form.speedup.items())
-            logger.info("%s is answered by %s, %s", id, form.name, gains, extra=fields)
+            _steps.info("%s is answered by %s, %s", id, form.name, gains, extra=fields)

@@ -1,4 +1,4 @@
-"""gRPC against its own ceiling: the processor time of a call for one row, and of one that a stub answers with a constant.
+"""gRPC against its own ceiling: the processor time of a call for one row, beside one that a stub answers at once.
 
 A client in Python takes as long over a call as a server does, so a rate would be its own. The time that each server's
 process used for the same calls is what decides how many of them a core can answer, and moves less with the neighbours.

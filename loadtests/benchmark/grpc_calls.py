@@ -7,7 +7,6 @@ process used for the same calls is what decides how many of them a core can answ
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -88,11 +87,6 @@ def grpc_costs(stage: Stage, rounds: int) -> list[tuple[float, float, float, flo
                 return costs
         except grpc.RpcError as error:
             raise ProcessFailed(f"a call over gRPC ended with {error}") from None
-
-
-def ratios_of(costs: Sequence[tuple[float, float, float, float]]) -> list[float]:
-    """The stub's processor time ÷ the server's, of each round and each number of calls at once."""
-    return [ratio for one in costs for ratio in (one[0] / one[1], one[2] / one[3])]
 
 
 @click.command(epilog="Example: python -m loadtests.benchmark.grpc_calls --rounds 10")

@@ -17,7 +17,7 @@ from model_manager.codecs.json_text import excerpt
 from model_manager.codecs.outputs import OutputChoice
 from model_manager.codecs.parameters import check_output_parameters, check_request_parameters
 from model_manager.codecs.proto_files import read_proto
-from model_manager.codecs.protobuf_repeats import Repeated, repeated
+from model_manager.codecs.protobuf_repeats import Asked, Repeated, repeated
 from model_manager.codecs.protobuf_tensors import (
     MessageTensors,
     Plan,
@@ -66,8 +66,8 @@ class ProtobufCodec:
             found = known.values(body)
             blocks = None if found is None else self._tensors.blocks(known.plan, found[0])
             if found is not None and blocks is not None:
-                outputs, urgency = known.what
-                return PredictRequest(Rows(blocks), outputs, found[1] or None, False, *urgency, raw=True)
+                outputs, (timeout_s, priority) = known.what
+                return PredictRequest(Rows(blocks), outputs, found[1] or None, False, timeout_s, priority, raw=True)
         return self._parse(body)
 
     def _parse(self, body: bytes) -> PredictRequest:
@@ -103,7 +103,7 @@ class ProtobufCodec:
             self._choice.refuse_too_large(chosen, len(rows))
         return PredictRequest(rows, chosen, request.id or None, False, *urgency, raw=bool(raws))
 
-    def _keep(self, body: bytes, request: Any, plan: Plan, what: tuple[Any, ...]) -> None:
+    def _keep(self, body: bytes, request: Any, plan: Plan, what: Asked) -> None:
         """Keep a message for those that repeat it: the last one of each length, and of the lengths the latest."""
         kept = repeated(body, request, plan, what, parse_request)
         if kept is None:

@@ -6,7 +6,7 @@ the values are read, where they lie. Nothing else may differ but the id, which s
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from model_manager.signature import Array
 
 _MODEL, _VERSION, _ID, _RAW = 0x0A, 0x12, 0x1A, 0x3A
 """The tags of a ModelInferRequest's fields of text and bytes."""
+Asked: TypeAlias = tuple[tuple[str, ...], tuple[float | None, int | None]]
+"""What a message asks for beside its rows: outputs, and in how many seconds and how urgently, if it says so."""
 _LONGEST: Final = 8192  # bytes that are kept of one
 
 
@@ -24,9 +26,7 @@ class Repeated:
 
     __slots__ = ("_contents", "_id", "_opening", "_rest", "_tags", "plan", "what")
 
-    def __init__(
-        self, opening: bytes, id: slice, rest: bytes, lengths: list[int], plan: Plan, what: tuple[Any, ...]
-    ) -> None:
+    def __init__(self, opening: bytes, id: slice, rest: bytes, lengths: list[int], plan: Plan, what: Asked) -> None:
         self._opening = opening
         self._id = id
         self._rest = rest
@@ -38,7 +38,7 @@ class Repeated:
         for reading, length in zip(plan.readings, lengths, strict=True):
             tag = head_of(_RAW, length)
             self._tags.append((tag, at))
-            self._contents.append((reading.raw_dtype, reading.count, at + len(tag)))
+            self._contents.append((reading.raw_dtype, reading.size, at + len(tag)))
             at += len(tag) + length
         self._rest += self._tags.pop(0)[0]
 
@@ -58,9 +58,7 @@ class Repeated:
         return [np.frombuffer(body, dtype, count, at) for dtype, count, at in self._contents], id
 
 
-def repeated(
-    body: bytes, request: Any, plan: Plan, what: tuple[Any, ...], parse: Callable[[bytes], Any]
-) -> Repeated | None:
+def repeated(body: bytes, request: Any, plan: Plan, what: Asked, parse: Callable[[bytes], Any]) -> Repeated | None:
     """Keep a message with raw contents for those that repeat it; None where its fields stand in another order."""
     raws = request.raw_input_contents
     tail = b"".join([head_of(_RAW, len(raw)) + raw for raw in raws])

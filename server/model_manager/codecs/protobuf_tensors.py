@@ -38,11 +38,11 @@ _NARROW: Final = frozenset({"INT8", "INT16", "UINT8", "UINT16"})
 
 
 class Reading(NamedTuple):
-    """How the values of one tensor become the block at `place`: `count` of them, sent as `carrier`."""
+    """How the values of one tensor become the block at `place`: `size` of them, sent as `carrier`."""
 
     place: int
     carrier: Datatype
-    count: int
+    size: int
     column: Column
     dtype: np.dtype[Any]
 
@@ -123,7 +123,7 @@ def values_of(tensors: Sequence[Any], raws: Sequence[bytes], plan: Plan) -> list
     for at, (tensor, reading) in enumerate(zip(tensors, plan.readings, strict=True)):
         dtype = reading.raw_dtype
         if raws:
-            if tensor.HasField("contents") or len(raws[at]) != reading.count * dtype.itemsize:
+            if tensor.HasField("contents") or len(raws[at]) != reading.size * dtype.itemsize:
                 return None
             arrays.append(np.frombuffer(raws[at], dtype))
             continue
@@ -131,9 +131,9 @@ def values_of(tensors: Sequence[Any], raws: Sequence[bytes], plan: Plan) -> list
         if len(contents) != 1 or contents[0][0].name != _FIELDS[reading.carrier] or reading.carrier in _NARROW:
             return None
         values = contents[0][1]
-        if len(values) != reading.count:
+        if len(values) != reading.size:
             return None
-        arrays.append(np.fromiter(values, dtype, reading.count))
+        arrays.append(np.fromiter(values, dtype, reading.size))
     return arrays
 
 

@@ -59,6 +59,18 @@ def test_nothing_that_flagger_moves_is_rendered(helm4: Helm) -> None:
         assert not render.kinds() & {"Service", "VirtualService", "DestinationRule", "HTTPRoute"}
 
 
+def test_who_moves_weights_moves_those_of_grpc_too(helm4: Helm) -> None:
+    assert "portDiscovery" not in helm4.template(file=FLAGGER).one("Canary")["spec"]["service"]
+    served = helm4.template(file=FLAGGER, sets={"settings.grpcPort": "8082"})
+    assert served.one("Canary")["spec"]["service"]["portDiscovery"] is True
+    (container,) = served.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "grpc-api", "containerPort": 8082} in container["ports"]
+    argo = helm4.template(file=CHART / "ci" / "argo-values.yaml", sets={"settings.grpcPort": "8082"})
+    moved = argo.one("Rollout")["spec"]["strategy"]["canary"]["trafficRouting"]["istio"]["virtualService"]["routes"]
+    routes = argo.one("VirtualService")["spec"]["http"]
+    assert moved == [each["name"] for each in routes if len(each["route"]) > 1] == ["grpc-weighted", "weighted"]
+
+
 def test_flagger_is_told_the_same_policies_as_the_charts_own_route_has(helm4: Helm) -> None:
     service = helm4.template(file=FLAGGER).one("Canary")["spec"]["service"]
     plain = helm4.template(sets={"routing": "istio"})

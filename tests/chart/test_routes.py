@@ -47,6 +47,31 @@ def test_the_weighted_route_lists_every_track(routes: list[Document]) -> None:
     assert weighted["mirrorPercentage"] == {"value": 25}
 
 
+def test_grpc_is_split_and_pinned_as_http_is_each_to_its_own_port(helm4: Helm, routes: list[Document]) -> None:
+    render = helm4.template(file=CANARY, sets={"settings.grpcPort": "8082"})
+    listed = render.one("VirtualService")["spec"]["http"]
+    grpc, http = listed[: len(routes)], listed[len(routes) :]
+    assert [each["name"] for each in listed] == [each + one["name"] for each in ("grpc-", "") for one in routes]
+    for own, port, uris in ((grpc, 8082, ["/inference.GRPCInferenceService/", "/grpc."]), (http, 80, [None])):
+        for route, alone in zip(own, routes, strict=True):
+            matches = route.get("match", [{}])
+            assert [match.get("uri", {}).get("prefix") for match in matches] == uris
+            assert {yaml.dump(match.get("headers")) for match in matches} == {
+                yaml.dump(alone.get("match", [{}])[0].get("headers"))
+            }
+            for destination, unported in zip(route["route"], alone["route"], strict=True):
+                assert destination["destination"].pop("port") == {"number": port}
+                assert destination == unported
+            assert route.get("mirror", {}).pop("port", {"number": port}) == {"number": port}
+            kept = ("timeout", "retries", "mirror", "mirrorPercentage")
+            assert [route.get(key) for key in kept] == [alone.get(key) for key in kept]
+    rules = render.one("AuthorizationPolicy")["spec"]["rules"]
+    for path in ("/grpc.health.v1.Health/Check", "/inference.GRPCInferenceService/ServerReady"):
+        assert allowed(rules, 8082, path)
+    assert not allowed(rules, 8082, "/inference.GRPCInferenceService/ModelInfer")
+    assert not allowed(rules, 8080, "/grpc.health.v1.Health/Check")
+
+
 def test_every_route_has_the_same_limits(routes: list[Document]) -> None:
     for each in routes:
         assert each["timeout"] == "10s"

@@ -25,6 +25,7 @@ from tools.patience import LIMIT_S, stretched
 
 IRIS = [[5.1, 3.5, 1.4, 0.2], [6.0, 2.8, 4.8, 1.6]]
 ROW = {"input": [[0.0, 0.0]]}
+TYPES = MESSAGES["ModelInput"].DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number
 LIMIT = 400_000
 Code = grpc.StatusCode
 
@@ -155,6 +156,25 @@ def test_the_server_and_its_models_describe_themselves(server: LiveServer, clien
         assert (error.code(), "admin port" in error.details()) == (Code.UNIMPLEMENTED, True)
 
 
+def test_statistics_and_configuration_are_those_of_http(server: LiveServer, client: GrpcClient) -> None:
+    client.infer(raw_request("iris", {"input": IRIS}, model_version="1"))
+    (said,) = client.call("ModelStatistics", name="iris", version="1").model_stats
+    assert (said.name, said.version) == ("iris", "1")
+    assert said.inference_count >= len(IRIS)
+    assert said.execution_count >= 1
+    assert said.inference_stats.success.count >= 1
+    assert said.inference_stats.compute_infer.ns > 0
+    assert {one.name for one in client.call("ModelStatistics").model_stats} == {"iris", "churn", "slow"}
+    config, told = client.call("ModelConfig", name="churn").config, server.api.get("/v2/models/churn/config").json()
+    for kind in ("input", "output"):
+        shown = [(one.name, TYPES[one.data_type].name, list(one.dims)) for one in getattr(config, kind)]
+        assert shown == [(one["name"], one["data_type"], one["dims"]) for one in told[kind]]
+    assert (config.max_batch_size, config.backend) == (told["max_batch_size"], told["backend"])
+    assert list(config.version_policy.specific.versions) == [1]
+    for name in ("ModelConfig", "ModelStatistics"):
+        assert refused(lambda name=name: client.call(name, name="nowhere")).code() == Code.NOT_FOUND
+
+
 def check_health(client: GrpcClient, service: str) -> int:
     request, response = HEALTH.messages["HealthCheckRequest"], HEALTH.messages["HealthCheckResponse"]
     ask = client.channel.unary_unary("/grpc.health.v1.Health/Check", None, response.FromString)
@@ -252,6 +272,10 @@ def test_keys_open_models_as_over_http_and_stops_are_clean(tmp_path: Path, worke
         answers = [_code(lambda: client.infer(iris, metadata=of["slow"])) for _ in range(3)]
         assert answers[1:] == [Code.RESOURCE_EXHAUSTED] * 2
         assert {row.name for row in client.call("RepositoryIndex", metadata=of["bank"]).models} == {"churn"}
+        assert {one.name for one in client.call("ModelStatistics", metadata=of["bank"]).model_stats} == {"churn"}
+        for name in ("ModelStatistics", "ModelConfig"):
+            error = refused(lambda name=name: client.call(name, name="iris", metadata=of["bank"]))
+            assert error.code() == Code.PERMISSION_DENIED
         assert refused(lambda: client.call("ModelMetadata", name="iris")).code() == Code.UNAUTHENTICATED
         assert client.call("ServerReady").ready
         assert check_health(client, "") == 1

@@ -140,17 +140,19 @@ ONE = struct.pack("<2d", 1.0, 2.0)
     ("request_", "said"),
     [
         (message(("x", "FP64", [1, 2]), raw=[ONE, ONE]), "expected one for each input, 1, got 2"),
-        (message(("x", "FP64", [1, 2]), raw=[ONE[:-1]]), "[1, 2] of FP64 needs 16 bytes, raw_input_contents has 15"),
+        (message(("x", "FP64", [1, 2]), raw=[ONE[:-1]]), "shape [1, 2] of FP64 needs 16 bytes, got 15"),
         (message(("x", "FP64", [2**31, 2**31]), raw=[ONE]), "are more than the 10"),
         (message(("x", "FP64", [-1, 2]), raw=[ONE]), '"x": expected a shape of whole numbers from 0, got -1'),
         (message(("x", "FP64", [1, 3]), raw=[ONE + ONE[:8]]), "expected shape [rows, 2], got [1, 3]"),
         (message(("x", "FP64", [1, 2])), "shape [1, 2] needs 2 values, fp64_contents has 0"),
         (message(("x", "FP16", [1, 2])), "FP16 has no typed contents; send raw_input_contents"),
         (message(("x", "COMPLEX", [1, 2]), raw=[ONE]), 'unknown datatype "COMPLEX"'),
-        (message(("x", "BYTES", [1, 2]), raw=[b"\x01\x00\x00\x00a"]), "ends within element 1 of 2"),
-        (message(("x", "BYTES", [1, 2]), raw=[b"\x09\x00\x00\x00a"]), "ends within element 0 of 2"),
-        (message(("x", "BYTES", [1, 2]), raw=[bytes(9)]), "1 bytes more than its 2 elements"),
-        (message(("x", "BYTES", [1, 2]), raw=[b"\x01\x00\x00\x00\xff" + bytes(4)]), "element 0: is no text in UTF-8"),
+        (message(("x", "BYTES", [1, 2]), raw=[b"\x01\x00\x00\x00a"]), "each behind four bytes of length; 5 bytes are"),
+        (message(("x", "BYTES", [1, 2]), raw=[b"\x09\x00\x00\x00a"]), "each behind four bytes of length; 5 bytes are"),
+        (message(("x", "BYTES", [1, 2]), raw=[b"\x09\0\0\0abcd"]), "value 0: the bytes end within it, at byte 8 of 13"),
+        (message(("x", "BYTES", [1, 2]), raw=[bytes(9)]), "1 bytes are left behind the last of 2 strings"),
+        (message(("x", "BYTES", [1, 2]), raw=[b"\x01\0\0\0\xff" + bytes(4)]), "value 0: expected UTF-8"),
+        (message(("x", "BOOL", [1, 2]), raw=[b"\1\2"]), "value 1: expected 0 or 1 for a BOOL, got 2"),
         (message(("x", "FP64", [1, 2]), raw=[struct.pack("<2d", 1, np.nan)]), "row 0, column 1: expected a number"),
         (message(("x", "FP64", [1, 2]), raw=[struct.pack("<2d", np.inf, 1)]), "row 0, column 0"),
         (message(), "expected at least one tensor"),
@@ -221,6 +223,93 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
             pass
 
 
+def assert_same_outcome(used: ProtobufCodec, new: ProtobufCodec, body: bytes) -> None:
+    """What a codec makes of a message does not depend on those that it has seen before."""
+    outcomes: list[Any] = []
+    for one in (used, new):
+        try:
+            outcomes.append(one.decode([], body))
+        except InvalidInput as error:
+            outcomes.append(str(error))
+    first, second = outcomes
+    if not (isinstance(first, PredictRequest) and isinstance(second, PredictRequest)):
+        assert first == second
+        return
+    assert all(block.flags.writeable for block in first.rows.blocks)
+    np.testing.assert_array_equal(first.rows.blocks, second.rows.blocks)
+    assert [block.dtype for block in first.rows.blocks] == [block.dtype for block in second.rows.blocks]
+    for name in ("outputs", "id", "timeout_s", "priority", "raw"):
+        assert getattr(first, name) == getattr(second, name)
+
+
+PAIR = Signature(Layout.FRAME, (Column("a", "FP64"), Column("b", "INT64")), named=True, outputs=OUTPUTS)
+
+
+@given(
+    numbers=st.lists(st.floats(width=32), min_size=2, max_size=2),
+    counts=st.lists(st.integers(-5, 5), min_size=2, max_size=2),
+    ids=st.tuples(*[st.text(max_size=3)] * 2),
+    version=st.sampled_from(["", "1"]),
+    urgent=st.booleans(),
+)
+def test_messages_that_repeat_another_are_read_as_if_they_were_the_first(
+    numbers: list[float], counts: list[int], ids: tuple[str, str], version: str, urgent: bool
+) -> None:
+    first, second = (
+        message(
+            ("b", "INT64", [1]), ("a", "FP32", [1, 1]),
+            raw=[struct.pack("<q", count), struct.pack("<f", number)], id=id, model_version=version,
+        )
+        for number, count, id in zip(numbers, counts, ids, strict=True)
+    )  # fmt: skip
+    for request in (first, second):
+        request.outputs.add(name="predict_proba")
+        if urgent:
+            request.parameters["priority"].int64_param = 1
+    used = codec(PAIR)
+    for request in (first, second, first):
+        assert_same_outcome(used, codec(PAIR), request.SerializeToString())
+
+
+@given(place=st.integers(0, 200), byte=st.integers(0, 255))
+def test_a_repeated_message_with_one_other_byte_is_read_as_what_it_is(place: int, byte: int) -> None:
+    raw = [struct.pack("<2q", 3, 4), struct.pack("<2d", 1.0, 2.0)]
+    request = message(("b", "INT64", [2]), ("a", "FP64", [2]), raw=raw, id="é", model_version="1")
+    request.outputs.add(name="predict")
+    usual = request.SerializeToString()
+    changed = bytearray(usual)
+    changed[place % len(usual)] = byte
+    used = codec(PAIR)
+    used.decode([], usual)
+    assert list(used._repeats) == [len(usual)]
+    assert_same_outcome(used, codec(PAIR), bytes(changed))
+
+
+def test_what_could_mislead_those_that_repeat_it_is_not_kept() -> None:
+    usual = message(("x", "FP64", [1, 2]), raw=[ONE], id="7").SerializeToString()
+    head, raw = usual[: -len(ONE) - 2], usual[-len(ONE) - 2 :]
+    twice = head + Request(id="7").SerializeToString() + raw  # the id that counts is not where it is looked for
+    late = raw + head
+    long = message(("x" * 9000, "FP64", [1, 2]), raw=[ONE]).SerializeToString()
+    texts = message(("x", "BYTES", [1, 2]), raw=[b"\1\0\0\0001" * 2]).SerializeToString()
+    hidden = usual + b"\x7a\x12" + raw  # a field that nobody knows ends with what looks like the contents
+    for body in (twice, late, long, hidden):
+        used = codec(array_of("FP64"))
+        assert used.decode([], body).rows.blocks[0].tolist() == [[1.0, 2.0]]
+        assert not used._repeats
+    with pytest.raises(InvalidInput):
+        codec(array_of("FP64")).decode([], texts)
+
+
+def test_no_more_messages_are_kept_than_are_of_use() -> None:
+    used = codec(array_of("FP64"))
+    for length in range(1, 101):
+        used.decode([], message(("x" * length, "FP64", [1, 2]), raw=[ONE]).SerializeToString())
+    newest = message(("x" * 100, "FP64", [1, 2]), raw=[ONE]).SerializeToString()
+    assert len(used._repeats) == 64
+    assert len(newest) in used._repeats
+
+
 def answer(results: dict[str, Array], *, raw: bool, signature: Signature | None = None, id: str | None = None) -> Any:
     signature = signature or array_of("FP64")
     rows = read(signature, message(("x", "FP64", [1, 2]), raw=[ONE])).rows
@@ -247,7 +336,7 @@ def test_answers_carry_every_datatype(datatype: Datatype) -> None:
 def test_answers_carry_texts_and_say_so() -> None:
     values = np.array(["ä" * 200, "", 3, None], object)
     raw, typed = (answer({"predict": values, "p": np.ones(4)}, raw=way) for way in (True, False))
-    texts = ["ä" * 200, "", "3", "null"]
+    texts = ["ä" * 200, "", "3", ""]
     assert [one.decode() for one in typed.outputs[0].contents.bytes_contents] == texts
     encoded = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
     assert list(raw.raw_output_contents) == [encoded, np.ones(4).tobytes()]

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from model_manager.api.grpc_problems import STATUS, refuse
-from model_manager.api.v2 import describe
+from model_manager.api.triton import Configuration, Statistics
+from model_manager.api.v2 import EXTENSIONS, describe
 from model_manager.call import Call, Headers, Urgency, heed_headers, pinned_version
 from model_manager.codecs.protobuf import INFERENCE, address_of, priority_of
 from model_manager.errors import VersionNotReady
@@ -37,6 +38,8 @@ class Inference:
         self._registry = system.registry
         self._keyring = system.keyring
         self._began = began
+        self._statistics = Statistics(system.current_metrics, system.index)
+        self._configuration = Configuration(system)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server is given. A prediction's messages stay bytes, since its version's codec reads them."""
@@ -46,6 +49,8 @@ class Inference:
             "ServerMetadata": (self._server_metadata, _no_model),
             "ModelReady": (self._model_ready, _name),
             "ModelMetadata": (self._model_metadata, _name),
+            "ModelConfig": (self._model_config, _name),
+            "ModelStatistics": (self._model_statistics, _name_or_none),
             "RepositoryIndex": (self._index, _no_model),
         }
         handlers = {name: self._unary(name, *method) for name, method in methods.items()}
@@ -109,7 +114,7 @@ class Inference:
 
     async def _server_metadata(self, message: Any, headers: Headers, client: Client | None) -> Any:
         answer = INFERENCE.messages["ServerMetadataResponse"]
-        return answer(name="model-manager", version=__version__, extensions=["model_repository"])
+        return answer(name="model-manager", version=__version__, extensions=EXTENSIONS)
 
     async def _model_ready(self, message: Any, headers: Headers, client: Client | None) -> Any:
         try:
@@ -131,6 +136,19 @@ class Inference:
             for tensor in described[kind]:
                 getattr(answer, kind).add(name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"])
         return answer
+
+    async def _model_config(self, message: Any, headers: Headers, client: Client | None) -> Any:
+        servable = self._registry.servable(message.name, message.version or pinned_version(headers))
+        config = self._configuration.of(servable)
+        policy = config["version_policy"]["specific"]
+        policy["versions"] = [int(one) for one in policy["versions"] if _is_int64(one)]
+        return INFERENCE.messages["ModelConfigResponse"](config=config)
+
+    async def _model_statistics(self, message: Any, headers: Headers, client: Client | None) -> Any:
+        version = message.version or pinned_version(headers)
+        may_use = client.may_use if client is not None else lambda model: True
+        told = await self._statistics.told(message.name or None, version, may_use)
+        return INFERENCE.messages["ModelStatisticsResponse"](**told)
 
     async def _index(self, message: Any, headers: Headers, client: Client | None) -> Any:
         answer = INFERENCE.messages["RepositoryIndexResponse"]()
@@ -171,3 +189,11 @@ def _no_model(message: Any) -> None:
 def _name(message: Any) -> str:
     name: str = message.name
     return name
+
+
+def _name_or_none(message: Any) -> str | None:
+    return message.name or None
+
+
+def _is_int64(version: str) -> bool:
+    return version.isascii() and version.isdigit() and len(version) < 19

@@ -15,6 +15,7 @@ from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.errors import ModelNotFound, VersionNotFound
 from model_manager.metrics import Family
 from model_manager.serving.index import IndexRow
+from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
 
 _SECONDS: Final = {
@@ -37,12 +38,22 @@ class Statistics:
 
     async def all(self, request: Request) -> Response:
         """Every version of every model that the caller may use."""
-        return await self._answer([row for row in await self._rows() if may_see(request, row.name)])
+        return JSONResponse(await self.told(None, None, lambda model: may_see(request, model)))
 
     async def model(self, request: Request) -> Response:
         """Every version of a model, or the one that is named. Raises ModelNotFound, VersionNotFound."""
-        name = request.path_params["model"]
         version = request.path_params.get("version") or pinned_version(request.scope["headers"])
+        return JSONResponse(await self.told(request.path_params["model"], version))
+
+    async def told(
+        self, name: str | None, version: str | None, may_use: Callable[[str], bool] = lambda model: True
+    ) -> dict[str, Any]:
+        """The same, whatever the protocol: of one model, or of every one that `may_use` allows.
+
+        Raises ModelNotFound, VersionNotFound.
+        """
+        if name is None:
+            return await self._sums([row for row in await self._rows() if may_use(row.name)])
         rows = [row for row in await self._rows() if row.name == name]
         if not rows:
             raise ModelNotFound(f"no model {name!r} is known here; GET /v2/models lists those that are")
@@ -50,11 +61,11 @@ class Statistics:
             rows = [row for row in rows if row.version == version]
             if not rows:
                 raise VersionNotFound(f"model {name!r} has no version {version!r} here")
-        return await self._answer(rows)
+        return await self._sums(rows)
 
-    async def _answer(self, rows: Sequence[IndexRow]) -> Response:
+    async def _sums(self, rows: Sequence[IndexRow]) -> dict[str, Any]:
         sums = _Sums(await self._metrics())
-        return JSONResponse({"model_stats": [sums.of(row.name, row.version) for row in rows]})
+        return {"model_stats": [sums.of(row.name, row.version) for row in rows]}
 
 
 class _Sums:
@@ -111,20 +122,22 @@ class Configuration:
         name = request.path_params["model"]
         version = request.path_params.get("version") or pinned_version(request.scope["headers"])
         servable = self._registry.servable(name, version)
-        return JSONResponse(
-            {
-                "name": name,
-                "platform": "sklearn_joblib",
-                "backend": "sklearn",
-                "version_policy": {"specific": {"versions": sorted(self._registry.model(name).ready)}},
-                "max_batch_size": servable.batcher.most_rows,
-                "input": [_configured(tensor) for tensor in describe_inputs(servable.signature)],
-                "output": [_configured(tensor) for tensor in describe_outputs(servable.signature)],
-                "dynamic_batching": {},
-                "default_model_filename": "model.joblib",
-            },
-            headers={"x-model-name": name, "x-model-version": servable.id.version},
-        )
+        return JSONResponse(self.of(servable), headers={"x-model-name": name, "x-model-version": servable.id.version})
+
+    def of(self, servable: Servable) -> dict[str, Any]:
+        """The same, whatever the protocol."""
+        name = servable.id.model
+        return {
+            "name": name,
+            "platform": "sklearn_joblib",
+            "backend": "sklearn",
+            "version_policy": {"specific": {"versions": sorted(self._registry.model(name).ready)}},
+            "max_batch_size": servable.batcher.most_rows,
+            "input": [_configured(tensor) for tensor in describe_inputs(servable.signature)],
+            "output": [_configured(tensor) for tensor in describe_outputs(servable.signature)],
+            "dynamic_batching": {},
+            "default_model_filename": "model.joblib",
+        }
 
 
 def _configured(tensor: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,23 @@ def bytes_of(array: Array) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
+def no_text(error: UnicodeDecodeError, number: int, place: str) -> InvalidInput:
+    """What is wrong with a string of BYTES, named by its `number`, that is not UTF-8."""
+    return InvalidInput(
+        f"{place}: value {number}: expected UTF-8, {error.reason} at its byte {error.start}; "
+        "send text, or declare content_type base64 for bytes that are none"
+    )
+
+
+def encode_text(value: Any) -> bytes:
+    """Write one value of BYTES. A missing one is empty: bytes have no null."""
+    if isinstance(value, str):
+        return value.encode()
+    if value is None:
+        return b""
+    return value if isinstance(value, bytes) else encode_json(value)
+
+
 def _shown(shape: Sequence[int]) -> str:
     return "[" + ", ".join(excerpt(dimension) for dimension in shape) + "]"
 
@@ -85,21 +102,13 @@ def _strings(raw: memoryview, count: int, place: str) -> list[str]:
         try:
             strings.append(str(raw[start:at], "utf-8"))
         except UnicodeDecodeError as error:
-            raise InvalidInput(
-                f"{place}: value {number}: expected UTF-8, {error.reason} at its byte {error.start}; "
-                "send text, or declare content_type base64 for bytes that are none"
-            ) from None
+            raise no_text(error, number, place) from None
     if at != size:
         raise InvalidInput(f"{place}: {size - at} bytes are left behind the last of {count} strings")
     return strings
 
 
 def _string(value: Any) -> bytes:
-    """One string behind its length. A missing one is empty: bytes have no null."""
-    if value is None:
-        text = b""
-    elif isinstance(value, str):
-        text = value.encode()
-    else:
-        text = value if isinstance(value, bytes) else encode_json(value)
+    """One string behind its length."""
+    text = encode_text(value)
     return len(text).to_bytes(_LENGTH, "little") + text

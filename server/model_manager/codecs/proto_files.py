@@ -65,6 +65,8 @@ class _Reader:
                 described.package = self._until(";")[0]
             elif word == "message":
                 self._message(described.message_type.add())
+            elif word == "enum":
+                self._enum(described.enum_type.add())
             else:
                 self._service(described.service.add())
         return described

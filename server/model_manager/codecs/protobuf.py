@@ -12,17 +12,20 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from model_manager.call import Headers
+from model_manager.codecs.binary_tensors import bytes_of
 from model_manager.codecs.json_text import excerpt
 from model_manager.codecs.outputs import OutputChoice
 from model_manager.codecs.parameters import check_output_parameters, check_request_parameters
 from model_manager.codecs.proto_files import read_proto
+from model_manager.codecs.protobuf_repeats import Asked, Repeated, repeated
 from model_manager.codecs.protobuf_tensors import (
     MessageTensors,
+    Plan,
     document_of,
+    head_of,
     parameters_of,
-    raw_bytes,
-    raw_field,
     set_contents,
+    values_of,
 )
 from model_manager.codecs.tensors import rows_from_tensors
 from model_manager.errors import InvalidInput
@@ -31,8 +34,10 @@ from model_manager.signature import Array, Datatype, PredictRequest, Rows, Signa
 INFERENCE: Final = read_proto("inference.proto")
 _Request: Final = INFERENCE.messages["ModelInferRequest"]
 _Response: Final = INFERENCE.messages["ModelInferResponse"]
-_MODEL, _VERSION = 0x0A, 0x12  # the tags of the first two fields
+_MODEL, _VERSION = 0x0A, 0x12  # the tags of a request's first two fields
+_ID, _RAW = 0x1A, 0x32  # the tags of an answer's id, and of its raw contents
 _MOST_KNOWN: Final = 1024
+_MOST_REPEATED: Final = 64
 _PRIORITY_WITHIN: Final = 1024
 _PRIORITY: Final = b"\x0a\x08priority"
 
@@ -44,7 +49,8 @@ class ProtobufCodec:
         self._signature = signature
         self._max_rows = max_rows
         self._opening: bytes = _Response(model_name=model, model_version=version).SerializeToString()
-        self._known: dict[tuple[str, Datatype, tuple[int, ...]], bytes] = {}
+        self._known: dict[tuple[str, np.dtype[Any], tuple[int, ...]], bytes] = {}
+        self._repeats: dict[int, Repeated] = {}
         self._choice = OutputChoice(signature)
         self._undoubted_rows = min(max_rows, self._choice.most_rows or max_rows)
         self._datatypes = {output.name: output.datatype for output in signature.offered}
@@ -55,6 +61,16 @@ class ProtobufCodec:
 
         Raises InvalidInput naming input, row and column.
         """
+        known = self._repeats.get(len(body))
+        if known is not None:
+            found = known.values(body)
+            blocks = None if found is None else self._tensors.blocks(known.plan, found[0])
+            if found is not None and blocks is not None:
+                outputs, (timeout_s, priority) = known.what
+                return PredictRequest(Rows(blocks), outputs, found[1] or None, False, timeout_s, priority, raw=True)
+        return self._parse(body)
+
+    def _parse(self, body: bytes) -> PredictRequest:
         request = parse_request(body)
         _check_address(request, body)
         raws = request.raw_input_contents
@@ -64,23 +80,38 @@ class ProtobufCodec:
                 "inputs and raw contents do not mix"
             )
         parameters = parameters_of(request.parameters) if request.parameters else None
-        blocks = self._tensors.blocks(request.inputs, raws)
+        plan = self._tensors.plan(request.inputs)
+        arrays = None if plan is None else values_of(request.inputs, raws, plan)
+        blocks = None if plan is None or arrays is None else self._tensors.blocks(plan, arrays)
         if blocks is not None and 0 < len(blocks[0]) <= self._undoubted_rows:
             rows = Rows(blocks)
             urgency: tuple[float | None, int | None] = (None, None)
             if parameters:
                 datatypes = {tensor.name: tensor.datatype for tensor in request.inputs}
                 urgency = check_request_parameters(parameters, datatypes)
+            chosen = self._outputs(request.outputs)
+            if raws and plan is not None:
+                self._keep(body, request, plan, (chosen, urgency))
         else:
             given = [
                 document_of(tensor, raws[place] if raws else None, self._max_rows)
                 for place, tensor in enumerate(request.inputs)
             ]
             rows, urgency = rows_from_tensors(given, self._signature, max_rows=self._max_rows, parameters=parameters)
-        chosen = self._outputs(request.outputs)
+            chosen = self._outputs(request.outputs)
         if len(rows) > self._undoubted_rows:
             self._choice.refuse_too_large(chosen, len(rows))
         return PredictRequest(rows, chosen, request.id or None, False, *urgency, raw=bool(raws))
+
+    def _keep(self, body: bytes, request: Any, plan: Plan, what: Asked) -> None:
+        """Keep a message for those that repeat it: the last one of each length, and of the lengths the latest."""
+        kept = repeated(body, request, plan, what, parse_request)
+        if kept is None:
+            return
+        self._repeats.pop(len(body), None)
+        self._repeats[len(body)] = kept
+        if len(self._repeats) > _MOST_REPEATED:
+            del self._repeats[next(iter(self._repeats))]
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as a ModelInferResponse in the order asked for.
@@ -89,27 +120,28 @@ class ProtobufCodec:
         """
         parts = [self._opening]
         if request.id is not None:
-            parts.append(_Response(id=request.id).SerializeToString())
+            id = request.id.encode()
+            parts += head_of(_ID, len(id)), id
         if not request.raw:
             parts += [self._typed(name, results[name]) for name in request.outputs]
             return (), b"".join(parts)
         raws: list[bytes] = []
         for name in request.outputs:
             array = results[name]
-            datatype = datatype_of(array.dtype)
-            parts.append(self._described(name, datatype, array.shape))
-            raws += raw_field(raw_bytes(array, datatype))
+            raw = bytes_of(array)
+            parts.append(self._described(name, array.dtype, array.shape))
+            raws += head_of(_RAW, len(raw)), raw
         return (), b"".join(parts + raws)
 
-    def _described(self, name: str, datatype: Datatype, shape: tuple[int, ...]) -> bytes:
+    def _described(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
         """An output less its values, as a part of an answer: the same for every answer of as many rows."""
-        key = (name, datatype, shape)
+        key = (name, dtype, shape)
         described = self._known.get(key)
         if described is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             response = _Response()
-            _add_output(response, name, datatype, shape)
+            _add_output(response, name, datatype_of(dtype), shape)
             self._known[key] = described = response.SerializeToString()
         return described
 

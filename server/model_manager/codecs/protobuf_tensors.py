@@ -1,14 +1,13 @@
 """Tensors in messages ⇄ arrays: raw little-endian bytes, or lists typed by datatype. Beside protobuf.py."""
 
 import math
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from model_manager.codecs.binary_tensors import array_of, encode_text, no_text
 from model_manager.codecs.json_text import excerpt
-from model_manager.codecs.outputs import encode_json
 from model_manager.codecs.rows import refuse_too_many
 from model_manager.codecs.typed_decoding import Blocks
 from model_manager.errors import InvalidInput
@@ -36,7 +35,28 @@ _LITTLE: Final[Mapping[str, np.dtype[Any]]] = {name: dtype.newbyteorder("<") for
 _FEW: Final = 64
 _NARROW: Final = frozenset({"INT8", "INT16", "UINT8", "UINT16"})
 """Those whose list holds values that they do not."""
-_LENGTH: Final = struct.Struct("<I")
+
+
+class Reading(NamedTuple):
+    """How the values of one tensor become the block at `place`: `size` of them, sent as `carrier`."""
+
+    place: int
+    carrier: Datatype
+    size: int
+    column: Column
+    dtype: np.dtype[Any]
+
+    @property
+    def raw_dtype(self) -> np.dtype[Any]:
+        """The dtype of their raw contents."""
+        return _LITTLE[self.carrier]
+
+
+class Plan(NamedTuple):
+    """How the tensors of a message become blocks; `width`: how many columns its only tensor holds, if it is that."""
+
+    readings: tuple[Reading, ...]
+    width: int | None
 
 
 class MessageTensors:
@@ -56,57 +76,70 @@ class MessageTensors:
             self._whole = self._columns[0]
         self._width = len(columns) if signature.columns is not None else None
 
-    def blocks(self, tensors: Sequence[Any], raws: Sequence[bytes]) -> Blocks | None:
-        """Store tensors as blocks; None where the reference path has to read them, or to refuse them."""
+    def plan(self, tensors: Sequence[Any]) -> Plan | None:
+        """Say how tensors are read; None where the reference path has to read them, or to refuse them."""
+        if any(one.parameters or one.datatype not in _FIELDS or one.datatype == "BYTES" for one in tensors):
+            return None
         if len(tensors) == 1 and tensors[0].name not in self._positions:
-            return self._from_one(tensors[0], raws[0] if raws else None)
+            return self._plan_of_one(tensors[0])
         if not self._frame or len(tensors) != len(self._columns):
             return None
-        blocks: list[Array | None] = [None] * len(tensors)
         rows = tensors[0].shape[0] if tensors[0].shape else 0
-        for at, tensor in enumerate(tensors):
+        readings = []
+        for tensor in tensors:
             place = self._positions.get(tensor.name)
-            if place is None or blocks[place] is not None or list(tensor.shape) not in ([rows], [rows, 1]):
+            if place is None or list(tensor.shape) not in ([rows], [rows, 1]):
                 return None
-            array = _array_of(tensor, raws[at] if raws else None, rows)
-            block = None if array is None else _cast(array, tensor.datatype, *self._columns[place])
-            if block is None:
-                return None
-            blocks[place] = block
-        return tuple(cast("list[Array]", blocks))
+            readings.append(Reading(place, tensor.datatype, rows, *self._columns[place]))
+        if len({one.place for one in readings}) != len(readings):
+            return None
+        return Plan(tuple(readings), None)
 
-    def _from_one(self, tensor: Any, raw: bytes | None) -> Blocks | None:
+    def _plan_of_one(self, tensor: Any) -> Plan | None:
         if self._whole is None or len(tensor.shape) != 2:
             return None
         rows, width = tensor.shape
         if width != (self._width or width) or width < 1:
             return None
-        array = _array_of(tensor, raw, rows * width)
-        block = None if array is None else _cast(array, tensor.datatype, *self._whole)
-        if block is None:
-            return None
-        block = block.reshape(rows, width)
+        return Plan((Reading(0, tensor.datatype, rows * width, *self._whole),), width)
+
+    def blocks(self, plan: Plan, arrays: Sequence[Array]) -> Blocks | None:
+        """Store the flat values of tensors; None where the reference path has to say what they are."""
+        blocks: list[Any] = [None] * len(arrays)
+        for array, reading in zip(arrays, plan.readings, strict=True):
+            block = _cast(array, reading)
+            if block is None:
+                return None
+            blocks[reading.place] = block
+        if plan.width is None:
+            return tuple(blocks)
+        block = blocks[0].reshape(-1, plan.width)
         return tuple(block.T) if self._frame else (block,)
 
 
-def _array_of(tensor: Any, raw: bytes | None, count: int) -> Array | None:
-    """The values of a tensor of numbers or booleans, flat; None for what is not surely right."""
-    if tensor.parameters or tensor.datatype not in _FIELDS or tensor.datatype == "BYTES":
-        return None
-    dtype = _LITTLE[tensor.datatype]
-    if raw is not None:
-        if tensor.HasField("contents") or len(raw) != count * dtype.itemsize:
+def values_of(tensors: Sequence[Any], raws: Sequence[bytes], plan: Plan) -> list[Array] | None:
+    """The flat values of each tensor; None where what is sent is not surely what the plan says."""
+    arrays: list[Array] = []
+    for at, (tensor, reading) in enumerate(zip(tensors, plan.readings, strict=True)):
+        dtype = reading.raw_dtype
+        if raws:
+            if tensor.HasField("contents") or len(raws[at]) != reading.size * dtype.itemsize:
+                return None
+            arrays.append(np.frombuffer(raws[at], dtype))
+            continue
+        contents = tensor.contents.ListFields()
+        if len(contents) != 1 or contents[0][0].name != _FIELDS[reading.carrier] or reading.carrier in _NARROW:
             return None
-        return np.frombuffer(raw, dtype)
-    contents = tensor.contents.ListFields()
-    if len(contents) != 1 or contents[0][0].name != _FIELDS[tensor.datatype] or tensor.datatype in _NARROW:
-        return None
-    values = contents[0][1]
-    return np.fromiter(values, dtype, count) if len(values) == count else None
+        values = contents[0][1]
+        if len(values) != reading.size:
+            return None
+        arrays.append(np.fromiter(values, dtype, reading.size))
+    return arrays
 
 
-def _cast(array: Array, carrier: str, column: Column, dtype: np.dtype[Any]) -> Array | None:
+def _cast(array: Array, reading: Reading) -> Array | None:
     """Give values the dtype of their block, in memory of its own; None where the reference path has to say how."""
+    _, carrier, _, column, dtype = reading
     own = column.datatype
     if own not in ("FP32", "FP64"):
         return array.astype(dtype) if carrier == own and dtype == DTYPES[own] else None
@@ -153,80 +186,42 @@ def _values(tensor: Any, raw: bytes | None, count: int, place: str) -> list[Any]
     if raw is not None:
         if given:
             raise InvalidInput(f"{place}: has {given[0]} and raw_input_contents; send one of them")
-        return (
-            _texts(_elements(raw, count, place), place) if datatype == "BYTES" else _numbers(raw, tensor, count, place)
-        )
+        array = array_of(raw, list(tensor.shape), datatype, f"{place}, raw_input_contents")
+        values: list[Any] = array.reshape(-1).tolist()
+        return values
     field = _FIELDS.get(datatype)
     if field is None:
         raise InvalidInput(f"{place}: datatype {datatype} has no typed contents; send raw_input_contents")
     if given not in ([], [field]):
         other = next(name for name in given if name != field)
         raise InvalidInput(f"{place}: datatype {datatype} is carried by {field}, got {other}")
-    values = getattr(tensor.contents, field)
-    if len(values) != count:
-        raise InvalidInput(f"{place}: shape {list(tensor.shape)} needs {count} values, {field} has {len(values)}")
-    return _texts(values, place) if datatype == "BYTES" else list(values)
+    sent = getattr(tensor.contents, field)
+    if len(sent) != count:
+        raise InvalidInput(f"{place}: shape {list(tensor.shape)} needs {count} values, {field} has {len(sent)}")
+    return _texts(sent, place) if datatype == "BYTES" else list(sent)
 
 
-def _numbers(raw: bytes, tensor: Any, count: int, place: str) -> list[Any]:
-    dtype = _LITTLE[tensor.datatype]
-    if len(raw) != count * dtype.itemsize:
-        needs = f"shape {list(tensor.shape)} of {tensor.datatype} needs {count * dtype.itemsize}"
-        raise InvalidInput(f"{place}: {needs} bytes, raw_input_contents has {len(raw)}")
-    values: list[Any] = np.frombuffer(raw, dtype).tolist()
-    return values
-
-
-def _elements(raw: bytes, count: int, place: str) -> Iterator[bytes]:
-    """The elements of raw BYTES. Raises InvalidInput where they are not as many as the shape says."""
-    at = 0
-    for number in range(count):
-        begin = at + _LENGTH.size
-        end = begin + _LENGTH.unpack_from(raw, at)[0] if begin <= len(raw) else begin
-        if end > len(raw):
-            raise InvalidInput(f"{place}: raw_input_contents ends within element {number} of {count}")
-        yield raw[begin:end]
-        at = end
-    if at != len(raw):
-        raise InvalidInput(f"{place}: raw_input_contents has {len(raw) - at} bytes more than its {count} elements")
-
-
-def _texts(elements: Any, place: str) -> list[str]:
+def _texts(elements: Sequence[bytes], place: str) -> list[str]:
     texts: list[str] = []
     for element in elements:
         try:
             texts.append(element.decode())
-        except UnicodeDecodeError:
-            raise InvalidInput(f"{place}: element {len(texts)}: is no text in UTF-8") from None
+        except UnicodeDecodeError as error:
+            raise no_text(error, len(texts), place) from None
     return texts
 
 
-def raw_bytes(array: Array, datatype: Datatype) -> bytes:
-    """An answer's values as raw contents."""
-    if datatype != "BYTES":
-        return array.astype(_LITTLE[datatype], copy=False).tobytes()
-    return b"".join([_LENGTH.pack(len(one)) + one for one in _encoded(array)])
-
-
-def raw_field(raw: bytes) -> tuple[bytes, bytes]:
-    """Raw contents as a field of an answer: its tag and length, and itself."""
-    length, digits = len(raw), bytearray(b"\x32")
+def head_of(tag: int, length: int) -> bytes:
+    """What stands before so many bytes of content, as a field of a message: its tag and its length."""
+    head = bytearray((tag,))
     while length > 0x7F:
-        digits.append(length & 0x7F | 0x80)
+        head.append(length & 0x7F | 0x80)
         length >>= 7
-    digits.append(length)
-    return bytes(digits), raw
+    head.append(length)
+    return bytes(head)
 
 
 def set_contents(contents: Any, array: Array, datatype: Datatype) -> None:
     """Store an answer's values as typed contents."""
-    values = _encoded(array) if datatype == "BYTES" else array.reshape(-1).tolist()
-    getattr(contents, _FIELDS[datatype]).extend(values)
-
-
-def _encoded(array: Array) -> list[bytes]:
-    """Texts as they are; another value as JSON writes it."""
-    return [
-        value.encode() if isinstance(value, str) else encode_json(value).strip(b'"')
-        for value in array.reshape(-1).tolist()
-    ]
+    values = array.reshape(-1).tolist()
+    getattr(contents, _FIELDS[datatype]).extend(map(encode_text, values) if datatype == "BYTES" else values)

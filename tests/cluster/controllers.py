@@ -16,6 +16,7 @@ from tools.patience import wait_until
 from tools.processes import Process
 
 NAME: Final = "models-model-manager"
+TITLES: Final = {"flagger": "Flagger", "argo": "Argo Rollouts"}
 
 
 class Controller(Protocol):

@@ -1,4 +1,4 @@
-"""Keeps the file by which a Prometheus knows the pods of a release, with the standard library alone: a pod runs this text.
+"""Keeps the file by which a Prometheus knows the pods of a release, with the standard library alone: a pod runs it.
 
 usage: finder.py NAMESPACE, with an account that may list its pods. What the chart's monitors say of a pod is said too.
 """
@@ -43,7 +43,7 @@ def _keep(namespace: str) -> None:
             unfinished.write_text(json.dumps(found), encoding="utf-8")
             unfinished.rename(_FILE)
         except (OSError, ValueError) as error:
-            print(error, flush=True)
+            sys.stderr.write(f"{error}\n")
         time.sleep(1)
 
 

@@ -60,7 +60,7 @@ def start(
     job: Document | None = None,
     jobs: Sequence[Document] = (),
 ) -> Prometheus:
-    """Start one as a pod of this template, whose job scrapes the pods with these settings, and wait for it to answer."""
+    """Start one as a pod of this template, which scrapes with these settings, and wait until it answers."""
     found = {"file_sd_configs": [{"files": ["/found/targets.json"], "refresh_interval": "1s"}]}
     scrape = {"job_name": "models", **found, **(job or {})}
     config = {"global": {"scrape_interval": f"{SCRAPE_S}s"}, "scrape_configs": [scrape, *jobs]}

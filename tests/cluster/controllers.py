@@ -20,9 +20,10 @@ TITLES: Final = {"flagger": "Flagger", "argo": "Argo Rollouts"}
 
 
 class Controller(Protocol):
-    """One of the two; `progressive` is the chart's name of it, `values` are what it needs beside that."""
+    """One of the two; `progressive` is the chart's name of it, `deployment` that of its pods, `values` are what it needs beside that."""
 
     progressive: str
+    deployment: str
     values: Document
 
     def command(self, namespace: Namespace, prometheus: Prometheus) -> list[str]:
@@ -41,7 +42,7 @@ class Controller(Protocol):
 class Flagger:
     """Flagger: a copy of the Deployment has the traffic."""
 
-    progressive = "flagger"
+    progressive = deployment = "flagger"
     values: Final[Document] = {"autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 2}}
 
     def command(self, namespace: Namespace, prometheus: Prometheus) -> list[str]:
@@ -73,6 +74,7 @@ class Argo:
     """Argo Rollouts: a Rollout has the pods, and the Deployment their template."""
 
     progressive = "argo"
+    deployment = "argo-rollouts"
     values: Final[Document] = {"replicas": 1}
 
     def command(self, namespace: Namespace, prometheus: Prometheus) -> list[str]:
@@ -107,7 +109,7 @@ class Argo:
 def running(controller: Controller, namespace: Namespace, prometheus: Prometheus) -> Iterator[None]:
     """Have it watch a namespace: as a process of this machine where the cluster has none; skips without either."""
     deployments = namespace.kubectl("get", "deployments", "--all-namespaces", "--output", "name")
-    if f"deployment.apps/{controller.progressive}" in deployments:
+    if f"deployment.apps/{controller.deployment}" in deployments.split():
         yield
         return
     program, *flags = controller.command(namespace, prometheus)

@@ -20,7 +20,7 @@ TITLES: Final = {"flagger": "Flagger", "argo": "Argo Rollouts"}
 
 
 class Controller(Protocol):
-    """One of the two; `progressive` is the chart's name of it, `deployment` that of its pods, `values` are what it needs beside that."""
+    """One of the two, as the chart names it and as clusters name its Deployment, with the values that it needs."""
 
     progressive: str
     deployment: str

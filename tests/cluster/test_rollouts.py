@@ -13,8 +13,6 @@ from tests.cluster.rollouts import Release, released
 from tests.cluster.staging import Traffic, measured, question
 from tools.patience import wait_until
 
-pytestmark = pytest.mark.timeout(900)
-
 GOOD, FAILING, SLOW = "2", "3", "4"
 MOST_BAD: Final = 0.01
 """Of all requests while a bad version is looked at: the share of the first step, and then some have gone before."""

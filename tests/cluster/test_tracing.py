@@ -14,7 +14,8 @@ from tools.patience import wait_until
 
 HOST: Final = "models.example.com"
 PORT: Final = 9411
-PROXY: Final = {"sidecar.istio.io/inject": "true", "inject.istio.io/templates": "gateway", "gateway": "own"}
+PROXY: Final = {"sidecar.istio.io/inject": "true", "gateway": "own"}
+AS_GATEWAY: Final = {"inject.istio.io/templates": "gateway"}
 
 
 def pod(name: str, container: Document, labels: Document, annotations: Document) -> Document:
@@ -44,7 +45,7 @@ def gateway(namespace: Namespace, samples: Path, tmp_path_factory: pytest.TempPa
     namespace.apply(pod("collector", taking, {"sidecar.istio.io/inject": "false"}, {}))
     place = f"{address(namespace, 'collector')}:{PORT}"
     traced = {"proxy.istio.io/config": json.dumps({"tracing": {"sampling": 100, "zipkin": {"address": place}}})}
-    namespace.apply(pod("gateway", {"name": "istio-proxy", "image": "auto"}, PROXY, traced))
+    namespace.apply(pod("gateway", {"name": "istio-proxy", "image": "auto"}, PROXY, {**AS_GATEWAY, **traced}))
     values = {
         "podAnnotations": traced,
         "tracing": {"enabled": True, "endpoint": f"http://{place}", "protocol": "http/protobuf"},

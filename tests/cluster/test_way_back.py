@@ -13,8 +13,6 @@ from tests.cluster.rollouts import Release, released
 from tests.cluster.staging import CHART, question
 from tools.patience import wait_until
 
-pytestmark = pytest.mark.timeout(900)
-
 PAGE: Final = (CHART / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,10 +1,11 @@
 """What a controller makes of a change: how it ended, what it cost callers, and the way there, moment by moment."""
 
 import base64
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ class Release:
     controller: Controller
     prometheus: str
     major: int
+    digests: Mapping[str, str]
 
     def answer_with(self, version: str) -> None:
         """Have another version of iris."""
@@ -39,7 +41,7 @@ class Release:
 
     def _values(self, version: str) -> dict[str, Any]:
         """One percent first: that is the most of the requests that a bad version is given."""
-        artifact = {"artifact": f"iris-{version}.joblib"}
+        artifact = {"artifact": f"iris-{version}.joblib", "sha256": self.digests[f"iris-{version}.joblib"]}
         return {
             **self.controller.values,
             "image": {"repository": IMAGE, "tag": __version__},
@@ -59,12 +61,14 @@ class Release:
 @contextmanager
 def released(controller: Controller, namespace: Namespace, samples: Path, major: int = 4) -> Iterator[Release]:
     """Version 1 of iris has all the traffic, and the controller watches."""
-    data = {name: base64.b64encode(each).decode() for name, each in artifacts(samples).items()}
+    files = artifacts(samples)
+    data = {name: base64.b64encode(each).decode() for name, each in files.items()}
+    digests = {name: hashlib.sha256(each).hexdigest() for name, each in files.items()}
     metadata = {"name": "artifacts", "annotations": {"flagger.app/config-tracking": "disabled"}}
     namespace.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": data})
     seen = prometheus.start(namespace)
     with controllers.running(controller, namespace, seen):
-        made = Release(namespace, controller, seen.url, major)
+        made = Release(namespace, controller, seen.url, major, digests)
         made.answer_with("1")
         controllers.wait_until_settled(controller, namespace)
         yield made

@@ -18,7 +18,7 @@ from typing import Any, Final
 from model_manager.version import __version__
 
 from tests.cluster import asker
-from tools.patience import Limit, wait_until
+from tools.patience import Limit, stretched, wait_until
 from tools.processes import ROOT
 
 CHART: Final = ROOT / "charts" / "model-manager"
@@ -116,7 +116,7 @@ class Cluster:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=_COMMAND_S,
+            timeout=stretched(_COMMAND_S),
         )
         if done.returncode:
             raise CommandFailed(f"{' '.join(map(str, command))}\n{done.stderr}{done.stdout}")

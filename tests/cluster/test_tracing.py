@@ -9,7 +9,7 @@ import pytest
 from model_manager.version import __version__
 
 from tests.cluster import collector
-from tests.cluster.staging import IMAGE, Document, Namespace, question
+from tests.cluster.staging import CHART, IMAGE, Document, Namespace, question
 from tools.patience import wait_until
 
 HOST: Final = "models.example.com"
@@ -52,11 +52,15 @@ def gateway(namespace: Namespace, samples: Path, tmp_path_factory: pytest.TempPa
         "route": {"hosts": [HOST]},
         "istio": {"gateway": {"create": True, "selector": {"gateway": "own"}}},
         "replicas": 1,
+        "image": {"repository": IMAGE, "tag": __version__},
+        "routing": "istio",
+        "tracks": {"stable": {"existingConfigMap": "models"}},
     }
     file = tmp_path_factory.mktemp("values") / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     namespace.apply_models("models", samples, default="1")
-    namespace.install({"routing": "istio", "tracks.stable.existingConfigMap": "models"}, values=file)
+    namespace.helm("install", "models", CHART, "--values", file)  # Helm 4 would wait for a status of the Gateway
+    namespace.wait_for_rollout()
     return address(namespace, "gateway")
 
 

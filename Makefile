@@ -15,7 +15,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom test-pythons release release-files publish lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom test-pythons release release-files publish rollouts lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-pythons:  ## Run the unit tests on every Python that pyproject.toml admits 
 
 cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+rollouts: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Measure what Flagger and Argo Rollouts make of bad versions, in the cluster of KUBECONFIG
+	CLUSTER_ROLLOUTS=docs/rollouts.json $(BIN)/python -m pytest -m cluster tests/cluster/test_rollouts.py
+	$(BIN)/python -m tests.cluster.picture docs/rollouts.json docs/rollouts.png
 
 test-clients: $(VENV)/dev.stamp $(CLIENTS)/clients.done  ## Test clients of other projects and languages, in an environment of their own
 	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients

@@ -18,7 +18,7 @@ from typing import Any, Final
 from model_manager.version import __version__
 
 from tests.cluster import asker
-from tools.patience import Limit, wait_until
+from tools.patience import Limit, stretched, wait_until
 from tools.processes import ROOT
 
 CHART: Final = ROOT / "charts" / "model-manager"
@@ -116,7 +116,7 @@ class Cluster:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=_COMMAND_S,
+            timeout=stretched(_COMMAND_S),
         )
         if done.returncode:
             raise CommandFailed(f"{' '.join(map(str, command))}\n{done.stderr}{done.stdout}")
@@ -170,9 +170,10 @@ class Namespace(Cluster):
         file: list[str | Path] = [] if values is None else ["--values", values]
         self.helm("install", "models", CHART, *file, *_flags(sets), "--wait", "--timeout", "170s", major=helm)
 
-    def upgrade(self, sets: Mapping[str, object], *, helm: int = 4) -> None:
-        """Upgrade it with more values set, as docs/canary.md does."""
-        self.helm("upgrade", "models", CHART, "--reset-then-reuse-values", *_flags(sets), major=helm)
+    def upgrade(self, sets: Mapping[str, object], *, helm: int = 4, values: Path | None = None) -> None:
+        """Upgrade it with more values set, as docs/canary.md does, or more of a file."""
+        file: list[str | Path] = [] if values is None else ["--values", values]
+        self.helm("upgrade", "models", CHART, "--reset-then-reuse-values", *file, *_flags(sets), major=helm)
 
     def helm(self, *arguments: str | Path, major: int = 4) -> str:
         """Run a Helm; raises CommandFailed."""

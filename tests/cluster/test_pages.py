@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,12 +65,13 @@ def major(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def models(new_namespace: NewNamespace, samples: Path) -> Namespace:
+def models(new_namespace: NewNamespace, samples: Path) -> Iterator[Namespace]:
     """A namespace with what both pages start from: the ConfigMaps `models` and `models-next`."""
     namespace = new_namespace("pages")
     namespace.apply_models("models", samples, default="1")
     namespace.apply_models("models-next", samples, default="2")
-    return namespace
+    yield namespace
+    namespace.helm("uninstall", "models")
 
 
 def weight_of_canary(namespace: Namespace) -> int:

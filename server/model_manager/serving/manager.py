@@ -121,7 +121,6 @@ class Manager:
     async def _follow(self) -> None:
         async for news in self._follower.news():
             self._registry.problem = news.problem
-            self._registry.read = news.wanted is not None
             self._wanted = self._declared.becomes(news.wanted, news.changed)
             self._registry.ignored = news.wanted.ignored if news.wanted is not None else ()
             if news.wanted is None:
@@ -135,6 +134,7 @@ class Manager:
                 (name, version) for name, versions in known.items() for version in (*versions, AS_A_WHOLE)
             )
             self._note({})  # nothing may be wanted
+            self._wake.set()
             for name, versions in known.items():
                 self._look_at(name, *versions)
 
@@ -182,6 +182,7 @@ class Manager:
                 if steps > _AT_ONCE:
                     steps = 0
                     await asyncio.sleep(0)
+        self._registry.read = self._wanted is not None  # only now: each model that is wanted has its view
 
     def _step(self, model: str, versions: Sequence[str], tasks: asyncio.TaskGroup) -> None:
         """Take the actions that are due for these versions of a model, and show what came of it."""

@@ -21,10 +21,10 @@ _TOLD: Final = 50  # names in one message
 class Registry:
     """Hands out leases from what is shown now, with no await and no lock.
 
-    `names_told`: whether a refusal may name what exists to whoever asked for something else. `read` is set once a
-    wanted state was read: before, nobody knows which models there are. `ended` while every wanted version is ready or
-    has failed. `reached` is set once the first wanted state was reached, and stays. `problem` says why the models
-    folder cannot be used at the moment, if it cannot. `ignored`: what lies there and is served under no name.
+    `names_told`: whether a refusal may name what exists to whoever asked for something else. `read` is set once all
+    models of a wanted state are shown: before, nobody knows which there are. `ended` while every wanted version is
+    ready or has failed. `reached` is set once the first wanted state was reached, and stays. `problem` says why the
+    models folder cannot be used at the moment, if it cannot. `ignored`: what lies there and is served under no name.
     `shadows`: of each model that has one, the version that gets copies.
     """
 

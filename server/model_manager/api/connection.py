@@ -53,6 +53,13 @@ class Connection(Lifetime):
             self._stopped(data, stop)
         if self._stage:
             self._count_unfinished(len(data), whole=stage <= HEAD and cycle is self.cycle)
+        self._start_direct()
+
+    def _start_direct(self) -> None:
+        """Have the request that became whole answered, now that the parser is left: answering may end the connection."""
+        whole, self._whole = self._whole, None
+        if whole is not None and not whole.response_complete and self._stage != OVER:
+            whole.start()
 
     def _receive_in_parts(self, data: bytes) -> None:
         """Parse no more at once than a head may have."""
@@ -64,6 +71,7 @@ class Connection(Lifetime):
             self._parse(part)
             if self._stage:
                 self._count_unfinished(len(part), whole=stage <= HEAD and cycle is self.cycle)
+        self._start_direct()
 
     def _parse(self, data: bytes | memoryview) -> None:
         try:
@@ -265,7 +273,7 @@ class Connection(Lifetime):
         if exchange.response_complete:
             return
         if isinstance(exchange, Direct):
-            exchange.start()
+            self._whole = exchange
         else:
             exchange.more_body = False
             exchange.message_event.set()

@@ -54,6 +54,7 @@ from model_manager.serving.giving_up import DoesNotReturn, GivenUp, Hangs
 from model_manager.serving.large import EXPIRED, LargeRequests
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.pace import Paces
+from model_manager.serving.pending import Pending
 from model_manager.serving.waiting import Waiting
 from model_manager.signature import Rows
 
@@ -194,7 +195,7 @@ class Batcher:
             running, started = self._running, self._started
             self._admission.make_room(size, outputs, deadline, priority, large=large, running=running, started=started)
         self.arrivals += 1
-        future = self._loop.create_future()
+        future: Pending[Results] = Pending(loop=self._loop)
         item = Item(rows, size, outputs, deadline, future, self.arrivals, observed, perf_counter())
         if large:
             waiting.large.add(item, priority)

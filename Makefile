@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ECOSYSTEM := .venv-ecosystem
 STORES := .venv-stores
+CLIENTS := .venv-clients
 SAMPLES := build/models
 UV_VERSION := 0.13.9
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -13,7 +14,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +27,7 @@ samples: $(VENV)/serve.stamp  ## Train the sample models into build/models
 
 test: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Run every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not uncovered'
+	$(BIN)/coverage run -m pytest -m 'not e2e and not ecosystem and not stores and not clients and not cluster and not uncovered'
 	$(BIN)/python -m pytest -m uncovered
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
@@ -37,6 +38,12 @@ test-ecosystem:  ## Test estimators of other libraries, in an environment of the
 
 test-stores: $(VENV)/dev.stamp $(STORES)/stores.done  ## Test publishing and fetching against a real S3 API, which has an environment of its own
 	PATH="$(CURDIR)/$(STORES)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m stores tests/stores
+
+cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
+	$(BIN)/python -m pytest -m cluster tests/cluster
+
+test-clients: $(VENV)/dev.stamp $(CLIENTS)/clients.done  ## Test clients of other projects and languages, in an environment of their own
+	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -55,6 +62,7 @@ docs: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Write the pages that are made fro
 	$(BIN)/python -m tools.metrics_page
 	$(BIN)/python -m tools.dashboard_json
 	$(BIN)/python -m tools.settings_page
+	$(BIN)/python -m tools.surface
 
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix .
@@ -96,12 +104,13 @@ build/pip.conf:
 	printf '[global]\ncert = /run/secrets/ca.pem\n' > $@
 
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --group build --output-file locks/serve.txt $(LOCK)
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group build --output-file locks/serve.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
 	$< pip compile --group stores --output-file locks/stores.txt $(LOCK)
+	$< pip compile --group clients --output-file locks/clients.txt $(LOCK)
 	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
@@ -124,5 +133,10 @@ $(STORES)/stores.done: locks/stores.txt
 	$(STORES)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	touch $@
 
+$(CLIENTS)/clients.done: locks/clients.txt
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	touch $@
+
 clean:  ## Remove everything that was built
-	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES)
+	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES) $(CLIENTS)

@@ -2,6 +2,9 @@
 
 from tools.dashboard_panel import OF_VERSION, OURS, Panel, increase, quantile, rate
 
+_BY_COLUMN = "sum by (model_name, model_version, kind, column)"
+_ROWS_OF_POD = "* on (namespace, pod, model_name, model_version) group_left model_manager_drift_window_rows{V}"
+
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Versions": (
         Panel(
@@ -91,6 +94,39 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Drift": (
+        Panel(
+            "Columns that drifted most",
+            "PSI against the training data, over all pods by their rows. From 0.2 on it is a major shift.",
+            "short",
+            (
+                (
+                    (
+                        f"{_BY_COLUMN} (model_manager_drift_psi{{V}} {_ROWS_OF_POD})"
+                        f" / {_BY_COLUMN} ((model_manager_drift_psi{{V}} >= bool 0) {_ROWS_OF_POD})"
+                    ),
+                    f"{OF_VERSION} {{{{column}}}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Drifted columns",
+            "Features and outputs whose PSI is above 0.2 and above what chance may show, in the pod that has most.",
+            "short",
+            (("max by (model_name, model_version) (model_manager_drifted_columns{V})", OF_VERSION),),
+        ),
+        Panel(
+            "Rows that drift is measured on",
+            "Sampled rows of the last hour, by where the baseline comes from: the package, or the first rows served.",
+            "short",
+            (
+                (
+                    "sum by (model_name, model_version, baseline) (model_manager_drift_window_rows{V})",
+                    f"{OF_VERSION} {{{{baseline}}}}",
+                ),
+            ),
+        ),
+    ),
     "Convergence": (
         Panel(
             "Wanted but not in force",
@@ -166,6 +202,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Records of predictions: sent, sampled out as asked, and lost.",
             "ops",
             ((rate("model_manager_prediction_records_total", "outcome", "P"), "{{outcome}}"),),
+        ),
+        Panel(
+            "Ledger",
+            "Entries of what served when: written, and lost because the disk did not take them.",
+            "ops",
+            ((rate("model_manager_ledger_entries_total", "outcome", "P"), "{{outcome}}"),),
         ),
     ),
 }

@@ -58,6 +58,14 @@ def program_of_debian(name: str, package: str) -> Path:
     return Path(str(found))
 
 
+def python_of_clients(program: str) -> Path:
+    """The Python of the environment of clients, which has this program and is on PATH; skips or fails without it."""
+    found = shutil.which(program)
+    if found is None:
+        absent(f"{program} is not on PATH: make test-clients installs it, with the other clients")
+    return Path(str(found)).with_name("python")
+
+
 def module(name: str, *, installed_by: str = "make test") -> ModuleType:
     """A module that only some tests need; skips the test, or fails it, when it is not installed."""
     try:

@@ -30,7 +30,7 @@ class Answer:
 
 
 class Server(Process):
-    """A running server process. `addresses` is what it said of itself: "api", and "admin" if it has one."""
+    """A running server process. `addresses` is what it said of itself: "api", and "admin" and "grpc" if it has them."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Server(Process):
     def _announced(self) -> dict[str, str] | None:
         for said in self.records:
             if "api" in said:
-                return {key: said[key] for key in ("api", "admin") if key in said}
+                return {key: said[key] for key in ("api", "admin", "grpc") if key in said}
         return None
 
 

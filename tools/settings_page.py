@@ -7,10 +7,15 @@ from tools.processes import ROOT
 PAGE = ROOT / "docs" / "settings.md"
 
 GROUPS = {
-    "What is served, and where": ("models", "host", "port", "admin_host", "admin_port", "workers", "threads"),
-    "Requests": ("timeout_ms", "max_body_bytes", "max_rows_per_request", "compile"),
+    "What is served, and where": (
+        *("models", "host", "port", "grpc_port", "admin_host", "admin_port", "workers", "threads"),
+    ),
+    "Requests": (
+        *("timeout_ms", "max_body_bytes", "max_rows_per_request", "compress_from_bytes", "compile"),
+        "invocations_model",
+    ),
     "Who is let in": (
-        *("api_keys", "tls_cert", "tls_key", "tls_client_ca", "allowed_hosts"),
+        *("api_keys", "tls_cert", "tls_key", "tls_client_ca", "allowed_hosts", "cors_origins"),
         *("admin_token", "debug_routes"),
     ),
     "Connections": (
@@ -31,6 +36,7 @@ GROUPS = {
     "What is told": (
         *("log_format", "log_level", "log_requests", "log_model_errors", "server_timing"),
         *("records", "records_sample", "records_redact"),
+        "drift_rows_per_s",
         *("ledger", "ledger_mb", "ledger_days"),
     ),
 }

@@ -205,9 +205,15 @@ async def budget(models: Path, workload: str) -> list[Step]:
         shadowing = Shadowing(system.registry, system.metrics, None)
         answering = Answering(system.registry, system.metrics, None, shadowing)
         predict = Predict(
-            answering, system.registry, KnownPaths(), protocol=plan.protocol, route=plan.path, limit=1 << 24
+            answering,
+            system.registry,
+            KnownPaths(),
+            protocol=plan.protocol,
+            route=plan.path,
+            limit=1 << 24,
+            compress_from=1 << 20,
         )
-        endpoint = Destination(predict.answer, answering, plan.protocol, plan.path, plan.model, None, 1 << 24)
+        endpoint = Destination(predict.answer, answering, plan.protocol, plan.path, plan.model, None, 1 << 24, 1 << 20)
         return [*steps, Step("the whole endpoint", await whole(endpoint, body))]
 
 

@@ -1,7 +1,7 @@
 """The table of contents: every route, middleware and error handler of the server, as literal lists."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,19 +12,26 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.api import problems
+from model_manager.api import docs, problems
 from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
+from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
+from model_manager.api.drift import DriftRoutes
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
+from model_manager.api.mlflow import Invocations, MLflow
+from model_manager.api.openapi import OpenApi
 from model_manager.api.predict import Predict
+from model_manager.api.repository import RepositoryControl
+from model_manager.api.routes import Route
 from model_manager.api.scrape import Scrape
+from model_manager.api.triton import Configuration, Statistics
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
+from model_manager.drift import Tally
 from model_manager.errors import ModelManagerError
 from model_manager.ledger import GoodState
 from model_manager.metrics import Family
@@ -61,6 +68,9 @@ class AcceptTrailingSlash:
 MIDDLEWARE: Final = (Middleware(AcceptTrailingSlash),)
 """What every request passes, the outermost first, whichever route answers it and however fast that is found."""
 
+_ONE_VERSION: Final = ("/versions/{version:name}", "/labels/{label:name}")
+"""How a path of V1 names a version."""
+
 _LONGEST_WAIT_S: Final = 60.0
 
 
@@ -71,11 +81,13 @@ def create_app(
     middleware: Sequence[Middleware] = MIDDLEWARE,
     replaces: bool = False,
     known: KnownPaths | None = None,
+    beside: AbstractAsyncContextManager[None] | None = None,
 ) -> ASGIApp:
     """The prediction API. Its lifespan runs the system; `crashed` is told when converging ended by our own bug.
 
     `replaces`: other processes serve on the same port, so connections are accepted only when the models are there.
     `known`: where connections look for paths that they may answer past this app, while nothing in it minds.
+    `beside`: another port over the same system, open while that runs.
 
     `middleware` is folded around the routes and the fast way past them, so none of it is ever passed by.
     """
@@ -85,36 +97,62 @@ def create_app(
         async with system.running(crashed=crashed):
             if replaces:
                 await system.loaded(limit_s=_LONGEST_WAIT_S)
-            yield
+            async with beside or nullcontext():
+                yield
 
-    limit = system.settings.max_body_bytes
-    v1, v2, health, index = (
+    settings = system.settings
+    limit = settings.max_body_bytes
+    v1, v2, mlflow, health, index = (
         V1(system),
         V2(system),
+        MLflow(system.waiting_for),
         Health(system.waiting_for, system.not_alive, told=system.keyring is None),
         Index(system.index, limit=limit),
     )
     known = known or KnownPaths()
-    known.direct = middleware is MIDDLEWARE and system.keyring is None
-    endpoint = partial(Predict, system.answering, system.registry, known, limit=limit)
+    known.direct = middleware is MIDDLEWARE and system.keyring is None and not settings.cors_origins
+    statistics, configuration = Statistics(system.current_metrics, system.index), Configuration(system)
+    compress_from = settings.compress_from_bytes
+    endpoint = partial(Predict, system.answering, system.registry, known, limit=limit, compress_from=compress_from)
+    openapi = OpenApi(system.registry, by_key=system.keyring is not None)
     predict = endpoint(protocol="v1", route="/v1/models/{model}:predict")
+    classify = endpoint(protocol="v1-classify", route="/v1/models/{model}:classify")
+    regress = endpoint(protocol="v1-regress", route="/v1/models/{model}:regress")
+    invocations = Invocations(
+        endpoint(protocol="mlflow", route="/invocations"), system.registry, settings.invocations_model
+    )
     infer = endpoint(protocol="v2", route="/v2/models/{model}/infer")
     starlette = Starlette(
         routes=[
             Route("/", Root(system).describe),
+            Route("/openapi.json", openapi.describe),
+            Route("/docs", docs.page),
+            Route("/docs/{asset}", docs.asset),
             Route("/v1/models", v1.models),
-            Route("/v1/models/{model:name}:predict", predict, methods=["POST"]),
-            Route("/v1/models/{model:name}/versions/{version:name}:predict", predict, methods=["POST"]),
-            Route("/v1/models/{model:name}", v1.model),
-            Route("/v1/models/{model:name}/versions/{version:name}", v1.model),
+            *(
+                Route(f"/v1/models/{{model:name}}{one}:{verb}", ask, methods=["POST"])
+                for verb, ask in (("predict", predict), ("classify", classify), ("regress", regress))
+                for one in ("", *_ONE_VERSION)
+            ),
+            *(Route(f"/v1/models/{{model:name}}{one}", v1.model) for one in ("", *_ONE_VERSION)),
+            *(Route(f"/v1/models/{{model:name}}{one}/metadata", v1.metadata) for one in ("", *_ONE_VERSION)),
+            Route("/invocations", invocations, methods=["POST"]),
+            Route("/ping", mlflow.ping),
+            Route("/health", mlflow.ping),
+            Route("/version", mlflow.version),
             Route("/v2", v2.server),
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/models", v2.models),
+            Route("/v2/models/stats", statistics.all),
             Route("/v2/models/{model:name}", v2.model),
             Route("/v2/models/{model:name}/versions/{version:name}", v2.model),
             Route("/v2/models/{model:name}/ready", v2.model_ready),
             Route("/v2/models/{model:name}/versions/{version:name}/ready", v2.model_ready),
+            Route("/v2/models/{model:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/config", configuration.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/config", configuration.model),
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
             Route("/v2/repository/index", index.index, methods=["POST"]),
@@ -122,9 +160,12 @@ def create_app(
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
     )
+    openapi.routes = starlette.routes
     app: ASGIApp = Dispatch(starlette, known)
     if system.keyring is not None:
         app = KeyCheck(app, system.keyring)
+    if settings.cors_origins:
+        app = Cors(app, settings.cors_origins)
     for wrap, arguments, options in reversed(middleware):
         app = wrap(app, *arguments, **options)
     return app
@@ -149,8 +190,20 @@ class Pod(Protocol):
         """Every known version and its state."""
         ...
 
+    async def load(self, model: str) -> bool:
+        """Take up a model that was unloaded, and try again what failed of it; whether there is one."""
+        ...
+
+    async def unload(self, model: str) -> bool:
+        """Stop serving a model until the folder wants it otherwise; whether there is one."""
+        ...
+
     async def last_good(self) -> list[GoodState]:
         """The last wanted states that were in force, the newest first."""
+        ...
+
+    async def drift(self) -> list[Tally]:
+        """How many sampled rows of the last hour fell into which bins, by version."""
         ...
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
@@ -172,8 +225,10 @@ def create_admin_app(
     the folder it is kept in, if it is.
     """
     health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
+    control = RepositoryControl(pod.load, pod.unload, limit=max_body_bytes)
+    statistics = Statistics(pod.current_metrics, pod.index)
     debug = Debug(pod.inspect, on=debug_routes)
-    log = LedgerRoutes(ledger, pod.last_good)
+    log, drift = LedgerRoutes(ledger, pod.last_good), DriftRoutes(pod.drift)
     return Starlette(
         routes=[
             Route("/", partial(_describe_admin, debug_routes)),
@@ -181,6 +236,13 @@ def create_admin_app(
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["POST"]),
+            Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
+            Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
+            Route("/v2/models/stats", statistics.all),
+            Route("/v2/models/{model:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
+            Route("/v2/models/{model:name}/drift", drift.model),
+            Route("/v2/models/{model:name}/versions/{version:name}/drift", drift.model),
             Route("/ledger", log.ledger),
             Route("/ledger/last-good", log.last_good),
             Route("/debug/tasks", debug.tasks),
@@ -210,11 +272,16 @@ class Root:
                 "models": models,
                 "routes": {
                     "predict": "POST /v1/models/{model}[/versions/{version}]:predict",
+                    "of TensorFlow Serving": "…/labels/{label}…, POST …:classify, POST …:regress, GET …/metadata",
+                    "of MLflow": "POST /invocations, GET /ping, GET /health, GET /version",
                     "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
                     "models": "GET /v2/models",
                     "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
+                    "statistics": "GET /v2/models/stats, GET /v2/models/{model}[/versions/{version}]/stats",
+                    "configuration": "GET /v2/models/{model}[/versions/{version}]/config",
                     "states and reasons": "POST /v2/repository/index",
                     "health": "GET /v2/health/live, GET /v2/health/ready",
+                    "description": "GET /openapi.json, GET /docs (for a browser)",
                     "metrics": "GET /metrics on the admin port",
                 },
             }
@@ -223,6 +290,9 @@ class Root:
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes = ["GET /metrics", "GET /v2/health/live", "GET /v2/health/ready", "POST /v2/repository/index"]
+    routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
+    routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
+    routes += ["GET /v2/models/{model}[/versions/{version}]/drift"]
     routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
     if debug_routes:
         routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from model_manager.commands.terminal import fail
+from model_manager.commands.terminal import INTERRUPTED, fail, output_written
 from model_manager.errors import ConfigurationError
 from model_manager.logs import configure_logging
 from model_manager.settings import Settings, shown_default
@@ -33,16 +33,21 @@ COMMANDS: dict[str, str] = {
     "list": "list:list_",
     "pack": "pack:pack",
     "plan": "plan:plan",
+    "predict": "predict:predict",
     "promote": "promote:promote",
     "publish": "publish:publish",
     "rollback": "rollback:rollback",
     "rollout": "rollout:rollout",
+    "score-labels": "score_labels:score_labels",
     "show": "show:show",
     "sign": "signing:sign",
     "train": "train:train",
     "verify": "verify:verify",
 }
 """The commands beside `serve` and `api-key`: where in the room `commands` each one is."""
+
+
+_INTERRUPTED: Final = 130  # as shells have it; 1 is an answer of some commands
 
 
 class Commands(click.Group):
@@ -59,6 +64,14 @@ class Commands(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(f"model_manager.commands.{module}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; tell in a line where it is interrupted, or what it printed could not be written."""
+        try:
+            with output_written():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail(INTERRUPTED, _INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

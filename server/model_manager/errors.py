@@ -213,7 +213,14 @@ class QueryFailed(ModelManagerError):
 
 
 class ServerRefused(ModelManagerError):
-    """A running server that a command sends rows to cannot be reached, does not speak the protocol, or refuses."""
+    """A running server that a command sends rows to cannot be reached, does not speak the protocol, or refuses.
+
+    `status` is what it answered with, if it did.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ConfigurationError(ModelManagerError):

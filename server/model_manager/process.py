@@ -7,6 +7,7 @@ the stop can be watched → what model code still computes is left.
 
 import asyncio
 import faulthandler
+import importlib.util
 import logging
 import math
 import os
@@ -17,7 +18,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,6 +38,9 @@ from model_manager.serving.nursery import Nursery
 from model_manager.serving.prediction_threads import NAME as THREADS_OF_PREDICTIONS
 from model_manager.serving.system import FLUSH_S, System
 from model_manager.settings import Settings
+
+if TYPE_CHECKING:
+    from model_manager.api.grpc_port import GrpcPort
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +67,7 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
         nursery_for(settings) as nursery,  # first: what is forked has no threads and no sockets yet
         bind(settings.host, settings.port, "port") as api,
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
+        grpc_port_kept(settings) as settings,
         attributed(settings.state) as attribution,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
@@ -120,6 +125,27 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         raise StartRefused(f"{flag} {port}: cannot listen on {host}:{port}: {error.strerror}") from None
 
 
+@contextmanager
+def grpc_port_kept(settings: Settings) -> Generator[Settings, None, None]:
+    """Keep the port of gRPC for this process and those it starts; the settings for the body name the one that it is.
+
+    gRPC's library opens it itself, in each of them, and the system deals connections out. Raises StartRefused.
+    """
+    if settings.grpc_port is None:
+        yield settings
+        return
+    if not all(map(importlib.util.find_spec, ("grpc", "google", "google.protobuf"))):
+        raise StartRefused("--grpc-port: needs grpcio and protobuf: pip install 'model-manager[grpc]'")
+    with bind(settings.host, settings.grpc_port, "grpc_port") as bound:  # which nobody shares, unlike the next
+        host, port = bound.getsockname()[:2]
+        family = bound.family
+    with socket.socket(family, socket.SOCK_STREAM) as keeping:
+        keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keeping.bind((host, port))
+        yield settings.model_copy(update={"grpc_port": port})
+
+
 async def serve(
     system: System,
     api_socket: socket.socket,
@@ -146,12 +172,16 @@ async def serve(
         system.attribution.end()
         system.registry.stopping = True
         api.leave(lame_duck_s)
+        if grpc_port is not None:
+            grpc_port.leave(lame_duck_s)
 
     def interrupt() -> None:
         api.force_exit = interrupted.is_set()  # a person who presses Ctrl-C twice waits for nobody
         interrupted.set()
         stop(0)
         api.leave(0)
+        if grpc_port is not None:
+            grpc_port.leave(0)
 
     def crashed(error: BaseException) -> None:
         crash.append(error)
@@ -162,7 +192,9 @@ async def serve(
 
     credentials = Credentials(settings)
     door = Door(Limits.of(settings), refused)
-    app = create_app(system, crashed=crashed, replaces=replaces, known=door.known)
+    grpc_port = None if settings.grpc_port is None else await asyncio.to_thread(_grpc_port, system, credentials)
+    beside_http = None if grpc_port is None else grpc_port.serving()
+    app = create_app(system, crashed=crashed, replaces=replaces, known=door.known, beside=beside_http)
     config = _config(app, settings, door, credentials.api_tls)
     api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
     loop = asyncio.get_running_loop()
@@ -191,6 +223,12 @@ async def serve(
                 admin.should_exit = True
     logger.info("stopped")
     return 1 if crash else 0
+
+
+def _grpc_port(system: System, credentials: Credentials) -> "GrpcPort":
+    from model_manager.api.grpc_port import GrpcPort  # not before the children are forked, and only where it is served
+
+    return GrpcPort(system, credentials)
 
 
 def leave(code: int, unfinished: Sequence[str]) -> None:
@@ -247,6 +285,8 @@ def announce(settings: Settings, api: socket.socket, admin: socket.socket) -> No
     """Log where the ports are: the line a person looks for, and a program that asked for port 0."""
     scheme = "http" if settings.tls_cert is None else "https"
     addresses = {"api": _address(api, scheme), "admin": _address(admin, scheme)}
+    if settings.grpc_port is not None:
+        addresses["grpc"] = f"{addresses['api'].rpartition('://')[2].rpartition(':')[0]}:{settings.grpc_port}"
     logger.info("serving %s", settings.models, extra=addresses)
 
 

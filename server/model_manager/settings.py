@@ -5,10 +5,11 @@ up themselves what they need beyond that: sampler, resource, endpoint, headers, 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_manager.cpus import allowed_cpus
@@ -21,7 +22,10 @@ DEFAULTS_SHOWN = {
     "records": "none",
     "records_redact": "none",
     "allowed_hosts": "any",
+    "cors_origins": "none",
+    "invocations_model": "the only one",
     "admin_host": "as host",
+    "grpc_port": "none",
     "admin_token": "none",
     "api_keys": "none",
     "tls_cert": "none",
@@ -48,6 +52,9 @@ class Settings(BaseSettings):
     port: Port = Field(default=8080, description="Port of the prediction API (0: any free one, named in the log).")
     admin_port: Port = Field(default=8081, description="Port of /metrics and health; keep it inside the cluster.")
     admin_host: str = Field(default="", description="Address of the admin port.")
+    grpc_port: Port | None = Field(
+        default=None, description="Port of the same API over gRPC, 8082 by custom (0: any free one); needs grpc."
+    )
     admin_token: Path | None = Field(
         default=None, description="File with the token that the admin port asks for, but for health."
     )
@@ -79,6 +86,11 @@ class Settings(BaseSettings):
         default=False, description="Say in the response header server-timing where the time of a prediction went."
     )
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="Largest body; a larger one gets 413.")
+    compress_from_bytes: int = Field(
+        default=1024 * 1024,
+        ge=1,
+        description="Least size of an answer that is compressed for a client that takes gzip or deflate.",
+    )
     max_rows_per_request: int = Field(default=10_000, ge=1, description="Most rows in one request; more get 400.")
     timeout_ms: float = Field(
         default=5000, gt=0, le=86_400_000, description="Time allowed where the manifest sets none."
@@ -109,6 +121,12 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         default="", description="Host names answered on the API port, separated by commas; *.x: all below x."
+    )
+    cors_origins: str = Field(
+        default="", description="Origins whose pages browsers may let ask, separated by commas; *: any."
+    )
+    invocations_model: str = Field(
+        default="", description="Model that answers MLflow's /invocations, where several are served."
     )
     max_connections: int = Field(
         default=10_000, ge=1, description="Most connections of a port at once, in each process; more get 503."
@@ -186,18 +204,25 @@ class Settings(BaseSettings):
         default="", description="Columns and outputs whose values are left out of records, separated by commas."
     )
 
+    drift_rows_per_s: float = Field(
+        default=100, ge=0, le=200, description="Most rows a second that drift of a version is counted on; 0: none."
+    )
+
     ledger: str = Field(
         default="", description="Folder that the ledger is kept in: what served when, and who changed it."
     )
     ledger_mb: int = Field(default=64, ge=1, le=1_048_576, description="Most MiB that the ledger takes.")
     ledger_days: int = Field(default=400, ge=1, description="Days after which a file of the ledger is deleted.")
 
-    @field_validator("port", mode="before")
+    @field_validator("port", "admin_port", "grpc_port", mode="before")
     @classmethod
-    def _ignore_service_link(cls, value: object) -> object:
-        """Kubernetes gives every pod `MODEL_MANAGER_PORT=tcp://…` when a Service is called model-manager."""
+    def _ignore_service_link(cls, value: object, info: ValidationInfo) -> object:
+        """Kubernetes gives every pod `MODEL_MANAGER_PORT=tcp://…` when a Service is called model-manager.
+
+        `MODEL_MANAGER_GRPC_PORT=tcp://…` when one is called model-manager-grpc.
+        """
         if isinstance(value, str) and value.startswith("tcp://"):
-            return cls.model_fields["port"].default
+            return cls.model_fields[info.field_name or "port"].default
         return value
 
     @field_validator("admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca", mode="before")
@@ -206,6 +231,17 @@ class Settings(BaseSettings):
         """A variable that was meant to name a file and is empty must not leave a door open."""
         if value == "":
             raise ValueError("is empty; name a file, or leave it unset")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in filter(None, (one.strip() for one in value.split(","))):
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+", origin):
+                raise ValueError(
+                    f"{origin!r} is no origin as browsers send it, such as https://shop.example:8443: scheme and host "
+                    "in lower case, and no path"
+                )
         return value
 
     @property

@@ -293,3 +293,6 @@ class PredictRequest(msgspec.Struct, frozen=True, eq=False):
     columnar: bool = False  # V1: asked with columnar `inputs`, answered with `outputs`
     timeout_s: float | None = None  # what the body says of its urgency; None: nothing
     priority: int | None = None
+    both: bool = False  # V1: asked with a list of rows as `inputs`, answered with `predictions` and with `outputs`
+    form: object = None  # how the codec that read it writes the answer, where that was asked for
+    raw: bool = False  # V2 over gRPC: asked with raw contents, and answered so

@@ -28,6 +28,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from model_manager.api.credentials import Credentials
+from model_manager.drift import Tally, add_up, families_of, is_of_drift
 from model_manager.keeper import Keeper
 from model_manager.ledger import GoodState
 from model_manager.metrics import READY, Family, LiveFamilies, Metrics, merge_families
@@ -38,6 +39,7 @@ from model_manager.process import (
     bind,
     check_folder,
     event_loop_factory,
+    grpc_port_kept,
     longest_stop_s,
 )
 from model_manager.records import RecordStream
@@ -72,6 +74,7 @@ def run(settings: Settings) -> int:
     with (
         bind(settings.host, settings.port, "port") as api,
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
+        grpc_port_kept(settings) as settings,
         tempfile.TemporaryDirectory(prefix="model-manager-") as folder,
         _remembering(settings.state, Path(folder)) as quarantine,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
@@ -279,7 +282,7 @@ class Supervisor:
     async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics, and what only their supervisor knows."""
         workers = await self._ask(Question("metrics"), list[Family])
-        told = [[family for family in families if family.description != READY] for families in workers]
+        told = [[one for one in families if one.description != READY and not is_of_drift(one)] for families in workers]
         ready = [
             series.value
             for families in workers
@@ -295,7 +298,20 @@ class Supervisor:
         )
         live.add_unclean_ends(self._quarantine.ends)
         live.add_unanswered_questions(self._unanswered)
-        return merge_families([*told, live.families()])
+        tallies = add_up(await self._ask(Question("drift counts"), list[Tally]))
+        return [*merge_families([*told, live.families()]), *await asyncio.to_thread(families_of, tallies)]
+
+    async def drift(self) -> list[Tally]:
+        """The counts of all workers, added up."""
+        return add_up(await self._ask(Question("drift"), list[Tally]))
+
+    async def load(self, model: str) -> bool:
+        """Have every worker take up a model, or try it again; whether any knows it."""
+        return any(await self._ask(Question("load", model=model), bool))
+
+    async def unload(self, model: str) -> bool:
+        """Have every worker let a model go; whether any knows it."""
+        return any(await self._ask(Question("unload", model=model), bool))
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What each worker is doing now."""

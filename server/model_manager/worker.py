@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import msgspec
 import numpy as np
 
+from model_manager.drift import Tally
 from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
@@ -36,13 +37,14 @@ STOPPING: Final = "stopping"
 
 
 class Question(msgspec.Struct):
-    """What the supervisor asks a worker; `seconds` is for a profile."""
+    """What the supervisor asks a worker; `seconds` is for a profile, `model` for load and unload."""
 
-    about: Literal["readiness", "metrics", "index", "last good"] | Topic
+    about: Literal["readiness", "metrics", "index", "last good", "load", "unload", "drift", "drift counts"] | Topic
     seconds: float = 0.0
+    model: str = ""
 
 
-Answer: TypeAlias = str | list[Family] | list[IndexRow] | list[GoodState] | list[Inspection]
+Answer: TypeAlias = str | bool | list[Family] | list[IndexRow] | list[GoodState] | list[Tally] | list[Inspection]
 """Why there should be no traffic, or what was asked for."""
 
 
@@ -109,8 +111,14 @@ async def _answer(system: System, question: Question) -> Answer:
         return list(await system.current_metrics())
     if question.about == "index":
         return await system.index()
+    if question.about == "load" or question.about == "unload":
+        return await (system.load if question.about == "load" else system.unload)(question.model)
     if question.about == "last good":
         return await system.last_good()
+    if question.about == "drift":
+        return await system.drift()
+    if question.about == "drift counts":
+        return await system.drift(named=False)
     return await system.inspect(question.about, question.seconds)
 
 

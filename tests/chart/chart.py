@@ -1,6 +1,7 @@
 """The chart as tests see it: rendered by a real Helm into documents that can be asked."""
 
 import functools
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ import yaml
 from tests.conftest import ROOT
 
 CHART = ROOT / "charts" / "model-manager"
-MATRIX = sorted((CHART / "ci").glob("*-values.yaml"))
+MATRIX = [*sorted((CHART / "ci").glob("*-values.yaml")), *sorted((CHART / "examples").glob("*.yaml"))]
 
 Document = dict[str, Any]
 
@@ -73,6 +74,7 @@ class Helm:
         sets: Mapping[str, str] | None = None,
         kubernetes: str = "1.37",
         name: str = "shop",
+        namespace: str = "models",
         chart: Path = CHART,
         cluster: Path | None = None,
     ) -> Render:
@@ -80,12 +82,14 @@ class Helm:
 
         With a kubeconfig, `lookup` finds what is in that cluster, as it does when Helm installs or upgrades.
         """
-        arguments: list[str | Path] = ["template", name, chart, "--namespace", "models", "--kube-version", kubernetes]
+        arguments: list[str | Path] = ["template", name, chart, "--namespace", namespace, "--kube-version", kubernetes]
         if file is not None:
             arguments += ["--values", file]
         for key, value in (sets or {}).items():
             arguments += ["--set", f"{key}={value}"]
-        text = None if values is None else yaml.safe_dump(dict(values))
+        text = (
+            None if values is None else json.dumps(dict(values))
+        )  # yaml leaves `y` unquoted, which Helm takes for true
         if cluster is not None:
             arguments += ["--dry-run=server", "--disable-openapi-validation", "--kubeconfig", cluster]
             return Render(self.run(*arguments, values=text))
@@ -110,15 +114,25 @@ def _rendered(helm: Helm, arguments: tuple[str | Path, ...], values: str | None)
 
 def environment(deployment: Document) -> dict[str, str]:
     """The settings that a Deployment's server reads from its variables."""
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return {each["name"]: each["value"] for each in container["env"] if each["name"].startswith("MODEL_MANAGER_")}
+    env = container(deployment)["env"]
+    return {each["name"]: each["value"] for each in env if each["name"].startswith("MODEL_MANAGER_")}
+
+
+def container(deployment: Document) -> dict[str, Any]:
+    """The server's container of a Deployment's pods."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    (found,) = [dict(each) for each in containers if each["name"] == "server"]
+    return found
 
 
 def leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     """Every value a schema describes: its dotted path, `*` for a name of the user's own, and what is said of it.
 
-    What a track may say over the chart's own values is one value, not each of them again.
+    What a track may say over the chart's own values is one value, not each of them again. A name of other charts, which
+    is only there to be refused, is none.
     """
+    if node.get("deprecated"):
+        return
     free = node.get("additionalProperties")
     children: Mapping[str, Any] = node.get("properties", {})
     if "$ref" in node:

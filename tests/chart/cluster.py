@@ -19,6 +19,7 @@ KINDS = {
     "networking.istio.io/v1": {"virtualservices": "VirtualService", "destinationrules": "DestinationRule"},
     "argoproj.io/v1alpha1": {"rollouts": "Rollout", "analysistemplates": "AnalysisTemplate"},
     "flagger.app/v1beta1": {"canaries": "Canary", "metrictemplates": "MetricTemplate"},
+    "keda.sh/v1alpha1": {"scaledobjects": "ScaledObject"},
     "monitoring.coreos.com/v1": {"servicemonitors": "ServiceMonitor", "podmonitors": "PodMonitor"},
 }
 """What it knows: Helm 4 looks up every kind that it renders."""

@@ -160,9 +160,13 @@ ANALYSIS_TEMPLATE = fields(
         fields(
             "name",
             "provider",
+            "count",  # which the definition does not ask for, but the controller of any metric of a step
             name=TEXT,
             interval=DURATION,
+            count={"type": "integer", "minimum": 1},
             successCondition=TEXT,
+            failureCondition=TEXT,
+            inconclusiveLimit=WHOLE,
             consecutiveSuccessLimit=WHOLE,
             failureLimit=WHOLE,
             consecutiveErrorLimit=WHOLE,

@@ -57,6 +57,14 @@ def test_a_refused_request_fails_at_once_with_the_reason(helm4: Helm, server: Li
     assert "irises" in done.stdout
 
 
+def test_a_pod_that_passed_goes_and_one_that_failed_stays_for_its_log(helm4: Helm) -> None:
+    """Helm uninstalls no pod of a test: what a policy does not take away stays."""
+    test = {"model": "iris", "instances": [1], "predictions": [1]}
+    annotations = helm4.template({"test": test}).one("Pod")["metadata"]["annotations"]
+    assert annotations["helm.sh/hook"] == "test"
+    assert annotations["helm.sh/hook-delete-policy"].split(",") == ["before-hook-creation", "hook-succeeded"]
+
+
 def test_the_script_in_the_pod_is_the_file_of_the_chart(helm4: Helm) -> None:
     test = {"model": "iris", "instances": [1], "predictions": [1]}
     (container,) = helm4.template({"test": test}).one("Pod")["spec"]["containers"]

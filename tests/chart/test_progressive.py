@@ -1,9 +1,12 @@
 """Flagger and Argo Rollouts: what they are given and what is left to them."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.chart.chart import CHART, Document, Helm, Render
 from tests.chart.cluster import Cluster, cluster
@@ -54,7 +57,6 @@ def test_nothing_that_flagger_moves_is_rendered(helm4: Helm) -> None:
     for case in ("flagger", "flagger-gateway-api"):
         render = helm4.template(file=CHART / "ci" / f"{case}-values.yaml")
         assert not render.kinds() & {"Service", "VirtualService", "DestinationRule", "HTTPRoute"}
-        assert "replicas" not in render.one("Deployment")["spec"]
 
 
 def test_flagger_is_told_the_same_policies_as_the_charts_own_route_has(helm4: Helm) -> None:
@@ -66,6 +68,26 @@ def test_flagger_is_told_the_same_policies_as_the_charts_own_route_has(helm4: He
     del policy["connectionPool"]["tcp"]  # a field that a Canary does not have
     assert service["trafficPolicy"] == policy
     assert service["gateways"] == ["mesh", "istio-ingress/shared"]
+
+
+@pytest.mark.parametrize(
+    ("version", "errors", "expected"),
+    [
+        ("1.44", 0, {"splitExternalLocalOriginErrors", "consecutiveLocalOriginFailures", "consecutiveGatewayErrors"}),
+        ("1.50.2", 5, {"splitExternalLocalOriginErrors", "consecutiveLocalOriginFailures", "consecutiveGatewayErrors"}),
+        ("1.43", 5, {"consecutiveGatewayErrors"}),
+        ("1.35.1", 0, set()),  # nothing would be counted
+    ],
+)
+def test_flagger_is_given_the_fields_that_its_version_has(
+    helm: Helm, version: str, errors: int, expected: set[str]
+) -> None:
+    outliers = {"istio": {"outlierDetection": {"consecutiveGatewayErrors": errors}}}
+    render = helm.template({"flagger": {"version": version}, **outliers}, file=FLAGGER)
+    detection = render.one("Canary")["spec"]["service"]["trafficPolicy"].get("outlierDetection", {})
+    assert {each for each in detection if "Errors" in each or "Failures" in each} - {"consecutive5xxErrors"} == expected
+    own = helm.template({"flagger": {"version": version}, **outliers}, sets={"routing": "istio"}).one("DestinationRule")
+    assert own["spec"]["trafficPolicy"]["outlierDetection"]["splitExternalLocalOriginErrors"] is True
 
 
 def test_a_changed_models_yaml_is_flaggers_to_track(helm4: Helm) -> None:
@@ -133,6 +155,42 @@ def test_an_argo_step_is_passed_by_a_success_and_ended_by_the_last_failure(helm4
     assert said == {"success-percent": ">= 99", "p99-ms": "<= 500", "failed-versions": "<= 0"}
 
 
+@pytest.mark.parametrize(
+    ("metric", "answers"),
+    [
+        ("success-percent", {99.0: "Successful", 100.0: "Successful", 98.9: "Failed"}),
+        ("p99-ms", {500.0: "Successful", 12.0: "Successful", 500.1: "Failed", math.inf: "Failed"}),
+        ("failed-versions", {0.0: "Successful", 1.0: "Failed"}),
+    ],
+)
+def test_argo_takes_no_number_for_neither_a_success_nor_a_failure(
+    helm4: Helm, metric: str, answers: dict[float, str]
+) -> None:
+    measured = {each["name"]: each for each in helm4.template(file=ARGO).one("AnalysisTemplate")["spec"]["metrics"]}
+    cases = [([value], phase) for value, phase in answers.items()]
+    for result, phase in [*cases, ([], "Inconclusive"), ([math.nan], "Inconclusive")]:
+        assert argos_phase(measured[metric], result) == phase, result
+
+
+def argos_phase(metric: dict[str, Any], result: list[float]) -> str:
+    """What Argo Rollouts makes of an answer: a failure first, then a success, else it is inconclusive."""
+    for condition, phase in (("failureCondition", "Failed"), ("successCondition", "Successful")):
+        # the part of its language that is used here is Python's, but for `&&`
+        if eval(metric[condition].replace("&&", "and"), {"__builtins__": {"len": len}}, {"result": result}):
+            return phase
+    return "Inconclusive"
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3, 7])
+def test_an_argo_step_ends_before_it_has_measured_as_often_as_it_may(helm4: Helm, failures: int) -> None:
+    render = helm4.template(file=ARGO, sets={"analysis.failures": str(failures)})
+    for metric in render.one("AnalysisTemplate")["spec"]["metrics"]:
+        # The controller demands a count of a step's metrics, and that no limit is beyond it.
+        assert metric["count"] >= metric["failureLimit"] + metric["consecutiveSuccessLimit"]
+        assert metric["count"] > metric["failureLimit"] + metric["inconclusiveLimit"]
+        assert metric["inconclusiveLimit"] == failures - 1
+
+
 def test_other_models_are_other_pods_to_argo_and_the_old_ones_keep_theirs(helm4: Helm) -> None:
     before, after = helm4.template(file=ARGO), helm4.template(file=ARGO, sets=IRIS_2)
     old, new = before.one("ConfigMap"), after.one("ConfigMap")
@@ -148,14 +206,31 @@ def test_other_models_are_other_pods_to_argo_and_the_old_ones_keep_theirs(helm4:
 def test_scalers_count_the_rollouts_pods(helm4: Helm) -> None:
     keda = helm4.template(file=CHART / "ci" / "argo-keda-values.yaml")
     cpu = helm4.template(file=ARGO, sets={"autoscaling.enabled": "true"})
+    fewest = {"ScaledObject": "minReplicaCount", "HorizontalPodAutoscaler": "minReplicas"}
     for render, kind in ((keda, "ScaledObject"), (cpu, "HorizontalPodAutoscaler")):
         rollout = render.one("Rollout")
         target = render.one(kind)["spec"]["scaleTargetRef"]
         named = {"apiVersion": rollout["apiVersion"], "kind": "Rollout", "name": rollout["metadata"]["name"]}
         assert target == named
-        assert "replicas" not in rollout["spec"]
+        assert rollout["spec"]["replicas"] == render.one(kind)["spec"][fewest[kind]]
     query = asked_of(helm4, CHART / "ci" / "argo-keda-values.yaml")
     assert re.fullmatch(_pods(query), "shop-model-manager-6d4cf56db6-x2x9z")
+
+
+def test_a_rollout_begins_with_the_pods_of_the_deployment_and_keeps_its_own(helm: Helm, tmp_path: Path) -> None:
+    deployment, rollout = (
+        "apps/v1/deployments/shop-model-manager-stable",
+        "argoproj.io/v1alpha1/rollouts/shop-model-manager",
+    )
+    cases: list[tuple[Cluster, int]] = [
+        ({deployment: {"spec": {"replicas": 7}}}, 7),
+        ({deployment: {"spec": {"replicas": 0}}}, 2),
+        ({deployment: {"spec": {"replicas": 0}}, rollout: {"spec": {"replicas": 5}}}, 5),
+    ]
+    for live, expected in cases:
+        with cluster(live, tmp_path) as kubeconfig:
+            render = helm.template(file=ARGO, sets={"autoscaling.enabled": "true"}, cluster=kubeconfig)
+        assert render.one("Rollout")["spec"]["replicas"] == expected
 
 
 def test_metrics_say_which_side_they_come_from(helm4: Helm) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from model_manager.repository.remote_places import Places
 
 from tests.chart.chart import CHART, Helm, Refused
 from tests.chart.cluster import Cluster, cluster
@@ -169,8 +170,75 @@ PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
             },
             "settings.records of track stable cannot be reached past networkPolicy.egress.restrict",
         ),
+        ({**FLAGGER, "flagger.version": "1.34"}, "flagger.version: the Canary is written for Flagger 1.35 or newer"),
+        (
+            {"tracks.stable.models.iris.versions.1.artifact": "ftp://models/1.joblib"},
+            "models.iris.versions.1.artifact: ftp://models/1.joblib cannot be fetched: this version reaches s3://",
+        ),
+        (
+            {"tracks.stable.models.iris.versions.1.artifact": "http://models/1.joblib"},
+            "is below none of settings.artifactStores (s3://,gs://,az://,https://)",
+        ),
+        (
+            {
+                "tracks.stable.models.iris.versions.1.artifact": "s3://models-2/1.joblib",
+                "settings.artifactStores": "s3://models",
+            },
+            "s3://models-2/1.joblib is below none of settings.artifactStores (s3://models)",
+        ),
+        (
+            {
+                "tracks.stable.models.iris.versions.1.artifact": "s3://models/1.joblib",
+                "tracks.stable.settings.artifactStores": "",
+            },
+            "is below none of settings.artifactStores (empty)",
+        ),
+        (
+            {"extraEnv[0].name": "MODEL_MANAGER_LOG_LEVEL"},
+            "extraEnv: MODEL_MANAGER_LOG_LEVEL is the server's own: set settings.logLevel",
+        ),
+        (
+            {"extraEnv[0].name": "OTEL_SERVICE_NAME", "tracing.enabled": "true", "tracing.endpoint": "http://a:4317"},
+            "extraEnv: OTEL_SERVICE_NAME is set by tracing.enabled",
+        ),
+        (
+            {"service.loadBalancerIP": "203.0.113.1"},
+            "service.loadBalancerIP has no effect with service.type: ClusterIP",
+        ),
+        (
+            {"service.externalTrafficPolicy": "Local"},
+            "service.externalTrafficPolicy has no effect with service.type: ClusterIP",
+        ),
+        (
+            {
+                "ingress.enabled": "true",
+                "ingress.hosts[0]": "a.example.com",
+                "ingress.tlsSecretName": "a",
+                "ingress.tls[0].secretName": "b",
+                "ingress.tls[0].hosts[0]": "a.example.com",
+            },
+            "ingress: tls and tlsSecretName both name certificates",
+        ),
+        (
+            {
+                "ingress.enabled": "true",
+                "ingress.hosts[0]": "a.example.com",
+                "ingress.tls[0].secretName": "b",
+                "ingress.tls[0].hosts[0]": "b.example.com",
+            },
+            "ingress.tls: b.example.com is none of ingress.hosts (a.example.com)",
+        ),
+        (
+            {"monitoring.podMonitor.enabled": "true", "monitoring.podMonitor.scrapeTimeout": "1m"},
+            "monitoring.podMonitor.scrapeTimeout: 1m is longer than interval (15s)",
+        ),
+        (
+            {"autoscaling.enabled": "true", "autoscaling.targetCPUPercent": "0"},
+            "autoscaling.targetCPUPercent: with 0 and no autoscaling.metrics nothing would count the pods",
+        ),
         ({"podLabels.app": "iris"}, "podLabels: app is a label by which pods are selected"),
         ({"settings.port": "8081"}, "settings.adminPort: 8081 is the API's port too"),
+        ({"settings.grpcPort": "8081"}, "settings.grpcPort: 8081 is the port of another protocol too"),
         (
             {"monitoring.podMonitor.enabled": "true", "monitoring.serviceMonitor.enabled": "true"},
             "monitoring: podMonitor and serviceMonitor would scrape every pod twice",
@@ -199,6 +267,28 @@ PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
 )
 def test_what_contradicts_itself_or_has_no_effect_is_refused(helm4: Helm, sets: dict[str, str], said: str) -> None:
     assert said in helm4.refuses(sets)
+
+
+@pytest.mark.parametrize(
+    ("artifact", "stores"),
+    [
+        ("s3://models/iris/1.joblib", "gs://,s3://"),
+        ("s3://models/iris/1.joblib", "s3://models/"),
+        ("S3://Models/iris/1.joblib", "s3://other, s3://models/iris"),
+        ("https://user@files.example.com/1.joblib", "https://files.example.com"),
+        ("http://files.example.com/1.joblib", "http://"),
+        ("file:///artifacts/shared/1.joblib", ""),
+        ("/artifacts/shared/1.joblib", ""),
+        ("iris-1.joblib", ""),
+    ],
+)
+def test_an_artifact_that_the_server_would_look_for_is_let_through(helm4: Helm, artifact: str, stores: str) -> None:
+    models = {"iris": {"versions": {"1": {"artifact": artifact}}}}
+    values = {"tracks": {"stable": {"models": models}}, "settings": {"artifactStores": stores}}
+    scheme = artifact.partition("://")[0].lower()
+    if stores:
+        assert Places.parse(stores).allow(artifact) or scheme == "file"
+    assert artifact in helm4.template(values).text
 
 
 def test_every_rule_has_a_case_here() -> None:

@@ -1,10 +1,13 @@
 """What the chart renders: it lints, packages, and gives for each file of its matrix the kinds that were asked for."""
 
+import hashlib
 import re
 import tarfile
 from pathlib import Path
 
+import msgspec
 import pytest
+from model_manager.repository.changed_by import CHANGED_BY, ChangedBy
 from model_manager.repository.manifest import parse_manifest
 
 from tests.chart.chart import CHART, MATRIX, Helm, environment
@@ -21,25 +24,31 @@ ADDED = {
     | {"Gateway", "PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy", "Telemetry", "Sidecar"}
     | {"NetworkPolicy", "ServiceMonitor", "Pod"},
     "default": set(),
+    "extras": {"HorizontalPodAutoscaler", "Ingress", "ServiceMonitor"},
     "flagger": FLAGGER | {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor"},
     "flagger-gateway-api": FLAGGER | {"ScaledObject"},
+    "flagger-older": FLAGGER | {"HorizontalPodAutoscaler"},
     "gateway-api": {"HTTPRoute"},
     "guarded": {"ServiceMonitor"},
     "image-volume": set(),
     "istio-plain": ISTIO | {"PeerAuthentication", "AuthorizationPolicy", "Telemetry", "NetworkPolicy"},
     "keda": {"ScaledObject", "PodDisruptionBudget", "PrometheusRule"},
     "keda-query": {"ScaledObject"},
+    "production": ISTIO
+    | {"Gateway", "PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy", "NetworkPolicy"}
+    | {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor", "PrometheusRule"},
 }
 LEFT_OUT = {
     "flagger": {"Service"},
     "flagger-gateway-api": {"Service", "ConfigMap"},
+    "flagger-older": {"Service"},
     "image-volume": {"ConfigMap", "ServiceAccount"},
 }
 
 
 @pytest.mark.parametrize("file", MATRIX, ids=lambda file: file.name)
 def test_each_file_of_the_matrix_lints_and_renders_the_kinds_it_asks_for(helm: Helm, file: Path) -> None:
-    case = file.name.removesuffix("-values.yaml")
+    case = file.stem.removesuffix("-values")
     helm.run("lint", "--strict", CHART, "--values", file)
     assert helm.template(file=file).kinds() == (CORE - LEFT_OUT.get(case, set())) | ADDED[case]
 
@@ -65,9 +74,10 @@ def test_the_package_is_the_chart_without_its_matrix(helm: Helm, tmp_path: Path)
     with tarfile.open(package) as archive:
         packed = {name.removeprefix("model-manager/") for name in archive.getnames()}
     assert {"README.md", "values.schema.json", "files/alerts.yaml", "files/dashboard.json", "files/predict.py"} < packed
+    assert "examples/production.yaml" in packed
     assert not [name for name in packed if name.startswith("ci/")]
     assert helm.template(chart=package).documents == helm.template().documents
-    assert package.stat().st_size < 60_000
+    assert package.stat().st_size < 70_000
 
 
 def test_one_kind_in_each_template(helm4: Helm) -> None:
@@ -109,15 +119,21 @@ def test_the_notes_name_the_next_command_of_whoever_moves_the_weights(helm4: Hel
 
 
 def test_the_server_accepts_every_manifest_of_the_matrix(helm4: Helm) -> None:
-    read = 0
+    read = told = 0
     for file in MATRIX:
         for document in helm4.template(file=file).all("ConfigMap"):
-            if document["metadata"]["name"].endswith("-dashboard"):
+            if document["metadata"]["name"].endswith(("-dashboard", "-proxy")):
                 continue
-            assert document["data"].keys() == {"models.yaml"}
-            parse_manifest(document["data"]["models.yaml"].encode())
+            manifest = document["data"].pop("models.yaml").encode()
+            parse_manifest(manifest)
+            for name, text in document["data"].items():
+                assert name == CHANGED_BY
+                said = msgspec.json.decode(text, type=ChangedBy)
+                assert said.by == "helm, release shop in models, revision 1"
+                assert said.manifest == hashlib.sha256(manifest).hexdigest()
+                told += 1
             read += 1
-    assert read > 10
+    assert read > told > 5  # whoever moves the weights is nobody who changed the models
     green = helm4.template(file=CHART / "ci" / "bluegreen-values.yaml").one("ConfigMap", "green")
     iris = parse_manifest(green["data"]["models.yaml"].encode()).models["iris"]
     assert iris.batching is not None

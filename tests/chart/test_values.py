@@ -18,7 +18,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
 THE_CHARTS_OWN = {"models", "state", "cache", "ledger"}  # the mounted folders
-UNSET = {"threads", "load_memory_mb", "admin_host"}  # by limits of CPU and memory, and by host
+UNSET = {"threads", "load_memory_mb", "admin_host", "grpc_port"}  # by limits of CPU and memory, by host; off
 UNSET |= {"admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca"}  # no Secret is there by itself
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
 OTHERWISE = {"log_format": "json", "require_digest": True}
@@ -175,15 +175,18 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.max_body_bytes, settings.max_rows_per_request) == (134217728, 1000000)
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
     assert (settings.lame_duck_s, settings.allowed_hosts) == (2.5, "iris.example.com,*.models.example.com")
+    origins = "https://shop.example.com,https://lab.example.com:8443"
+    assert (settings.cors_origins, settings.invocations_model) == (origins, "iris")
     assert (settings.max_connections, settings.max_receiving_bytes) == (1000, 536870912)
     assert (settings.max_header_bytes, settings.max_headers) == (16384, 50)
     assert (settings.header_timeout_s, settings.body_timeout_s, settings.write_timeout_s) == (5, 60, 60)
-    assert (settings.port, settings.admin_port, settings.host) == (9000, 9001, "::")
+    assert (settings.port, settings.admin_port, settings.grpc_port, settings.host) == (9000, 9001, 9002, "::")
     assert (settings.threads, settings.workers, settings.log_requests, settings.compile) == (2, 2, 0.25, "off")
     assert (settings.server_timing, settings.records_sample) == (True, 0.5)
     assert (settings.ready_when, settings.frozen_after_s, settings.state) == ("any-model", 7.5, "/state")
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert (settings.artifact_stores, settings.cache, settings.cache_mb) == ("s3://models/", "/cache", 2048)
+    assert settings.drift_rows_per_s == 50
     assert (settings.ledger, settings.ledger_mb, settings.ledger_days) == ("", 32, 30)
     assert (settings.skops_trusted, settings.max_artifact_mb) == ("sklearn.tree._tree.Tree", 1048576)
     assert (settings.artifact_owners, settings.require_digest, settings.refuse_writable) == ("0,10001", False, True)
@@ -210,3 +213,24 @@ def _value(values: Any, path: str) -> Any:
     for part in path.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
+
+
+def test_the_example_of_fields_that_are_passed_on_renders(helm4: Helm) -> None:
+    (example,) = [block for block in README.split("```yaml\n")[1:] if block.startswith("extraEnv:")]
+    render = helm4.template(yaml.safe_load(example.partition("```")[0]))
+    assert "company-authorities" in json.dumps(render.one("Deployment"))
+
+
+@pytest.mark.parametrize("progressive", ["argo", "flagger"])
+def test_the_way_back_from_a_controller_renders_what_was_theirs(helm: Helm, progressive: str) -> None:
+    (way,) = [block for block in README.split("```sh\n")[1:] if block.startswith("kubectl patch rollout")]
+    upgrade = way.partition("```")[0].partition("helm ")[2]
+    sets = dict(each.split("=", 1) for each in re.findall(r"--set (\S+)", upgrade))
+    file = CHART / "ci" / f"{progressive}-values.yaml"
+    before, back = helm.template(file=file), helm.template(file=file, sets=sets)
+    assert {"VirtualService", "DestinationRule", "Service"} <= back.kinds()
+    assert not back.kinds() & {"Rollout", "AnalysisTemplate", "Canary", "MetricTemplate"}
+    (deployment,) = re.findall(r"kubectl scale deployment (\S+)", way)
+    assert deployment == before.one("Deployment")["metadata"]["name"] == back.one("Deployment")["metadata"]["name"]
+    owner = before.one("Rollout" if progressive == "argo" else "Canary")["metadata"]["name"]
+    assert f"kubectl {'patch rollout' if progressive == 'argo' else 'delete canary'} {owner} " in way

@@ -12,6 +12,8 @@ from model_manager.settings import Settings
 from opentelemetry.sdk.trace import TracerProvider
 
 from tests.chart.chart import CHART, MATRIX, Document, Helm, environment
+from tests.chart.chart import container as server
+from tests.chart.cluster import Cluster, cluster
 from tests.conftest import ROOT
 from tools.metrics_page import exposed_name
 
@@ -22,12 +24,6 @@ def pod(deployment: Document) -> dict[str, Any]:
     """The pod's specification."""
     spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
     return spec
-
-
-def server(deployment: Document) -> dict[str, Any]:
-    """The pod's only container."""
-    (container,) = pod(deployment)["containers"]
-    return dict(container)
 
 
 def selectors(documents: list[Document]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -80,6 +76,9 @@ def test_every_subset_and_backend_is_a_track(helm4: Helm, file: Path) -> None:
         assert len(route["spec"]["rules"][-1]["backendRefs"]) == len(tracks)
 
 
+GRPC = "MODEL_MANAGER_GRPC_PORT"
+
+
 @EVERY_FILE
 def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> None:
     render = helm4.template(file=file)
@@ -89,6 +88,7 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
         assert ports == {
             "http": variables["MODEL_MANAGER_PORT"],
             "http-admin": variables["MODEL_MANAGER_ADMIN_PORT"],
+            **({"grpc-api": variables[GRPC]} if GRPC in variables else {}),
         }
         routes = (ROOT / "server" / "model_manager" / "app.py").read_text()
         for probe, path in (("startupProbe", "live"), ("readinessProbe", "ready"), ("livenessProbe", "live")):
@@ -97,8 +97,13 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
             assert asked == {"path": f"/v2/health/{path}", "port": "http-admin", **scheme}
             assert f'Route("{asked["path"]}"' in routes
     for service in render.all("Service"):
-        (port,) = service["spec"]["ports"]
-        assert port["targetPort"] == ("http-admin" if service["metadata"]["name"].endswith("-admin") else "http")
+        port, *grpc = service["spec"]["ports"]
+        admin = service["metadata"]["name"].endswith("-admin")
+        assert port["targetPort"] == ("http-admin" if admin else "http")
+        asked = {environment(one).get(GRPC) for one in render.all("Deployment")} - {None}
+        assert [(one["name"], one["appProtocol"], str(one["port"])) for one in grpc] == [
+            ("grpc-api", "grpc", one) for one in asked if not admin
+        ]
 
 
 def test_default_ports_are_the_servers_defaults(helm4: Helm) -> None:
@@ -114,7 +119,7 @@ def test_a_pod_has_no_more_rights_than_it_needs(helm4: Helm, file: Path) -> None
         assert spec["enableServiceLinks"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in spec["containers"]:
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -232,16 +237,53 @@ def test_whoever_counts_the_pods_does_it_alone(helm4: Helm) -> None:
     for case, kind in (("autoscaling", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")):
         render = helm4.template(file=CHART / "ci" / f"{case}-values.yaml")
         deployments = render.all("Deployment")
-        assert all("replicas" not in each["spec"] for each in deployments)
         targets = {each["spec"]["scaleTargetRef"]["name"] for each in render.all(kind)}
         assert targets == {each["metadata"]["name"] for each in deployments}
     waiting = helm4.template(sets={"tracks.canary.weight": "0", "tracks.canary.replicas": "0"})
     assert waiting.one("Deployment", "canary")["spec"]["replicas"] == 0
 
 
+@pytest.mark.parametrize("scaler", ["autoscaling", "keda"])
+def test_turning_a_scaler_on_or_upgrading_changes_no_number_of_pods(helm: Helm, tmp_path: Path, scaler: str) -> None:
+    """Without the field Kubernetes starts one pod, and Helm, in either way of applying, would leave one."""
+    sets = {f"{scaler}.enabled": "true", f"{scaler}.minReplicas": "3", "keda.serverAddress": "http://p:9090"}
+    sets |= {"tracks.canary.weight": "0", "tracks.canary.autoscaling.minReplicas": "2"}
+    live: Cluster = {"apps/v1/deployments/shop-model-manager-stable": {"spec": {"replicas": 7}}}
+    for state, stable in ((live, 7), ({}, 3)):  # the other track is new
+        with cluster(state, tmp_path) as kubeconfig:
+            render = helm.template(sets=sets, cluster=kubeconfig)
+        assert render.one("Deployment", "stable")["spec"]["replicas"] == stable
+        assert render.one("Deployment", "canary")["spec"]["replicas"] == 2
+    assert helm.template(sets=sets).one("Deployment", "stable")["spec"]["replicas"] == 3
+
+
+def test_the_values_say_how_many_pods_there_are_where_nobody_counts_them(helm: Helm, tmp_path: Path) -> None:
+    live: Cluster = {"apps/v1/deployments/shop-model-manager-stable": {"spec": {"replicas": 7}}}
+    with cluster(live, tmp_path) as kubeconfig:
+        assert helm.template(cluster=kubeconfig).one("Deployment")["spec"]["replicas"] == 2
+
+
 def test_a_budget_only_where_more_than_one_pod_is(helm4: Helm) -> None:
     render = helm4.template(file=CHART / "ci" / "autoscaling-values.yaml")
     assert [each["metadata"]["labels"]["version"] for each in render.all("PodDisruptionBudget")] == ["stable"]
+
+
+def test_the_example_of_a_production_outlives_a_zone_and_lets_in_only_who_is_known(helm4: Helm) -> None:
+    render = helm4.template(file=CHART / "examples" / "production.yaml")
+    (zones, nodes) = pod(render.one("Deployment"))["topologySpreadConstraints"][::-1]
+    assert (zones["topologyKey"], nodes["topologyKey"]) == ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    assert zones["whenUnsatisfiable"] == "ScheduleAnyway"  # or a lost zone's pods could not come back elsewhere
+    fewest = render.one("HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    assert fewest - render.one("PodDisruptionBudget")["spec"]["maxUnavailable"] >= 2
+    assert render.one("PeerAuthentication")["spec"]["mtls"] == {"mode": "STRICT"}
+    issuers = {rule["issuer"] for rule in render.one("RequestAuthentication")["spec"]["jwtRules"]}
+    rules = [rule for rule in render.one("AuthorizationPolicy")["spec"]["rules"] if "from" in rule]
+    (named,) = [
+        source["source"] for rule in rules for source in rule["from"] if "requestPrincipals" in source["source"]
+    ]
+    assert {principal.removesuffix("/*") for principal in named["requestPrincipals"]} == issuers
+    assert render.one("NetworkPolicy")["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert all("from" in rule for rule in render.one("NetworkPolicy")["spec"]["ingress"])
 
 
 def test_queries_name_metrics_that_the_server_has(helm4: Helm) -> None:

@@ -75,6 +75,16 @@ OTHERS = {
 }
 
 
+NO_REQUESTS = {
+    "an unknown method": (b"BREW /v2 HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    "bare LF": (b"GET /v2 HTTP/1.1\nhost: x\n\n", 400),
+    "a query of 200 KB": (b"GET /v2?" + b"q" * 200_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 414),
+    "a header of 200 KB": (b"GET /v2 HTTP/1.1\r\nhost: x\r\na: " + b"b" * 200_000 + b"\r\n\r\n", 431),
+    "no Host": (b"GET /v2 HTTP/1.1\r\n\r\n", 400),
+    "an expectation": (b"GET /v2 HTTP/1.1\r\nhost: x\r\nexpect: tea\r\n\r\n", 417),
+}
+
+
 def refused(address: str, sent: bytes, code: int) -> Response:
     """Send it with a request behind, which must not be answered."""
     with connected(address) as client:
@@ -97,6 +107,38 @@ def test_what_is_malformed_is_400_and_the_end_of_the_connection(api: str, sent: 
 @pytest.mark.parametrize(("sent", "says"), OTHERS.values(), ids=OTHERS)
 def test_what_is_not_spoken_here_says_so_and_is_no_fault_of_ours(api: str, sent: bytes, says: str) -> None:
     assert says in refused(api, sent, 400).json["error"]
+
+
+@pytest.mark.parametrize(("sent", "code"), NO_REQUESTS.values(), ids=NO_REQUESTS)
+def test_what_no_route_was_asked_is_refused_in_the_words_of_routes(api: str, sent: bytes, code: int) -> None:
+    response = answer(api, sent)
+    assert (response.status, response.closes, list(response.json)) == (code, True, ["error"])
+    assert response.headers["content-type"] == "application/json"
+
+
+PATHS = ("/v1/models/m:predict", "/v1/models/m/versions/1:predict", "/v2/models/m/infer", "/v1/models/m", "/v2")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("end", ["%0A", "%0a%0a", "%0D", "%20", "%00"])
+def test_a_path_with_something_behind_it_is_another_path(api: str, path: str, end: str) -> None:
+    method = "POST" if path.endswith(("predict", "infer")) else "GET"
+    for _ in range(2):  # and is not remembered as a path that was answered
+        response = answer(api, request(method=method, target=path + end, body=BODY if method == "POST" else None))
+        assert (response.status, list(response.json)) == (404, ["error"])
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed"),
+    [("*", "GET, HEAD, OPTIONS, POST"), ("/v2", "GET, HEAD, OPTIONS"), (PATHS[0], "OPTIONS, POST")],
+)
+def test_options_are_answered_by_what_may_be_asked(api: str, target: str, allowed: str) -> None:
+    with connected(api) as client:
+        for _ in range(2):
+            client.send(request(method="OPTIONS", target=target, body=None))
+            response = client.response()
+            assert (response.status, response.headers["allow"], response.body) == (204, allowed, b"")
+            assert not response.closes
 
 
 def test_refusals_are_counted_and_quote_nothing_of_what_was_sent(server: LiveServer) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import atheris
 
-# atheris 3.0 never frees what a comparison that it watches answers, where that is an array: the one module that compares
-# whole bodies goes unwatched, or a minute of fuzzing would keep a gigabyte
+# atheris 3.0 never frees what a comparison that it watches answers, where that is an array: the one module that
+# compares whole bodies goes unwatched, or a minute of fuzzing would keep a gigabyte
 with atheris.instrument_imports(include=["model_manager"], exclude=["model_manager.codecs.bounds"]):
     from tests.fuzz.seeds import TOKENS, seeds
     from tests.fuzz.targets import TARGETS, PromiseBroken, hold

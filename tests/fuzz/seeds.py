@@ -3,6 +3,10 @@
 import json
 from typing import Any, Final
 
+import numpy as np
+from model_manager.codecs.binary_tensors import bytes_of
+from model_manager.signature import DTYPES, Signature
+
 from tests.fuzz.targets import SIGNATURES, TARGETS
 
 _SHA: Final = "0123456789abcdef" * 4
@@ -13,6 +17,7 @@ TOKENS: Final = (
         "instances", "inputs", "outputs", "signature_name", "parameters", "name", "shape", "datatype", "data", "id",
         "model_version", "content_type", "predict", "predict_proba", "input", "text", "age", "fare", "sex", "ready",
         "FP64", "FP32", "FP16", "INT64", "UINT64", "BOOL", "BYTES", "2026-11-02T10:00:00Z", "golden", "baseline",
+        "binary_data_size", "binary_data", "binary_data_output", "classification", "base64", "pd_json",
     )),
     *(word.encode() for word in (
         "[", "]", "{", "}", ",", ":", "null", "true", "false", "NaN", "Infinity", "-0", "1e39", "1e308", "1e999", "-1",
@@ -26,6 +31,24 @@ TOKENS: Final = (
     b"\xff", b"\xed\xa0\x80", b"\x00",
 )  # fmt: skip
 """Words of the formats that are read, and values at the edges of what they hold."""
+
+
+def _binary(name: str, signature: Signature, tensors: list[dict[str, Any]]) -> list[tuple[str, bytes]]:
+    """The same tensors in binary, two bytes of their JSON's length in front."""
+    described: list[dict[str, Any]] = []
+    raw = b""
+    for tensor in tensors:
+        dtype = DTYPES[tensor["datatype"]]
+        values = bytes_of(
+            np.array([str(each) for each in tensor["data"]] if dtype.hasobject else tensor["data"], dtype)
+        )
+        kept = {key: value for key, value in tensor.items() if key != "data"}
+        described.append({**kept, "parameters": {"binary_data_size": len(values)}})
+        raw += values
+    outputs = [{"name": "predict_proba", "parameters": {"binary_data": True}}]
+    text = _json({"inputs": described, "outputs": outputs})
+    alone = [] if len(tensors) > 1 else [(f"v2-binary-{name}", b"\0\0" + raw)]
+    return [(f"v2-binary-{name}", len(text).to_bytes(2, "little") + text + raw), *alone]
 
 
 def seeds() -> list[tuple[str, bytes]]:
@@ -46,6 +69,7 @@ def seeds() -> list[tuple[str, bytes]]:
                 for column, cell in zip(columns, row, strict=True)
             ]
         found.append((f"v2-{name}", _json({"id": "1", "inputs": tensors, "outputs": [{"name": "predict"}]})))
+        found += _binary(name, signature, tensors)
     numbers = [1.0] * 2 * 4096
     large = {"name": "input", "shape": [4096, 2], "datatype": "FP64", "data": numbers}
     found += [

@@ -108,7 +108,7 @@ def _codec(codec: V1Codec | V2Codec, signature: Signature) -> Target:
         except RequestRefused as refused:
             _refused(refused)
             return
-        _is_well_formed(request, signature)
+        _is_well_formed(request, signature, infinities=b"Infinity" in body)
         results = {name: _answer(signature, name, len(request.rows)) for name in request.outputs}
         _, answer = codec.encode(request, results)
         json.loads(answer.decode())
@@ -116,7 +116,7 @@ def _codec(codec: V1Codec | V2Codec, signature: Signature) -> Target:
     return decode
 
 
-def _is_well_formed(request: PredictRequest, signature: Signature) -> None:
+def _is_well_formed(request: PredictRequest, signature: Signature, *, infinities: bool) -> None:
     rows = {len(block) for block in request.rows.blocks}
     if len(rows) != 1 or not 0 < rows.pop() <= _MOST_ROWS:
         raise PromiseBroken("blocks of different lengths, or of no or too many rows")
@@ -126,7 +126,7 @@ def _is_well_formed(request: PredictRequest, signature: Signature) -> None:
     if signature.layout is Layout.ARRAY and columns is not None and request.rows.blocks[0].shape[1:] != (len(columns),):
         raise PromiseBroken("a row of another width")
     for block in request.rows.blocks:
-        if block.dtype.kind == "f" and np.isinf(block).any():
+        if not infinities and block.dtype.kind == "f" and np.isinf(block).any():
             raise PromiseBroken("a number that JSON does not have")
 
 
@@ -134,6 +134,26 @@ def _answer(signature: Signature, name: str, rows: int) -> Array:
     (output,) = [output for output in signature.offered if output.name == name]
     shape = (rows, *output.shape[1:])
     return np.full(shape, "no", object) if output.datatype == "BYTES" else np.zeros(shape, DTYPES[output.datatype])
+
+
+def _binary(signature: Signature) -> Target:
+    """Two bytes say how many of the others are JSON; 0: none, so that they are the values of the one input."""
+    codec = V2Codec(signature, max_rows=_MOST_ROWS, model="m", version="1")
+
+    def decode(data: bytes) -> None:
+        length, body = int.from_bytes(data[:2], "little"), data[2:]
+        try:
+            request = codec.decode(((b"inference-header-content-length", b"%d" % length),), body)
+        except RequestRefused as refused:
+            _refused(refused)
+            return
+        _is_well_formed(request, signature, infinities=True)
+        results = {name: _answer(signature, name, len(request.rows)) for name in request.outputs}
+        headers, answer = codec.encode(request, results)
+        told = int(dict(headers).get(b"inference-header-content-length", len(answer)))
+        json.loads(answer[:told].decode())
+
+    return decode
 
 
 @cache
@@ -227,7 +247,7 @@ def headers(text: bytes) -> None:
     lines = [line.partition(b":") for line in text.replace(b"\r", b"").split(b"\n")]
     sent = [(name.strip().lower(), value.strip()) for name, _, value in lines]
     try:
-        require_json(sent)
+        require_json(sent, text)
     except RequestRefused as refused:
         _refused(refused, sent)
     try:
@@ -259,6 +279,7 @@ TARGETS: Final[dict[str, Target]] = {
         f"v2-{name}": _codec(V2Codec(one, max_rows=_MOST_ROWS, model="m", version="1"), one)
         for name, one in SIGNATURES.items()
     },
+    **{f"v2-binary-{name}": _binary(one) for name, one in SIGNATURES.items()},
     "predicted": predicted,
     "manifest": manifest,
     "metadata": metadata,

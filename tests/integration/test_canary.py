@@ -238,7 +238,7 @@ def test_without_a_time_it_looks_at_now(prometheus: str) -> None:
         (["--match", 'pod=~"("'], "Prometheus refuses model_manager_requests_total{"),
         (["--match", "pod"], "'pod' is not a matcher such as pod=~\"models-.*\""),
         (["--window", "soon"], "'soon' is not a time such as 90s, 10m or 1h30m"),
-        (["--at", "soon"], "'soon' is not a time such as 2026-11-02T15:04:05Z or 1793631845"),
+        (["--at", "soon"], "'soon' is not a time such as 2026-11-02T15:00Z or 1793631600"),
         (["--by", "version"], "--by version needs the two versions: --stable 1 --canary 2"),
     ],
 )

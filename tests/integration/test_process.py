@@ -126,7 +126,7 @@ def _refuses_connections(server: LiveServer) -> bool:
 
 def test_a_client_that_leaves_takes_its_rows_out_of_the_queue(slow: tuple[Path, SlowRegressor]) -> None:
     folder, model = slow
-    with live_server(folder) as server, ThreadPoolExecutor(4) as clients:
+    with live_server(folder, timeout_ms=600_000) as server, ThreadPoolExecutor(4) as clients:
         model.shut()
         first = clients.submit(server.predict, "slow", [[1.0, 0.0]])
         wait_until(model.entered, "a batch to run")

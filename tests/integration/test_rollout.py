@@ -185,4 +185,6 @@ def test_a_config_map_is_changed_through_kubectl(tmp_path: Path, prometheus: str
     assert "m/2 gets 100% of the traffic" in done.stdout
     after = json.loads(held.read_text())
     assert after["data"]["models.yaml"] == manifest.replace("default", 'traffic: {"1": 0, "2": 100}, default')
+    assert "@" in after["metadata"].pop("annotations")["model-manager/changed-by"]
     assert after["metadata"] == {"name": "models", "resourceVersion": "10"}
+    assert "@" in json.loads(after["data"]["changed-by.json"])["by"]

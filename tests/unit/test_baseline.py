@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_manager.packaging.baseline import histogram
+from model_manager.drift import histogram
 from model_manager.signature import Array
 
 

@@ -136,7 +136,7 @@ def assert_same(one: PredictRequest | None, other: PredictRequest | None) -> Non
     if one is None or other is None:
         assert one is other
         return
-    assert (one.outputs, one.id, one.columnar) == (other.outputs, other.id, other.columnar)
+    assert (one.outputs, one.id, one.columnar, one.both) == (other.outputs, other.id, other.columnar, other.both)
     assert one.rows.shape_key == other.rows.shape_key
     for left, right in zip(one.rows.blocks, other.rows.blocks, strict=True):
         assert repr(left.tolist()) == repr(right.tolist())  # NaN, 1 and 1.0, True and 1 all told apart

@@ -21,8 +21,11 @@ def test_infinities_are_null_and_counted() -> None:
     assert json.loads(body)["predictions"][0] == {"a": [None, None], "b": "null"}
     headers, body = CODECS["v2"].encode(REQUEST, results)
     first, second = json.loads(body)["outputs"]
-    assert (first["parameters"], first["data"]) == ({"infinite_values": 2}, [None, None, None, 1.5])
-    assert "parameters" not in second
+    assert (first["parameters"], first["data"]) == (
+        {"content_type": "np", "infinite_values": 2},
+        [None, None, None, 1.5],
+    )
+    assert second["parameters"] == {"content_type": "str"}
 
 
 def test_what_is_missing_is_no_infinity() -> None:

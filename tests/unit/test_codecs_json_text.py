@@ -1,9 +1,19 @@
 """The strict JSON reader: what it refuses and where it says the fault is."""
 
 import json
+import math
+from typing import Any
 
 import pytest
-from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse, parse_object
+from model_manager.codecs.json_text import (
+    Infinite,
+    excerpt,
+    has_no_repeated_key,
+    listing,
+    nan_as_null,
+    parse,
+    parse_object,
+)
 from model_manager.errors import InvalidInput
 
 
@@ -17,16 +27,20 @@ from model_manager.errors import InvalidInput
         (b'{"a": [1}', "expected ',' or ']' at byte 8"),
         (b'{"a": 01}', "invalid number at byte 7"),
         (b"{'a': 1}", "at byte 1"),
-        (b'{"a": NaN}', "at byte 6: NaN and Infinity are not JSON; send null"),
-        (b'{"a": -Infinity}', "at byte 7: NaN and Infinity are not JSON"),
+        (b'{"a": nan}', "at byte 6: send null where missing; NaN and Infinity are taken"),
+        (b'{"a": inf}', "at byte 6: send null where missing; NaN and Infinity are taken"),
+        (b'{"a": [NaN, 01]}', "not JSON: Expecting ',' delimiter at byte 13"),
+        (b'{"a": "NaN", "\xc3\xa9": tru}', "not JSON: Expecting value at byte 19"),
+        (b'["\\ud800"]', "half of a surrogate pair"),
+        (b'["\\ud800\\u0041", 1]', "half of a surrogate pair"),
+        (b'["\\udc00", NaN]', "half of a surrogate pair"),
         (b'{"a": "\xff"}', "not UTF-8: invalid start byte at byte 7"),
         (b'{"a": "\xe9', "not UTF-8: unexpected end of data at byte 7"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[1e999," + b"[" * 100_000, "nested too deeply"),
         (b"[" * 900 + b"]" * 900, None),
         (b'[1e999, "\\ud800"]', "out of range"),
-        (b"[" + b"1" * 5000 + b"]", "out of range"),
-        (b"[1e999, NaN]", "not JSON: it holds NaN"),
+        (b"[" + b"1" * 5000 + b"]", "an integer of thousands of digits"),
     ],
 )
 def test_text_that_is_not_json_is_refused_with_its_place(body: bytes, message: str | None) -> None:
@@ -40,6 +54,32 @@ def test_text_that_is_not_json_is_refused_with_its_place(body: bytes, message: s
 
 def test_a_number_no_float_holds_is_left_for_the_cell_that_it_stands_in() -> None:
     assert parse(b"[1, 1e999]") == [1, float("inf")]
+    assert not any(isinstance(value, Infinite) for value in parse(b"[1, 1e999]"))  # type: ignore[attr-defined]
+
+
+def test_literals_of_other_writers_are_read_for_what_they_say() -> None:
+    read: Any = parse(b"[NaN, Infinity, -Infinity]")
+    missing, most, least = read
+    assert math.isnan(missing)
+    assert (most, least) == (math.inf, -math.inf)
+    assert isinstance(most, Infinite)
+    assert isinstance(least, Infinite)
+    assert parse(b'{"NaN": "\\ud83d\\ude00 NaN", "a": NaN}') == {
+        "NaN": "😀 NaN",
+        "a": pytest.approx(math.nan, nan_ok=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b"[1, NaN,NaN]", b"[1, null,null]"),
+        (b'["NaN", "a\\"NaN", NaN, "\\\\", NaN]', b'["NaN", "a\\"NaN", null, "\\\\", null]'),
+        (b'["NaN', b'["null'),
+    ],
+)
+def test_nan_becomes_null_outside_of_strings(body: bytes, read: bytes) -> None:
+    assert nan_as_null(body) == read
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ ANY_WIDTH = Signature(Layout.ARRAY, None, False, OUTPUTS)
 OBJECTS = Signature(Layout.ARRAY, (Column("a", "BYTES", nullable=True), Column("b", "INT64")), True, OUTPUTS)
 ONE_NAMED = Signature(Layout.ARRAY, (Column("x", "FP64"),), True, OUTPUTS)
 ODD_NAMES = Signature(Layout.FRAME, (Column('say "x"', "FP64"), Column("y", "FP64")), True, OUTPUTS)
+NAMED_INPUT = Signature(Layout.ARRAY, (Column("input", "FP64"),), True, OUTPUTS)
+NAMED_B64 = Signature(Layout.FRAME, (Column("b64", "BYTES"),), True, OUTPUTS)
 HUGE_INTEGERS = Signature(Layout.FRAME, (Column("id", "UINT64", nullable=True),), True, OUTPUTS)
 MIXED_WITH_HUGE = Signature(Layout.ARRAY, (Column("0", "UINT64"), Column("1", "FP64")), False, OUTPUTS)
 
@@ -109,7 +111,7 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
     assert blocks is None or plain(fast.rows) == blocks
     assert plain(fast.rows) == plain(slow.rows)
     assert fast.rows.shape_key == slow.rows.shape_key
-    assert (fast.outputs, fast.columnar) == (slow.outputs, slow.columnar)
+    assert (fast.outputs, fast.columnar, fast.both) == (slow.outputs, slow.columnar, slow.both)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,15 @@ def test_usual_bodies_are_read_by_the_typed_decoders_and_alike_by_the_reference(
         (HUGE_INTEGERS, b'{"inputs":{"id":[1]}}', [[1.0]]),
         (MIXED_WITH_HUGE, b'{"instances":[[1,2]]}', [[[1.0, 2.0]]]),
         (ONE_NAMED, b'{"instances":[1,{"x":2}]}', [[[1.0], [2.0]]]),
+        (IRIS, b'{"instances":[{"input":[1,2,3,4]},[5,6,7,8]]}', [[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]]),
+        (PARTLY_NULLABLE, b'{"instances":[{"input":{"b":2,"a":1}},{"input":[3,null]}]}', [[[1.0, 2.0], [3.0, None]]]),
+        (ANY_WIDTH, b'{"instances":[{"input":[1,2]}]}', [[[1.0, 2.0]]]),
+        (NAMED_INPUT, b'{"instances":[{"input":1}]}', [[[1.0]]]),
+        (TEXT, b'{"instances":[{"input":"a"},{"b64":"Yg=="},{"input":{"b64":"w7w="}}]}', [["a", "b", "ü"]]),
+        (TEXT, b'{"inputs":[{"b64":"Yg=="}]}', [["b"]]),
+        (ONE_COLUMN_FRAME, b'{"instances":[{"b64":"Yg=="},{"city":{"b64":"Yg=="}}]}', [["b", "b"]]),
+        (CITIES, b'{"inputs":{"city":["Oslo"],"land":[{"b64":"Tg=="}]}}', [["Oslo"], ["N"]]),
+        (NAMED_B64, b'{"instances":[{"b64":"YQ=="}]}', [["YQ=="]]),
     ],
 )
 def test_unusual_bodies_are_read_all_the_same(signature: Signature, body: bytes, blocks: list[Any]) -> None:
@@ -150,6 +161,8 @@ ONE_ROW = b'"instances":[[1,2,3,4]]'
         (b'{"signature_name":"predict_proba",' + ONE_ROW + b"}", ("predict_proba",)),
         (b'{"outputs":["predict_proba","predict"],' + ONE_ROW + b"}", ("predict_proba", "predict")),
         (b'{"outputs":["predict_proba"],"signature_name":"serving_default",' + ONE_ROW + b"}", ("predict_proba",)),
+        (b'{"outputs":"predict_proba",' + ONE_ROW + b"}", ("predict_proba",)),
+        (b'{"id":"7","params":{"a":1},"x":[],' + ONE_ROW + b"}", ("predict",)),
         (b'{"outputs":[],' + ONE_ROW + b"}", ("predict",)),
         (b'{"outputs":null,"signature_name":null,"parameters":null,' + ONE_ROW + b"}", ("predict",)),
     ],
@@ -162,13 +175,21 @@ def test_outputs_are_chosen_by_name(body: bytes, outputs: tuple[str, ...]) -> No
     ("signature", "body", "message"),
     [
         (IRIS, b'{"instances":[[1,2,3,4]', "the body is not JSON: it ends too early"),
-        (IRIS, b'{"instances":[[1,2,NaN,4]]}', "at byte 19: NaN and Infinity are not JSON; send null"),
+        (IRIS, b'{"instances":[[1,2,NaN,4]]}', "row 0, column 2: expected a number (FP64), got NaN: no missing values"),
         (IRIS, b"[[1,2,3,4]]", "must be a JSON object, got a list of 1 value"),
         (IRIS, b"{}", 'has neither of "instances" (a list of rows) and "inputs"'),
         (IRIS, b'{"instances":[[1,2,3,4]],"inputs":[]}', "has both"),
         (IRIS, b'{"instances":[[1,2,3,4]],"instances":[[1,2,3,4]]}', '"instances" is given more than once'),
         (IRIS, b'{"instances":[[1,2,3,4]],"inst\\u0061nces":[[1,2,3,4]]}', '"instances" is given more than once'),
-        (IRIS, b'{"instances":[[1,2,3,4]],"id":"7"}', 'unknown key "id"; known: "instances", "inputs"'),
+        (TEXT, b'{"instances":[{"b64":"!"}]}', 'instances: row 0: "b64": "!" is not base64'),
+        (TEXT, b'{"instances":[{"b64":"YQ"}]}', 'instances: row 0: "b64": "YQ" is not base64'),
+        (TEXT, b'{"instances":[{"b64":"/w=="}]}', 'instances: row 0: "b64": the bytes are no text in UTF-8'),
+        (TEXT, b'{"instances":[{"b64":7}]}', 'instances: row 0: "b64": expected a string, got 7'),
+        (CITIES, b'{"instances":[["Oslo",{"b64":"!"}]]}', 'instances: row 0, column "land": "b64": "!" is not base64'),
+        (CITIES, b'{"inputs":{"city":["a"],"land":[{"b64":"!"}]}}', 'inputs: column "land": row 0: "b64": "!" is not'),
+        (IRIS, b'{"instances":[[1,2,3,{"b64":"MQ=="}]]}', "row 0, column 3: expected a number (FP64), got an object"),
+        (IRIS, b'{"instances":[{"input":[1,2,3]}]}', "instances: row 0: expected 4 values, got 3"),
+        (IRIS, b'{"instances":[{"inputs":[1,2,3,4]}]}', "instances: row 0: expected a list, got an object"),
         (IRIS, b'{"instances":[[1,2,3,4]],"parameters":3}', "parameters: expected an object, got 3"),
         (IRIS, b'{"instances":[]}', "instances: no rows"),
         (IRIS, b'{"instances":null}', "instances: expected a list of rows, got null"),
@@ -205,8 +226,8 @@ def test_outputs_are_chosen_by_name(body: bytes, outputs: tuple[str, ...]) -> No
         (ANY_WIDTH, b'{"instances":[[]]}', "instances: row 0: expected at least one value"),
         (IRIS, b'{"signature_name":3,' + ONE_ROW + b"}", "signature_name: expected the name of an output, got 3"),
         (IRIS, b'{"signature_name":"x",' + ONE_ROW + b"}", 'unknown output "x"; this version has "predict", "predict_'),
-        (IRIS, b'{"outputs":"predict",' + ONE_ROW + b"}", "outputs: expected a list of output names"),
-        (IRIS, b'{"outputs":[1],' + ONE_ROW + b"}", "outputs: expected a list of output names"),
+        (IRIS, b'{"outputs":"x",' + ONE_ROW + b"}", 'unknown output "x"; this version has "predict", "predict_'),
+        (IRIS, b'{"outputs":[1],' + ONE_ROW + b"}", "outputs: expected the name of an output or a list of them"),
         (IRIS, b'{"outputs":["predict","predict"],' + ONE_ROW + b"}", 'outputs: "predict" is asked for more than once'),
         (IRIS, b'{"outputs":["predict"],"signature_name":"predict",' + ONE_ROW + b"}", "names outputs twice"),
     ],
@@ -249,6 +270,19 @@ RESULTS: dict[str, Any] = {
 def test_answers_have_the_shape_that_was_asked_for(outputs: tuple[str, ...], columnar: bool, answer: Any) -> None:
     body = encoded(PredictRequest(ROWS, outputs, columnar=columnar), RESULTS)
     assert json.loads(body) == answer
+
+
+@pytest.mark.parametrize("outputs", [("predict",), ("predict", "predict_proba")])
+def test_a_list_of_rows_under_inputs_is_answered_under_the_names_of_both_servers(outputs: tuple[str, ...]) -> None:
+    """KServe's clients read `predictions` there, by row, and TensorFlow Serving's `outputs`, by column."""
+    asked = codec(IRIS, max_rows=2).decode([], b'{"inputs":[[1,2,3,4]]}')
+    assert (asked.columnar, asked.both) == (True, True)
+    assert not codec(IRIS, max_rows=2).decode([], b'{"inputs":{"input":[[1,2,3,4]]}}').both
+    both, by_row, by_column = (
+        json.loads(encoded(PredictRequest(ROWS, outputs, columnar=columnar, both=both), RESULTS))
+        for columnar, both in ((True, True), (False, False), (True, False))
+    )
+    assert both == by_row | by_column
 
 
 @pytest.mark.parametrize(

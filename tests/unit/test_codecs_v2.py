@@ -117,7 +117,7 @@ def without(key: str) -> dict[str, Any]:
         (
             PAIRS,
             body_of(without("data") | {"parameters": {"binary_data_size": 16}}),
-            'input "x": parameters: "binary_data_size" is not served here: binary tensors are not read here, send data',
+            'input "x": binary_data_size says that its values follow the JSON, and the header Inference-Header-Content',
         ),
         (PAIRS, body_of(X | {"datatype": "FP8"}), 'input "x": unknown datatype "FP8"; known: BOOL, INT8'),
         (PAIRS, body_of(X | {"datatype": 8}), 'input "x": unknown datatype 8'),

@@ -33,8 +33,20 @@ def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
         "model_version": "2",
         "id": 'a"1',
         "outputs": [
-            {"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": [1.0, 0.0, None, 1.0]},
-            {"name": "predict", "datatype": "BYTES", "shape": [2], "data": ["no", "yes"]},
+            {
+                "name": "predict_proba",
+                "datatype": "FP64",
+                "shape": [2, 2],
+                "parameters": {"content_type": "np"},
+                "data": [1.0, 0.0, None, 1.0],
+            },
+            {
+                "name": "predict",
+                "datatype": "BYTES",
+                "shape": [2],
+                "parameters": {"content_type": "str"},
+                "data": ["no", "yes"],
+            },
         ],
     }
 
@@ -45,13 +57,17 @@ def test_the_answer_names_model_and_version_and_holds_flat_tensors() -> None:
         (np.array([1], dtype=np.int32), "INT32"),
         (np.array([True]), "BOOL"),
         (np.array([1.0], dtype=np.float32), "FP32"),
+        (np.array([1.0], dtype=">f8"), "FP64"),
         (np.array([1.0], dtype=np.float16), "FP32"),
         (np.array(["a"], dtype=object), "BYTES"),
     ],
 )
 def test_tensors_answer_in_the_datatype_of_their_array(array: Any, datatype: str) -> None:
     answer = json.loads(codec(PAIRS).encode(PredictRequest(Rows((array,)), ("predict",)), {"predict": array})[1])
-    assert answer["outputs"] == [{"name": "predict", "datatype": datatype, "shape": [1], "data": array.tolist()}]
+    said = {"content_type": "str" if datatype == "BYTES" else "np"}
+    assert answer["outputs"] == [
+        {"name": "predict", "datatype": datatype, "shape": [1], "parameters": said, "data": array.tolist()}
+    ]
 
 
 def test_an_id_goes_out_as_it_came_in() -> None:

@@ -193,6 +193,18 @@ MISTAKES = {
         """,
         "models.yaml line 4: models.iris.traffic: the weights are percent and add up to 95, not to 100",
     ),
+    "a label of a version that is not listed": (
+        "models: {a: {versions: {'1': {artifact: x}}, labels: {champion: '2'}}}",
+        "models.a.labels.champion: '2' is not among the versions (1)",
+    ),
+    "a label that is the name of a version": (
+        "models: {a: {versions: {'1': {artifact: x}, '2': {artifact: x}}, labels: {'1': '2'}}}",
+        "models.a.labels.1: is the name of a version: a label needs one of its own",
+    ),
+    "a label that no path can hold": (
+        "models: {a: {versions: {'1': {artifact: x}}, labels: {a b: '1'}}}",
+        "models.a.labels.a b: is not a name",
+    ),
     "traffic for a version that is not listed": (
         """
         models:

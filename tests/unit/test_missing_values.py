@@ -111,7 +111,9 @@ ENCODERS = {
 
 
 @pytest.mark.parametrize("encoder", list(ENCODERS))
-@pytest.mark.parametrize("columns", [["c"], [1], make_column_selector(dtype_include=object)], ids=str)
+@pytest.mark.parametrize(
+    "columns", [["c"], [1], make_column_selector(dtype_include=object)], ids=["name", "number", "selector"]
+)
 def test_null_is_the_none_of_the_training_data(encoder: str, columns: Any) -> None:
     X = table()
     estimator = encoded(ENCODERS[encoder], columns).fit(X, LABELS)

@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,17 @@ import pandas as pd
 import pytest
 import skops.io
 from model_manager import PackageRefused, pack
+from model_manager.cli import cli
 from model_manager.commands.pack import pack as command
 from model_manager.commands.promote import promote
 from model_manager.errors import TableRefused
+from model_manager.evaluation.opening import open_package
 from model_manager.packaging.publishing import publish
 from model_manager.packaging.signing import verify_package
-from model_manager.repository.metadata import Metadata, parse_metadata
+from model_manager.repository.metadata import Metadata, TensorInput, parse_metadata
 from model_manager.repository.references import read_reference
 from model_manager.repository.signatures import Trust
+from skl2onnx import to_onnx
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import IsolationForest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -32,6 +33,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from models.churn.train import customers, pipeline
 from tests.packaged import failure, predictor_of, run
+from tests.unit.commands.forked import Commands
 from tests.unit.test_signing import write_key
 
 FEATURES = customers(1).columns.drop("churned").tolist()
@@ -133,6 +135,30 @@ def test_the_bytes_and_the_format_stay_what_they_are(desk: Path, tmp_path: Path,
     assert "skops" in {one.name for one in metadata.libraries or ()} or not trusted
 
 
+def test_an_onnx_model_is_packed_with_the_names_of_its_columns(tmp_path: Path) -> None:
+    """It knows how many columns it takes and of which type, and not what they are called."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(60, 2)), columns=["größe", "age"]).assign(sold=lambda t: t["age"] > 0)
+    table.to_csv(tmp_path / "homes.csv", index=False)
+    model = LogisticRegression().fit(table[["größe", "age"]].to_numpy(np.float32), table["sold"].astype(int))
+    content = to_onnx(model, table[["größe", "age"]].to_numpy(np.float32)[:1], target_opset=17).SerializeToString()
+    (tmp_path / "m.onnx").write_bytes(content)
+    data = ("--data", tmp_path / "homes.csv", "--target", "sold", "--holdout", tmp_path / "homes.csv")
+    for version, more in (("1", ()), ("2", data)):
+        result = run(command, tmp_path / "m.onnx", "--name", "m", "--version", version, "--out", tmp_path, *more)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "m" / "2" / "model.onnx").read_bytes() == content
+    metadata = parse_metadata((tmp_path / "m" / "2" / "metadata.json").read_bytes())
+    assert metadata.inputs is not None
+    tensor = metadata.inputs[0]
+    assert isinstance(tensor, TensorInput)
+    assert (tensor.datatype, tensor.columns) == ("FP32", ["größe", "age"])
+    assert metadata.golden is not None
+    assert "onnxruntime" in {one.name for one in metadata.libraries or ()}
+    opened = open_package(tmp_path / "m" / "2")  # which asks it its golden rows
+    assert [one.name for one in opened.signature.columns or ()] == ["größe", "age"]
+
+
 def test_what_was_packed_is_a_table_for_people_with_what_comes_next(desk: Path, tmp_path: Path) -> None:
     arguments = ("--name", "churn", "--version", "3", "--out", tmp_path, "--holdout", desk / "test.csv")
     told = run(command, desk / "model.joblib", *arguments, "--target", "churned").stdout
@@ -210,7 +236,7 @@ def test_an_interruption_is_one_line_with_what_to_do(tmp_path: Path) -> None:
 
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(Interrupting()))
     line = refused(tmp_path, tmp_path / "out", model="m.pkl")
-    assert line.endswith("interrupted; the version is there whole or not at all, so run the command again")
+    assert line.endswith("interrupted; what it writes is there whole or not at all: run the same command again")
 
 
 def test_a_version_is_never_overwritten(desk: Path, tmp_path: Path) -> None:
@@ -329,42 +355,20 @@ def test_from_python_everything_is_a_plain_argument(desk: Path, tmp_path: Path) 
         pack(desk / "model.pkl", name="churn", version="2", out=tmp_path, data=train.drop(columns="age"))
 
 
-def test_the_same_inputs_give_the_same_bytes_in_any_process(desk: Path, tmp_path: Path) -> None:
-    arguments = ["--data", "train.csv", "--target", "churned", "--holdout", "test.csv", "--card", "card.md"]
-    written = []
-    for seed in ("1", "2"):
-        out = tmp_path / seed
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": "1700000000"}
-        program = [sys.executable, "-m", "model_manager", "pack", "model.joblib", "--name", "m", "--version", "1"]
-        done = subprocess.run(
-            [*program, *arguments, "--out", out], cwd=desk, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        written.append((out / "m" / "1" / "metadata.json").read_bytes())
-    assert written[0] == written[1]
-    assert parse_metadata(written[0]).created is not None
-
-
-def test_a_kill_at_any_moment_leaves_nothing_half_written_to_be_seen(tmp_path: Path) -> None:
-    joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "m.joblib")
-    repository = tmp_path / "repository"
-    program = [sys.executable, "-m", "tests.killed_pack", str(tmp_path / "m.joblib"), str(repository)]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
-    *killed, last = map(json.loads, done.stdout.splitlines())
-    assert len(killed) >= 10
-    assert all(one["status"] == -9 for one in killed)
-    assert (last["status"], last["files"]) == (0, ["metadata.json", "model.joblib"])
-    for one in killed:
-        assert one["files"] in ([], ["metadata.json", "model.joblib"])
-        assert (one["version"] in one["visible"]) == bool(one["files"])
-        assert one["again"] in (0, None)
-    assert [one["files"] for one in killed].count([]) >= 6
-    for version in read_reference(repository / "m").versions("m"):
-        folder = repository / "m" / version
-        artifact = parse_metadata((folder / "metadata.json").read_bytes()).artifact
-        assert artifact is not None
-        assert artifact.sha256 == hashlib.sha256((folder / "model.joblib").read_bytes()).hexdigest()
+def test_the_same_inputs_give_the_same_bytes_in_any_process(
+    desk: Path, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its hashes begin with: this process draws that, and the other is told."""
+    arguments = ["pack", "model.joblib", "--name", "m", "--version", "1", "--data", "train.csv", "--target", "churned"]
+    arguments += ["--holdout", "test.csv", "--card", "card.md", "--out"]
+    epoch = {"SOURCE_DATE_EPOCH": "1700000000"}
+    done = commands.run(*arguments, tmp_path / "other", folder=desk, environment=epoch)
+    assert (done.status, done.stderr) == (0, "")
+    monkeypatch.chdir(desk)
+    assert run(cli, *arguments, tmp_path / "this").exit_code == 0
+    this, other = ((tmp_path / place / "m" / "1" / "metadata.json").read_bytes() for place in ("this", "other"))
+    assert this == other
+    assert parse_metadata(this).created is not None
 
 
 def test_what_a_killed_run_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
@@ -383,7 +387,7 @@ def test_what_a_killed_run_left_is_removed_once_it_is_old(tmp_path: Path) -> Non
 def test_a_folder_that_cannot_be_written_to_is_one_line(desk: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     line = refused(desk, tmp_path / "file" / "repository")
-    assert "cannot be published: Not a directory; nothing was published" in line
+    assert "cannot be published: Not a directory; nothing was written" in line
 
 
 def test_gates_on_the_hold_out_are_recorded_and_what_fails_them_is_not_promoted(desk: Path, tmp_path: Path) -> None:

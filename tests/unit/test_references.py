@@ -56,5 +56,7 @@ def test_what_is_not_there_is_told_with_what_is(repository: Path) -> None:
         read_reference(repository / "a")
     with pytest.raises(PackageRefused, match=r"several versions; name one: .*iris/10"):
         read_reference(repository / "iris").package()
+    with pytest.raises(PackageRefused, match=r"/wine holds one version; name it: .*wine/1"):
+        Reference(repository, "wine").package()
     with pytest.raises(PackageRefused, match=r"there is no version in it"):
         read_reference(repository / "iris" / "notes").package()

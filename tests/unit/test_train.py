@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from model_manager.training.from_table import decide_task
 
 from models.churn.train import customers
 from tests.packaged import failure, predictor_of, run
+from tests.unit.commands.forked import Commands
 
 FIELD = Path(__file__).resolve().parents[1] / "field"
 
@@ -302,7 +301,7 @@ def test_a_file_name_that_no_model_may_have_is_changed(tmp_path: Path, table: pd
     assert made(path, "churned", tmp_path)["model"] == "customers-2026-1"
 
 
-def test_a_table_with_all_of_it_at_once_is_learned_by_the_real_command(tmp_path: Path) -> None:
+def test_a_table_with_all_of_it_at_once_is_learned_by_the_real_command(tmp_path: Path, commands: Commands) -> None:
     """A semicolon, decimal commas, dates, an identifier, codes, truths, gaps, 50 columns more, and a rare label."""
     count = 300
     generator = np.random.default_rng(5)
@@ -314,10 +313,9 @@ def test_a_table_with_all_of_it_at_once_is_learned_by_the_real_command(tmp_path:
         start = f"K-{row:05};{1 + row % 28:02}.03.2024;{['01234', '04109', '80331'][row % 3]};{row % 2 == 0}"
         lines.append(f"{start};{size};{'ja' if row % 25 == 0 else 'nein'};{values}")
     path = write(tmp_path, "\n".join(lines) + "\n")
-    program = [sys.executable, "-m", "model_manager", "train", str(path), "--target", "Gekündigt", "--json"]
-    program += ["--out", str(tmp_path)]
-    done = subprocess.run([*program, "--data-version", "März"], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    arguments = ["train", path, "--target", "Gekündigt", "--json", "--out", tmp_path]
+    done = commands.run(*arguments, "--data-version", "März")
+    assert (done.status, done.stderr) == (0, "")
     told = json.loads(done.stdout)
     kinds = features(told)
     assert len(kinds) == 53
@@ -332,6 +330,6 @@ def test_a_table_with_all_of_it_at_once_is_learned_by_the_real_command(tmp_path:
     assert (metadata.data.target, metadata.data.version, metadata.data.columns) == ("Gekündigt", "März", 56)
     assert metadata.data.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     predictor_of(Path(told["path"]))
-    again = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stdout) == (2, "")
+    again = commands.run(*arguments)
+    assert (again.status, again.stdout) == (2, "")
     assert "exists; a version is never overwritten" in again.stderr

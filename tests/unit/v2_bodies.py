@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from model_manager.codecs.tail import Tail
 from model_manager.codecs.v2 import V2Codec
 from model_manager.signature import Column, Layout, Output, PredictRequest, Rows, Signature
 
@@ -39,7 +40,7 @@ def codec(signature: Signature, *, max_rows: int = 3) -> V2Codec:
 class NoReference(V2Codec):
     """A codec that must not need the reference path."""
 
-    def _reference_request(self, body: bytes) -> PredictRequest:
+    def _reference_request(self, body: bytes, tail: Tail | None = None) -> PredictRequest:
         raise AssertionError(f"the typed decoders did not read {body!r}")
 
 

@@ -27,20 +27,20 @@
 
 {{/* What selects the pods of all tracks: never the chart's or the image's version, a selector cannot change. */}}
 {{- define "model-manager.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "model-manager.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "model-manager.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "model-manager.labels" -}}
 {{ include "model-manager.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end }}
 
 {{- define "model-manager.metadata" -}}
-name: {{ include "model-manager.fullname" . }}
-namespace: {{ .Release.Namespace }}
+name: {{ include "model-manager.fullname" . | quote }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   {{- include "model-manager.labels" . | nindent 2 }}
 {{- end }}
@@ -49,11 +49,11 @@ labels:
 {{- define "model-manager.trackMetadata" -}}
 {{- $root := first . }}
 {{- $track := last . -}}
-name: {{ include "model-manager.fullname" $root }}-{{ $track }}
-namespace: {{ $root.Release.Namespace }}
+name: "{{ include "model-manager.fullname" $root }}-{{ $track }}"
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- include "model-manager.labels" $root | nindent 2 }}
-  version: {{ $track }}
+  version: {{ $track | quote }}
 {{- end }}
 
 {{/* The name under which Istio knows the Service. */}}
@@ -154,7 +154,7 @@ labels:
 {{/* (list path values settings): a probe of the admin port, which no mesh policy and no load stands before. */}}
 {{- define "model-manager.probe" -}}
 httpGet:
-  path: /v2/health/{{ first . }}
+  path: "/v2/health/{{ first . }}"
   port: http-admin
   {{- if (index . 2).tlsCert }}
   scheme: HTTPS
@@ -192,19 +192,19 @@ timeoutSeconds: {{ (index . 1).timeoutS }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ .endpoint | quote }}
 - name: OTEL_EXPORTER_OTLP_PROTOCOL
-  value: {{ .protocol }}
+  value: {{ .protocol | quote }}
 - name: OTEL_TRACES_SAMPLER
   value: parentbased_traceidratio
 - name: OTEL_TRACES_SAMPLER_ARG
   value: {{ divf .samplingPercent 100 | toJson | quote }}
 - name: OTEL_SERVICE_NAME
-  value: {{ include "model-manager.fullname" $root }}
+  value: {{ include "model-manager.fullname" $root | quote }}
 - name: POD_NAME
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
 # after POD_NAME, which it names
 - name: OTEL_RESOURCE_ATTRIBUTES
-  value: k8s.namespace.name={{ $root.Release.Namespace }},k8s.pod.name=$(POD_NAME),service.version={{ include "model-manager.tag" (list $root (index $ 2).imageTag) }}{{ if eq $root.Values.progressive "none" }},track={{ index $ 1 }}{{ end }}
+  value: "k8s.namespace.name={{ $root.Release.Namespace }},k8s.pod.name=$(POD_NAME),service.version={{ include "model-manager.tag" (list $root (index $ 2).imageTag) }}{{ if eq $root.Values.progressive "none" }},track={{ index $ 1 }}{{ end }}"
 {{- end }}
 {{- end }}

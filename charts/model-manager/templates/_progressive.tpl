@@ -39,7 +39,7 @@ nothing is there, and whoever applies the text must leave these fields alone: th
 {{- $root := first . }}
 {{- $subset := last . }}
 {{- if eq $root.Values.progressive "argo" -}}
-app: {{ include "model-manager.fullname" $root }}
+app: {{ include "model-manager.fullname" $root | quote }}
 {{- $live := lookup "networking.istio.io/v1" "DestinationRule" $root.Release.Namespace (include "model-manager.fullname" $root) }}
 {{- range dig "spec" "subsets" (list) $live }}
 {{- if and (eq .name $subset) (hasKey .labels "rollouts-pod-template-hash") }}
@@ -47,8 +47,13 @@ rollouts-pod-template-hash: {{ get .labels "rollouts-pod-template-hash" | quote 
 {{- end }}
 {{- end }}
 {{- else -}}
-version: {{ $subset }}
+version: {{ $subset | quote }}
 {{- end }}
+{{- end }}
+
+{{/* Not empty where connections that failed can be told from answers: a Canary before Flagger 1.44 has no field for it. */}}
+{{- define "model-manager.splitsLocalErrors" -}}
+{{- if or (ne .Values.progressive "flagger") (semverCompare ">=1.44.0-0" .Values.flagger.version) }}true{{ end }}
 {{- end }}
 
 {{/* (list $ track): how many pods the Deployment keeps that a Rollout takes its template from: those it has now, so that
@@ -73,16 +78,36 @@ version: {{ $subset }}
 {{- end }}
 {{- end }}
 
+{{/*
+(list $ track config): how many pods the workload of a track has. Where a scaler counts them, they are as many as there
+are, and at first the fewest that it would keep: without the field Kubernetes starts one, and an upgrade that took the
+field away would leave one, until the scaler looks again. Said as it is, it takes the count from nobody and is no
+conflict with whoever wrote it. A Rollout begins with as many as the Deployment has that it replaces.
+*/}}
+{{- define "model-manager.replicas" -}}
+{{- $root := index . 0 }}
+{{- $least := include "model-manager.minReplicas" (list $root (index . 2)) | int }}
+{{- if include "model-manager.autoscaled" $root }}
+{{- $scaled := include "model-manager.scaled" (list $root (index . 1)) | fromYaml }}
+{{- if eq $scaled.kind "Rollout" }}
+{{- $least = include "model-manager.referencedReplicas" (list $root (index . 1)) | int | default $least }}
+{{- end }}
+{{- dig "spec" "replicas" $least (lookup $scaled.apiVersion $scaled.kind $root.Release.Namespace $scaled.name) | int }}
+{{- else }}
+{{- $least }}
+{{- end }}
+{{- end }}
+
 {{/* (list $ track): the workload whose pods a scaler counts. */}}
 {{- define "model-manager.scaled" -}}
 {{- if eq (first .).Values.progressive "argo" -}}
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
-name: {{ include "model-manager.fullname" (first .) }}
+name: {{ include "model-manager.fullname" (first .) | quote }}
 {{- else -}}
 apiVersion: apps/v1
 kind: Deployment
-name: {{ include "model-manager.fullname" (first .) }}-{{ last . }}
+name: "{{ include "model-manager.fullname" (first .) }}-{{ last . }}"
 {{- end }}
 {{- end }}
 

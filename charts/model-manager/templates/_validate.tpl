@@ -3,6 +3,7 @@ Rules between fields, which a schema cannot say. Each refusal names the value, w
 deployment.yaml includes this, so that nothing renders past a broken rule.
 */}}
 {{- define "model-manager.validate" -}}
+{{- include "model-manager.validateNames" . }}
 {{- include "model-manager.validateWeights" . }}
 {{- range $track, $config := include "model-manager.tracks" . | fromJson }}
 {{- include "model-manager.validateModels" (list $ $track $config) }}
@@ -14,6 +15,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- include "model-manager.validateProgressive" . }}
 {{- include "model-manager.validateIstio" . }}
 {{- include "model-manager.validateTelemetry" . }}
+{{- include "model-manager.validateExtras" . }}
 {{- include "model-manager.validateOthers" . }}
 {{- end }}
 
@@ -54,6 +56,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- include "model-manager.validateArtifacts" . }}
 {{- range $name, $volume := $artifacts.volumes }}
 {{- if and $volume.image (semverCompare "<1.31.0-0" $root.Capabilities.KubeVersion.Version) }}
 {{- fail (printf "artifacts.volumes.%s.image: Kubernetes %s knows no image volumes: they came with 1.31" $name $root.Capabilities.KubeVersion.Version) }}
@@ -242,6 +245,11 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- if eq (int .Values.settings.port) (int .Values.settings.adminPort) }}
 {{- fail (printf "settings.adminPort: %d is the API's port too" (int .Values.settings.port)) }}
+{{- end }}
+{{- with .Values.settings.grpcPort }}
+{{- if has (int .) (list (int $.Values.settings.port) (int $.Values.settings.adminPort)) }}
+{{- fail (printf "settings.grpcPort: %d is the port of another protocol too" (int .)) }}
+{{- end }}
 {{- end }}
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled }}
 {{- fail "monitoring: podMonitor and serviceMonitor would scrape every pod twice: enable one of them" }}

@@ -29,6 +29,9 @@
 {{- fail "keda.query: TRACK is no single track with progressive: argo, where one scaler counts the pods of both: name the pods otherwise" }}
 {{- end }}
 {{- if eq $progressive "flagger" }}
+{{- if semverCompare "<1.35.0-0" .Values.flagger.version }}
+{{- fail (printf "flagger.version: the Canary is written for Flagger 1.35 or newer, which knows Gateway API v1 and LEAST_REQUEST, not for %s" .Values.flagger.version) }}
+{{- end }}
 {{- if eq .Values.routing "none" }}
 {{- fail "progressive: flagger moves the weights of a route, and with routing: none there is none: set routing to istio or gatewayAPI" }}
 {{- end }}

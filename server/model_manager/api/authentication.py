@@ -20,7 +20,7 @@ from model_manager.serving.outcomes import explain
 CLIENT: Final = "model_manager.client"
 """Where a request's scope holds the client whose key it carried."""
 
-_OPEN: Final = frozenset({"/v2/health/live", "/v2/health/ready"})
+_OPEN: Final = frozenset({"/v2/health/live", "/v2/health/ready", "/ping", "/health"})
 _OF_MODELS: Final = frozenset({"/v1/models/", "/v2/models/"})
 _LENGTH: Final = 11  # of either
 _MOST_KNOWN: Final = 10_000

@@ -19,20 +19,20 @@ async def read_body(headers: Headers, receive: Receive, *, limit: int) -> bytes:
     """
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
+            raise body_too_large(limit)
     message = await receive()
     if message["type"] != "http.request":
         raise _gone()
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if len(body) > limit:
-            raise _too_large(limit)
+            raise body_too_large(limit)
         return body
     chunks = [body]
     size = len(body)
     while message.get("more_body", False):
         if size > limit:
-            raise _too_large(limit)
+            raise body_too_large(limit)
         message = await receive()
         if message["type"] != "http.request":
             raise _gone()
@@ -40,11 +40,12 @@ async def read_body(headers: Headers, receive: Receive, *, limit: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
     if size > limit:
-        raise _too_large(limit)
+        raise body_too_large(limit)
     return b"".join(chunks)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
+def body_too_large(limit: int) -> BodyTooLarge:
+    """What is raised for more bytes than `limit`."""
     hint = "" if limit == SMALL_BODY else " (max_body_bytes); send fewer rows per request"
     return BodyTooLarge(f"the body is larger than {limit} bytes{hint}")
 

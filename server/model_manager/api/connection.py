@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ASGI: "Final[ASGIVersions]" = {"version": "3.0", "spec_version": "2.3"}
 _MOST_PIPELINED: Final = 128
 _CHUNKED_AT_WORST: Final = 8  # bytes received for a byte of a body, of a client that sends each in a chunk of its own
-_WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length"))
+_WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length", b"content-encoding"))
 _UNKNOWN: Final = -1
 
 
@@ -142,6 +142,7 @@ class Connection(Lifetime):
         self._host = None
         self.url = b""
         self._length = _UNKNOWN
+        self._encoded = False
         self.expect_100_continue = False
         self.headers = []
 
@@ -164,6 +165,8 @@ class Connection(Lifetime):
             self.expect_100_continue = True
         elif name == b"content-length":
             self._length = int(value)  # the parser has seen that it is digits
+        elif name == b"content-encoding":
+            self._encoded = True
         elif value.lower() != b"chunked":
             raise Refusal(400, "no transfer-encoding but chunked is read here")
 
@@ -239,7 +242,7 @@ class Connection(Lifetime):
 
     def _is_plain(self) -> bool:
         """Whether nothing is asked for but an answer."""
-        return not self._offered and not self.expect_100_continue
+        return not self._offered and not self._encoded and not self.expect_100_continue
 
     def _wait(self, exchange: Exchange, *, behind: Exchange | Direct) -> None:
         """Let a request wait for the one before it, and read no more meanwhile."""

@@ -2,8 +2,8 @@
 
 In the flow: connection → **direct** → serving.answering → connection, past ASGI and its scope, messages and events. A
 connection comes here with what needs none of them: a POST over HTTP/1.1 of a path that was answered before, with a
-length that is told and allowed, nothing expected or offered, and no earlier request of the same connection unanswered.
-Everything else goes by the app; both ways ask the same flow and write the same bytes.
+length that is told and allowed, not compressed, nothing expected or offered, and no earlier request of the same
+connection unanswered. Everything else goes by the app; both ways ask the same flow and write the same bytes.
 
 The flow's coroutine is begun in the very call that brought the end of the body, and goes on in the one that answers its
 batch: two turns of the event loop less, and no task. Only where it waits for anything else (a large body decoded apart,
@@ -26,6 +26,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
+from model_manager.api.compression import compress
 from model_manager.api.dispatch import Destination
 from model_manager.api.problems import response_of
 from model_manager.call import Call, Headers, heed_headers
@@ -164,6 +165,8 @@ class Direct:
             answer = await answering.answer(call, bytes(self.body), None)
         self.body = b""
         try:
+            if len(answer.body) >= self._destination.compress_from:
+                await compress(answer)
             if self._connection.flow.write_paused:
                 await self._connection.flow.drain()
             self._write(answer)

@@ -19,7 +19,7 @@ _MOST_PATHS = 10_000  # every path of every version there ever was; a server tha
 class Destination:
     """Where a path leads that names a model which exists: for Dispatch, and for a connection that answers itself.
 
-    `limit`: the most bytes of a body.
+    `limit`: the most bytes of a body. `compress_from`: the least of an answer that is compressed for who takes that.
     """
 
     serve: "Callable[[Destination, Scope, Receive, Send], Awaitable[None]]"
@@ -29,6 +29,7 @@ class Destination:
     model: str
     version: str | None
     limit: int
+    compress_from: int
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request by way of ASGI."""

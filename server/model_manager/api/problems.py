@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from model_manager.api.routes import options
 from model_manager.codecs.content import version_headers
 from model_manager.serving.outcomes import Problem, explain
 from model_manager.serving.servable import Servable
@@ -36,6 +37,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     message = error.detail
+    if request.method == "OPTIONS" and request.scope["path"] == "*":
+        return options(("GET", "HEAD", "OPTIONS", "POST"))  # of the server as a whole, RFC 9110 §9.3.7
     if error.status_code == 404:
         message = f"no such route: {request.method} {request.url.path}; GET / lists what there is"
     elif error.status_code == 405:

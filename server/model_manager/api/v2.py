@@ -1,7 +1,7 @@
 """V2 (Open Inference Protocol, REST): server and model metadata, readiness, the repository index. Infer: predict.py."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -16,7 +16,28 @@ from model_manager.repository.wanted import version_order
 from model_manager.serving.index import IndexRow
 from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
+from model_manager.serving.views import ModelView
 from model_manager.version import __version__
+
+EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "statistics", "model_configuration")
+"""Of the protocol, by the names that Triton has for them."""
+
+
+def describe(view: ModelView, servable: Servable) -> dict[str, Any]:
+    """One version's inputs and outputs, and where it comes from: V2's model metadata."""
+    traffic = ", ".join(f"{version}: {weight}" for version, weight in view.weights.items())
+    provenance = servable.provenance
+    body: dict[str, Any] = {
+        "name": servable.id.model,
+        "versions": sorted(view.ready, key=version_order),
+        "platform": "sklearn_joblib",
+        "inputs": describe_inputs(servable.signature, provenance.metadata.public_categories or {}),
+        "outputs": describe_outputs(servable.signature),
+        "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
+    }
+    if traffic:
+        body["properties"]["traffic"] = traffic
+    return body
 
 
 class _IndexRequest(msgspec.Struct):
@@ -36,7 +57,7 @@ class V2:
 
     async def server(self, request: Request) -> Response:
         """Name the server, its version and the protocol extensions it speaks."""
-        return JSONResponse({"name": "model-manager", "version": __version__, "extensions": []})
+        return JSONResponse({"name": "model-manager", "version": __version__, "extensions": EXTENSIONS})
 
     async def models(self, request: Request) -> Response:
         """List the names of all known models that the caller may use."""
@@ -44,21 +65,9 @@ class V2:
 
     async def model(self, request: Request) -> Response:
         """Describe the inputs and outputs of a model's default or named version, and where it comes from."""
-        name = request.path_params["model"]
         servable = self._named(request)
-        view = self._registry.model(name)
-        traffic = ", ".join(f"{version}: {weight}" for version, weight in view.weights.items())
-        provenance = servable.provenance
-        body: dict[str, Any] = {
-            "name": name,
-            "versions": sorted(view.ready, key=version_order),
-            "platform": "sklearn_joblib",
-            "inputs": describe_inputs(servable.signature, provenance.metadata.public_categories or {}),
-            "outputs": describe_outputs(servable.signature),
-            "properties": {"version": servable.id.version, **provenance.properties(), **servable.form.properties()},
-        }
-        if traffic:
-            body["properties"]["traffic"] = traffic
+        name = servable.id.model
+        body = describe(self._registry.model(name), servable)
         return JSONResponse(body, headers={"x-model-name": name, "x-model-version": servable.id.version})
 
     async def model_ready(self, request: Request) -> Response:

@@ -21,29 +21,35 @@ SMALLEST_COUNTED: Final = 32 * 1024
 _COMMA, _COLON, _QUOTE = b",:" + b'"'
 _AROUND: Final = 16  # keys and values around one tensor, or for one output
 _SLACK: Final = 1024  # parameters, whatever a gateway adds to them, and text around the values
+_NAME_OF_TENSOR: Final = 1  # in every row, as some clients write it
 _ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 
 
 class Bounds:
-    """The most that a body for one signature can need to hold."""
+    """The most that a body for one signature can need to hold. `indexed`: with a value beside each row."""
 
-    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+    def __init__(self, signature: Signature, *, max_rows: int, indexed: bool = False) -> None:
         columns = signature.columns
         text = signature.layout is Layout.TEXT
         width = 1 if text else None if columns is None else len(columns)
         around = _AROUND * ((width or 1) + len(signature.offered)) + _SLACK
         by_name = width is not None and not text and (signature.named or signature.layout is Layout.FRAME)
         self._max_rows, self._width = max_rows, width
-        self._commas = max_rows * width + around if width is not None else None
-        self._colons = around + (max_rows * (width or 0) if by_name else 0)
+        self._commas = max_rows * (width + indexed) + around if width is not None else None
+        in_base64 = sum(column.datatype == "BYTES" for column in columns or ()) if not text else 1
+        self._colons = around + max_rows * ((width or 0 if by_name else 0) + in_base64 + _NAME_OF_TENSOR)
 
     def check(self, body: bytes) -> None:
         """Raise InvalidInput for a body that holds more values or keys than any request can need."""
+        self.check_values(body)
         text = np.frombuffer(body, np.uint8)
-        if self._commas is not None and np.count_nonzero(text == _COMMA) > self._commas:
-            self._count_outside_strings(body, _COMMA, self._commas, "values")
         if np.count_nonzero(text == _COLON) > self._colons:
             self._count_outside_strings(body, _COLON, self._colons, "keys")
+
+    def check_values(self, body: bytes) -> None:
+        """The same for values alone, of JSON or of CSV."""
+        if self._commas is not None and body.count(b",") > self._commas:
+            self._count_outside_strings(body, _COMMA, self._commas, "values")
 
     def _count_outside_strings(self, body: bytes, sign: int, most: int, what: str) -> None:
         text = np.frombuffer(_ESCAPED.sub(b"  ", body) if b"\\" in body else body, np.uint8)

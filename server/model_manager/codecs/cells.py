@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model_manager.codecs.json_text import excerpt
+from model_manager.codecs.json_text import Infinite, excerpt
 from model_manager.codecs.moments import count_of, example_of
 from model_manager.errors import InvalidInput
 from model_manager.signature import DTYPES, LARGEST_EXACT, Column, Datatype, Moments
@@ -45,7 +45,8 @@ def read_cell(value: object, column: Column, dtype: np.dtype[Any]) -> object:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         if column.nullable:
             return column.missing_value
-        raise InvalidInput(f"expected {_wanted(column, dtype)}, got null: no missing values are accepted here")
+        got = "null" if value is None else "NaN"
+        raise InvalidInput(f"expected {_wanted(column, dtype)}, got {got}: no missing values are accepted here")
     if column.moments is not None:
         if isinstance(value, str):
             return _read_moment(value, column.moments)
@@ -95,6 +96,8 @@ def _read_moment(text: str, moments: Moments) -> np.datetime64:
 
 
 def _read_float(value: int | float, datatype: Datatype, dtype: np.dtype[Any]) -> float:
+    if isinstance(value, Infinite):
+        return value
     try:
         number = float(value)
         if datatype in _PACKED:

@@ -5,6 +5,7 @@ doubt is read again here.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +15,19 @@ import msgspec
 
 from model_manager.errors import InvalidInput
 
+_LITERAL, _LONG_LITERAL = b"NaN", b"Infinity"
+_LONE_SURROGATE = (
+    "the body holds half of a surrogate pair, such as \\ud83d alone, which is no character; "
+    "escape both halves, or send the character itself as UTF-8"
+)
 _LONGEST_EXCERPT = 40
+_STRING_OR_NAN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN', re.DOTALL)
 _BYTE_POSITION = re.compile(r"\(byte (\d+)\)")
 _COLON_APART_FROM_KEY = (b" :", b"\t:", b"\n:", b"\r:")
+
+
+class Infinite(float):
+    """An infinity that was sent as one: a number too large for a float is read as infinity too, and is a mistake."""
 
 
 class RepeatedKey(dict[str, object]):
@@ -30,29 +41,43 @@ class RepeatedKey(dict[str, object]):
 def parse(body: bytes) -> object:
     """Parse a body; an object with a repeated key comes back as RepeatedKey.
 
-    Raises InvalidInput with the byte at which the text stops being JSON.
+    The literals NaN, Infinity and -Infinity, which many writers make, are taken for what they say; an infinity is
+    Infinite. Raises InvalidInput with the byte at which the text stops being JSON.
     """
     try:
-        body.decode()
-        msgspec.json.decode(body)
+        text = body.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    try:
+        msgspec.json.decode(body)
     except msgspec.ValidationError:
         # A number that no float holds, though the text may be sound: the standard library reads it as infinity, so that
         # the cell can be named. It also reads escaped lone surrogates, which nothing after it could write.
         if b"\\ud" in body.lower():
             raise InvalidInput("the body holds a number that is out of range") from None
     except msgspec.DecodeError as error:
-        _refuse_malformed(body, str(error))
+        if _LITERAL not in body and _LONG_LITERAL not in body:
+            _refuse_malformed(body, str(error))
+        if b"\\ud" in body.lower() and _has_lone_surrogate(body):
+            raise InvalidInput(_LONE_SURROGATE) from None
     except RecursionError:
         raise InvalidInput("the body is not served: it is nested too deeply") from None
     try:
-        return json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except RecursionError:
         raise InvalidInput("the body is not served: it is nested too deeply") from None
-    except ValueError as error:
-        # Only reached behind a number out of range, so the first fault may as well be that number.
-        raise InvalidInput(f"the body holds a number that is out of range, or is not JSON: {error}") from None
+    except json.JSONDecodeError as error:
+        at = len(error.doc[: error.pos].encode())
+        raise InvalidInput(f"the body is not JSON: {error.msg} at byte {at}") from None
+    except ValueError:
+        raise InvalidInput(
+            "the body holds an integer of thousands of digits, which no number of a model has; send what it takes"
+        ) from None
+
+
+def nan_as_null(body: bytes) -> bytes:
+    """Write null for every literal NaN outside of strings: what it stands for, in words that every parser takes."""
+    return _STRING_OR_NAN.sub(lambda found: b"null" if found[0] == _LITERAL else found[0], body)
 
 
 def parse_object(body: bytes) -> dict[str, object]:
@@ -108,18 +133,31 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return RepeatedKey(pairs, times.most_common(1)[0][0])
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidInput(f"the body is not JSON: it holds {name}; send null where missing")
+def _constant(name: str) -> float:
+    return math.nan if name == _LITERAL.decode() else Infinite(name)
+
+
+def _has_lone_surrogate(body: bytes) -> bool:
+    """Whether a text is JSON but for characters that are escaped by half."""
+    try:
+        written = json.dumps(json.loads(body.decode()), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return False
+    return any("\ud800" <= sign <= "\udfff" for sign in written)
 
 
 def _refuse_malformed(body: bytes, message: str) -> NoReturn:
     if not body.strip():
         raise InvalidInput("the body is empty, expected a JSON object")
+    if b"\\ud" in body.lower() and _has_lone_surrogate(body):
+        raise InvalidInput(_LONE_SURROGATE)
     position = _BYTE_POSITION.search(message)
     if position is None:
         raise InvalidInput(f"the body is not JSON: it ends too early, at byte {len(body)}")
     fault = message[: position.start()].removeprefix("JSON is malformed: ").strip()
     at = int(position[1]) - (fault == "trailing characters")  # there msgspec counts one too many
-    if body[at : at + 3].lower() in (b"nan", b"inf"):
-        raise InvalidInput(f"the body is not JSON at byte {at}: NaN and Infinity are not JSON; send null where missing")
+    start = body.find(b"nan", max(0, at - 4), at + 3)  # msgspec takes the n for that of null, and reads on
+    start = at if start < 0 else start
+    if body[start : start + 3].lower() in (b"nan", b"inf"):
+        raise InvalidInput(f"the body is not JSON at byte {start}: send null where missing; NaN and Infinity are taken")
     raise InvalidInput(f"the body is not JSON: {fault} at byte {at}")

@@ -1,5 +1,6 @@
 """Answers: which outputs a request asks for, and arrays → JSON text. Shared by the protocols, last in the flow."""
 
+import json
 from collections.abc import Sequence
 
 import msgspec
@@ -10,15 +11,20 @@ from model_manager.errors import InvalidInput
 from model_manager.signature import Array, Signature
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Unwrap the numpy scalars that object arrays may hold."""
     if isinstance(value, np.generic):
         return value.item()
     raise NotImplementedError(f"an output holds a {type(value).__name__}, which JSON cannot carry")
 
 
-encode_json = msgspec.json.Encoder(enc_hook=_plain).encode
+encode_json = msgspec.json.Encoder(enc_hook=plain).encode
 """Encode plain values to compact JSON; NaN and infinities become null."""
+
+
+def encode_literals(value: object) -> bytes:
+    """Encode plain values as `encode_json` does, but NaN, Infinity and -Infinity as such: no JSON, and widely read."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=plain).encode()
 
 
 class OutputChoice:
@@ -60,11 +66,6 @@ class OutputChoice:
 def infinities(array: Array) -> int:
     """How many values of an answer are infinite, which JSON cannot say: null stands for them, as for NaN."""
     return int(np.isinf(array).sum()) if array.dtype.kind == "f" else 0
-
-
-def encode_values(array: Array) -> bytes:
-    """Encode an array as nested JSON lists, rows first."""
-    return encode_json(array.tolist())
 
 
 def encode_flat(array: Array) -> bytes:

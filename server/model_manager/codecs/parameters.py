@@ -23,6 +23,15 @@ CONTENT_TYPES: Final[Mapping[str, frozenset[Datatype]]] = {
 }
 """The encodings that are served, and the datatypes of the tensors they may describe. Each is what is done anyway."""
 
+ENCODINGS: Final[Mapping[str, frozenset[Datatype]]] = {
+    "base64": frozenset({"BYTES"}),  # of UTF-8 strings
+    "pd_json": frozenset({"BYTES"}),  # a JSON value in each string: columns in which MLServer's codec found objects
+    "hg_json": frozenset({"BYTES"}),
+}
+"""Encodings that inputs may say to be in, and which encodings.py undoes."""
+
+_OF_INPUTS: Final = {**CONTENT_TYPES, **ENCODINGS}
+
 _LONGEST_TIMEOUT_US: Final = 10**15  # more than any float of seconds needs to tell apart
 _TABLE_CONTENT_TYPE: Final = "pd"
 """Of a whole request: its inputs are the columns of one table. So they are read where columns have names."""
@@ -43,17 +52,23 @@ URGENCY: Final = ("priority", "timeout")
 _NUMBERED: Final[Mapping[int, int | None]] = {0: None, 1: HIGH, 2: NORMAL, 3: LOW}
 """Priorities as Triton numbers them: 0 is the default, 1 the most urgent."""
 
+LITERALS: Final = "non_finite_literals"
+SWITCHES: Final = ("binary_data_output", LITERALS)
+"""Parameters of a request that say how answers are written: answer_form.py has their meaning."""
+
+BINARY_SIZE: Final = "binary_data_size"
+"""Of an input whose values follow the JSON: their bytes."""
+
 _NOT_SERVED: Final[Mapping[str, str]] = {
-    "classification": "ask for the output predict_proba and sort it",
-    "binary_data": "answers are JSON, leave it out",
-    "binary_data_output": "answers are JSON, leave it out",
-    "binary_data_size": "binary tensors are not read here, send data as JSON",
+    "classification": "it is asked for of an output",
+    "binary_data": "it is asked for of an output, or as binary_data_output of the whole request",
+    "binary_data_output": "it is asked for of a whole request to V2",
+    "binary_data_size": "it is said of an input of V2 that has no data",
+    "non_finite_literals": "it is asked for of a whole request",
     "shared_memory_region": "shared memory is not read or written here, send and take data as JSON",
     "shared_memory_offset": "shared memory is not read or written here, send and take data as JSON",
     "shared_memory_byte_size": "shared memory is not read or written here, send and take data as JSON",
 }
-_WHEN_FALSE: Final = frozenset({"binary_data", "binary_data_output"})
-"""False asks for JSON, which is what is answered."""
 
 
 def check_request_parameters(
@@ -73,15 +88,18 @@ def check_request_parameters(
         if name == "priority":
             priority = _priority(value)
             continue
-        if name in HARMLESS or (value is False and name in _WHEN_FALSE and datatypes is not None):
+        if name in HARMLESS:
+            continue
+        if name == LITERALS or (name in SWITCHES and datatypes is not None):
+            _require_boolean(value, f"parameters: {name}")
             continue
         if name != "content_type" or datatypes is None:
-            known = (*HARMLESS, *URGENCY)
-            _refuse("parameters", name, ("content_type", *known) if datatypes is not None else known)
+            known = (*HARMLESS, *URGENCY, LITERALS)
+            _refuse("parameters", name, ("content_type", SWITCHES[0], *known) if datatypes is not None else known)
         if value != _TABLE_CONTENT_TYPE:
             for tensor, datatype in datatypes.items():
                 place = f"parameters: content_type: input {excerpt(tensor)}"
-                _check_content_type(value, datatype, place, (*CONTENT_TYPES, _TABLE_CONTENT_TYPE))
+                _check_content_type(value, datatype, place, CONTENT_TYPES, _TABLE_CONTENT_TYPE)
     return timeout_s, priority
 
 
@@ -103,22 +121,46 @@ def _priority(value: object) -> int | None:
     )
 
 
-def check_input_parameters(parameters: object, name: str, datatype: Datatype) -> None:
-    """Check the parameters of one input. Raises InvalidInput naming input and parameter."""
-    _check_tensor(parameters, f"input {excerpt(name)}", datatype)
+def check_input_parameters(parameters: object, name: str, datatype: Datatype, *, binary: bool = False) -> None:
+    """Check the parameters of one input; `binary`: it has no data. Raises InvalidInput naming input and parameter."""
+    place = f"input {excerpt(name)}"
+    for key, value in _given(parameters, f"{place}: parameters"):
+        if key == "content_type":
+            _check_content_type(value, datatype, f"{place}: content_type", _OF_INPUTS)
+        elif key == BINARY_SIZE and not binary:
+            raise InvalidInput(f"{place}: has both data and {BINARY_SIZE}; send one of them")
+        elif key != BINARY_SIZE and (key != "binary_data" or value is not False):
+            _refuse(f"{place}: parameters", key, ("content_type", BINARY_SIZE))
 
 
 def check_output_parameters(parameters: object, name: str, datatype: Datatype) -> None:
     """Check the parameters of one output that is asked for. Raises InvalidInput naming output and parameter."""
-    _check_tensor(parameters, f"output {excerpt(name)}", datatype)
-
-
-def _check_tensor(parameters: object, place: str, datatype: Datatype) -> None:
-    for name, value in _given(parameters, f"{place}: parameters"):
-        if name == "content_type":
+    place = f"output {excerpt(name)}"
+    for key, value in _given(parameters, f"{place}: parameters"):
+        if key == "content_type":
             _check_content_type(value, datatype, f"{place}: content_type", CONTENT_TYPES)
-        elif value is not False or name not in _WHEN_FALSE:
-            _refuse(f"{place}: parameters", name, ("content_type",))
+        elif key == "binary_data":
+            _require_boolean(value, f"{place}: parameters: {key}")
+        elif key == "classification":
+            _check_classification(value, datatype, f"{place}: parameters: {key}")
+        else:
+            _refuse(f"{place}: parameters", key, ("content_type", "binary_data", "classification"))
+
+
+def _check_classification(value: object, datatype: Datatype, place: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(
+            f"{place}: expected how many classes are wanted, a whole number from 1, got {excerpt(value)}"
+        )
+    if datatype in ("BYTES", "BOOL"):
+        raise InvalidInput(
+            f"{place}: its values are {datatype}, which have no order; ask for it of an output of numbers"
+        )
+
+
+def _require_boolean(value: object, place: str) -> None:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{place}: expected true or false, got {excerpt(value)}")
 
 
 def _given(parameters: object, place: str) -> list[tuple[str, object]]:
@@ -131,12 +173,13 @@ def _given(parameters: object, place: str) -> list[tuple[str, object]]:
     return [(name, value) for name, value in parameters.items() if value is not None]
 
 
-def _check_content_type(value: object, datatype: Datatype, place: str, known: Iterable[str]) -> None:
-    datatypes = CONTENT_TYPES.get(value) if isinstance(value, str) else None
+def _check_content_type(
+    value: object, datatype: Datatype, place: str, served: Mapping[str, frozenset[Datatype]], *beside: str
+) -> None:
+    datatypes = served.get(value) if isinstance(value, str) else None
     if datatypes is None:
-        raise InvalidInput(
-            f"{place}: {excerpt(value)} is not served here; served: {listing(sorted(known))}. Send plain values"
-        )
+        known = listing(sorted((*served, *beside)))
+        raise InvalidInput(f"{place}: {excerpt(value)} is not served here; served: {known}. Send plain values")
     if datatype not in datatypes:
         raise InvalidInput(f"{place}: {excerpt(value)} does not describe datatype {datatype}; leave it out")
 

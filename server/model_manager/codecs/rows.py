@@ -4,6 +4,7 @@ The fast paths of the protocols must agree with it; golden rows of a package are
 """
 
 import difflib
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from model_manager.signature import Array, Column, Layout, Rows, Signature
 Cells = Sequence[Sequence[object]]
 """Checked values, one sequence per column."""
 
+_BASE64 = "b64"
 _MOST_NAMES_COMPARED = 256
 _LONGEST_NAME_COMPARED = 64
 
@@ -24,21 +26,25 @@ _LONGEST_NAME_COMPARED = 64
 def rows_from_instances(instances: Sequence[object], signature: Signature, *, source: str = "instances") -> Rows:
     """Check rows and store them as blocks.
 
-    A row is a list in declared order, an object keyed by column (FRAME, or ARRAY of named columns), or a bare value
-    when there is one column. Raises InvalidInput naming `source`, row and column.
+    A row is a list in declared order, an object keyed by column (FRAME, or ARRAY of named columns), a bare value when
+    there is one column, or any of these in an object of the tensor's name (ARRAY, TEXT). Text may be given as
+    {"b64": …}. Raises InvalidInput naming `source`, row and column.
     """
     refuse_empty(len(instances), source)
-    columns = declared_columns(signature, lambda: _first_width(instances[0], source))
+    # A column of the tensor's name goes before the tensor.
+    own = {column.name for column in signature.columns or ()} if signature.named else ()
+    tensor = signature.tensor if signature.layout is not Layout.FRAME and signature.tensor not in own else None
+    columns = declared_columns(signature, lambda: _first_width(_inside(instances[0], tensor), source))
     names = [column.name for column in columns] if signature.named or signature.layout is Layout.FRAME else None
     dtypes = [signature.dtype_of(column) for column in columns]
     text = signature.layout is Layout.TEXT
     cells: list[list[object]] = [[] for _ in columns]
     for number, row in enumerate(instances):
         place = f"{source}: row {number}"
-        values = _row_values(row, names, len(columns), place, text=text)
+        values = _row_values(_inside(row, tensor), names, len(columns), place, text=text)
         for column, dtype, value, column_cells in zip(columns, dtypes, values, cells, strict=True):
             try:
-                column_cells.append(read_cell(value, column, dtype))
+                column_cells.append(read_cell(_text_of(value, column), column, dtype))
             except InvalidInput as refused:
                 told = f"{place}{column_label(column, signature)}: {refused}{way_out(column, value)}"
                 raise InvalidInput(told) from None
@@ -152,10 +158,32 @@ def _read_column(values: Sequence[object], column: Column, dtype: np.dtype[Any],
     cells: list[object] = []
     for number, value in enumerate(values):
         try:
-            cells.append(read_cell(value, column, dtype))
+            cells.append(read_cell(_text_of(value, column), column, dtype))
         except InvalidInput as refused:
             raise InvalidInput(f"{place}: row {number}: {refused}{way_out(column, value)}") from None
     return cells
+
+
+def _inside(row: object, tensor: str | None) -> object:
+    """What a row holds in which the tensor is named, {"input": [5.1, …]}, as TensorFlow Serving's clients write it."""
+    if type(row) is dict and len(row) == 1 and tensor is not None and tensor in row:
+        return row[tensor]
+    return row
+
+
+def _text_of(value: object, column: Column) -> object:
+    """The text that an object of base64 stands for, as TensorFlow Serving writes bytes; any other value as it is."""
+    if type(value) is not dict or len(value) != 1 or _BASE64 not in value or column.datatype != "BYTES":
+        return value
+    encoded = value[_BASE64]
+    if not isinstance(encoded, str):
+        raise InvalidInput(f'"{_BASE64}": expected a string, got {excerpt(encoded)}')
+    try:
+        return b64decode(encoded, validate=True).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f'"{_BASE64}": the bytes are no text in UTF-8, which is what is read here') from None
+    except ValueError:  # of base64, and of characters beyond ASCII
+        raise InvalidInput(f'"{_BASE64}": {excerpt(encoded)} is not base64') from None
 
 
 def _row_values(row: object, names: Sequence[str] | None, width: int, place: str, *, text: bool) -> Sequence[object]:
@@ -163,7 +191,7 @@ def _row_values(row: object, names: Sequence[str] | None, width: int, place: str
         if len(row) != width:
             raise InvalidInput(f"{place}: expected {width} values, got {len(row)}")
         return row
-    if isinstance(row, dict):
+    if isinstance(row, dict) and not (width == 1 and list(row) == [_BASE64] and names != [_BASE64]):
         if text and names is None:
             raise InvalidInput(f"{place}: expected a string, got an object: a row of this model is the text itself")
         if names is None:

@@ -10,10 +10,12 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
+from model_manager.codecs.binary_tensors import array_of
 from model_manager.codecs.cells import read_cell
-from model_manager.codecs.json_text import excerpt, listing, refuse_repeated_key
+from model_manager.codecs.encodings import decoded
+from model_manager.codecs.json_text import Infinite, excerpt, listing, refuse_repeated_key
 from model_manager.codecs.moments import DATES
-from model_manager.codecs.parameters import check_input_parameters, check_request_parameters
+from model_manager.codecs.parameters import BINARY_SIZE, check_input_parameters, check_request_parameters
 from model_manager.codecs.rows import (
     assemble,
     check_names,
@@ -23,12 +25,14 @@ from model_manager.codecs.rows import (
     refuse_too_many,
     way_out,
 )
+from model_manager.codecs.tail import Tail
 from model_manager.errors import InvalidInput
 from model_manager.signature import DTYPES, Column, Datatype, Layout, Rows, Signature
 
+_JSON = ("pd_json", "hg_json")
 _LONGEST_DIMENSION = 2**31
 _MOST_TOO_MANY = 16  # tensors that are read although the model cannot take them, so that what is wrong is named
-_NO_HALF = "16-bit floats cannot be written in JSON; send FP32 or FP64"
+_NO_HALF = "16-bit floats cannot be written in JSON; send FP32 or FP64, or a binary tensor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +46,23 @@ class Tensor:
     content_type: object = None
 
     @property
+    def is_json(self) -> bool:
+        """Whether its values are what was written in its strings, so that its own datatype says nothing of them."""
+        return self.content_type in _JSON
+
+    @property
     def place(self) -> str:
         """Name the tensor in a message."""
         return f"input {excerpt(self.name)}"
 
 
 def rows_from_tensors(
-    inputs: object, signature: Signature, *, max_rows: int, parameters: object = None
+    inputs: object, signature: Signature, *, max_rows: int, parameters: object = None, tail: Tail | None = None
 ) -> tuple[Rows, tuple[float | None, int | None]]:
     """Check the `inputs` of a V2 request, and its `parameters`; store the first as blocks, and read how urgent it is.
 
     One tensor of shape [rows, columns] for the whole (any name), or one of shape [rows] or [rows, 1] per named column,
-    in any order. Raises InvalidInput naming input, row and column.
+    in any order. `tail` holds the bytes of those that are binary. Raises InvalidInput naming input, row and column.
     """
     if not isinstance(inputs, list):
         raise InvalidInput(f"inputs: expected a list of tensors, got {excerpt(inputs)}")
@@ -62,7 +71,9 @@ def rows_from_tensors(
     most = max(1, len(signature.columns or ()))
     if len(inputs) > most + _MOST_TOO_MANY:
         raise InvalidInput(f"inputs: expected {most} tensor{'s' if most > 1 else ''} at most, got {len(inputs)}")
-    tensors = [_tensor(value, f"inputs[{position}]") for position, value in enumerate(inputs)]
+    tensors = [_tensor(value, f"inputs[{position}]", tail, max_rows) for position, value in enumerate(inputs)]
+    if tail is not None:
+        tail.end()
     urgency = check_request_parameters(parameters, {tensor.name: tensor.datatype for tensor in tensors})
     for tensor in tensors:
         refuse_empty(tensor.shape[0], tensor.place)
@@ -155,6 +166,8 @@ def _carrier(datatype: Datatype, *, nullable: bool) -> Column:
 
 def _check_datatype(tensor: Tensor, columns: Sequence[Column]) -> None:
     """Refuse a datatype that cannot hold the columns' values: strings for numbers, numbers for booleans or strings."""
+    if tensor.is_json:
+        return
     wanted = {column.datatype for column in columns}
     if "BYTES" in wanted:
         fits = tensor.datatype == "BYTES"
@@ -187,7 +200,7 @@ def _refuse_shape(tensor: Tensor, expected: str, hint: str = "") -> NoReturn:
     raise InvalidInput(f"{tensor.place}: expected shape {expected}, got {list(tensor.shape)}{hint}")
 
 
-def _tensor(value: object, place: str) -> Tensor:
+def _tensor(value: object, place: str, tail: Tail | None, max_rows: int) -> Tensor:
     if not isinstance(value, dict):
         raise InvalidInput(
             f"{place}: expected a tensor, an object with name, shape, datatype and data; got {excerpt(value)}"
@@ -200,21 +213,43 @@ def _tensor(value: object, place: str) -> Tensor:
     for key in ("shape", "datatype"):
         if key not in value:
             raise InvalidInput(f"{place}: {key} is missing")
-    shape, datatype = _shape(value["shape"], place), _datatype(value["datatype"], place)
     parameters = value.get("parameters")
-    check_input_parameters(parameters, name, datatype)
+    given = parameters if isinstance(parameters, dict) else {}
+    binary = given.get(BINARY_SIZE) is not None and "data" not in value
+    shape, datatype = _shape(value["shape"], place), _datatype(value["datatype"], place, binary=binary)
+    check_input_parameters(parameters, name, datatype, binary=binary)
+    content_type = given.get("content_type")
+    if binary:
+        refuse_too_many(shape[0], max_rows, place)
+        return Tensor(name, datatype, shape, _binary(tail, given, shape, datatype, place), content_type)
     if "data" not in value:
         raise InvalidInput(f"{place}: data is missing")
-    content_type = parameters.get("content_type") if isinstance(parameters, dict) else None
-    return Tensor(name, datatype, shape, _flat(value["data"], shape, place), content_type)
+    values = decoded(_flat(value["data"], shape, place), content_type, place)
+    return Tensor(name, datatype, shape, values, content_type)
 
 
-def _datatype(value: object, place: str) -> Datatype:
+def _binary(
+    tail: Tail | None, parameters: dict[str, object], shape: tuple[int, ...], datatype: Datatype, place: str
+) -> Sequence[object]:
+    """The values behind the JSON, as JSON would have them."""
+    if tail is None:
+        raise InvalidInput(
+            f"{place}: {BINARY_SIZE} says that its values follow the JSON, and the header "
+            "Inference-Header-Content-Length, which says where that ends, is missing"
+        )
+    array = array_of(tail.take(parameters[BINARY_SIZE], place), shape, datatype, place).reshape(-1)
+    values: list[object] = array.tolist()
+    if array.dtype.kind == "f" and np.isinf(array).any():
+        values = [Infinite(value) if value in (np.inf, -np.inf) else value for value in values]
+    return decoded(values, parameters.get("content_type"), place)
+
+
+def _datatype(value: object, place: str, *, binary: bool) -> Datatype:
     if not isinstance(value, str) or value not in DTYPES:
         raise InvalidInput(f"{place}: unknown datatype {excerpt(value)}; known: {', '.join(DTYPES)}")
-    if value == "FP16":
+    if value == "FP16" and not binary:
         raise InvalidInput(f"{place}: datatype FP16 cannot be read: {_NO_HALF}")
-    return cast(Datatype, value)
+    return value
 
 
 def _shape(value: object, place: str) -> tuple[int, ...]:

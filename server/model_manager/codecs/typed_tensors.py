@@ -12,7 +12,7 @@ import numpy as np
 
 from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
 from model_manager.codecs.moments import DATES
-from model_manager.codecs.parameters import Parameters
+from model_manager.codecs.parameters import ENCODINGS, Parameters
 from model_manager.codecs.typed_decoding import (
     Blocks,
     Doubt,
@@ -23,19 +23,19 @@ from model_manager.codecs.typed_decoding import (
     list_type,
     text_column,
 )
-from model_manager.signature import DTYPES, Column, Datatype, Layout, Signature
+from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Signature
 
 _UNSET = msgspec.UNSET
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
 
 
 class RawTensor(msgspec.Struct, gc=False):
-    """One input as it came, its data still text."""
+    """One input as it came, its data still text; none where its values are binary, and where they are missing."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: msgspec.Raw
+    data: msgspec.Raw = msgspec.Raw(b"")
     parameters: Parameters = msgspec.UNSET
 
 
@@ -47,7 +47,7 @@ class TypedTensors:
         self._text = signature.layout is Layout.TEXT
         columns = signature.columns
         by_name = columns is not None and not self._text and (signature.named or self._frame)
-        self._positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
+        self.positions = {column.name: position for position, column in enumerate(columns or ()) if by_name}
         self._dates = frozenset(column.name for column in columns or () if column.moments is not None)
         self._width = len(columns) if columns is not None else None
         self._dtype = signature.dtype
@@ -59,16 +59,16 @@ class TypedTensors:
 
     def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
         """Store tensors as blocks. Raises one of DOUBTS, msgspec's errors among them."""
-        if len(tensors) == 1 and tensors[0].name not in self._positions:
+        if len(tensors) == 1 and tensors[0].name not in self.positions:
             return self._from_one(tensors[0])
         if len(tensors) != len(self._columns):
             raise Doubt
         blocks: list[Any] = [None] * len(tensors)
         rows = tensors[0].shape[0]
         for tensor in tensors:
-            if tensor.parameters is not _UNSET and tensor.name not in self._dates:
-                _refuse_dates(tensor.parameters)
-            position = self._positions[tensor.name]
+            if tensor.parameters is not _UNSET:
+                refuse_encoded(tensor.parameters, dates=tensor.name in self._dates)
+            position = self.positions[tensor.name]
             store, decoders = self._columns[position]
             block = store(decoders[tensor.datatype].decode(tensor.data))
             if tensor.shape not in ([rows], [rows, 1]) or block.shape != (rows,) or blocks[position] is not None:
@@ -81,9 +81,14 @@ class TypedTensors:
             block[:, position] = each
         return (block,)
 
+    def column_block(self, tensor: RawTensor, position: int) -> Array:
+        """Store one tensor as the block of the column at `position`. Raises one of DOUBTS."""
+        store, decoders = self._columns[position]
+        return store(decoders[tensor.datatype].decode(tensor.data))
+
     def _from_one(self, tensor: RawTensor) -> Blocks:
         if tensor.parameters is not _UNSET:
-            _refuse_dates(tensor.parameters)
+            refuse_encoded(tensor.parameters, dates=False)
         values = self._whole[tensor.datatype].decode(tensor.data)
         if self._text:
             block = self._store(values)
@@ -119,10 +124,12 @@ class TypedTensors:
         return decoders_for(first, dtype, nested=not dtype.hasobject), store
 
 
-def _refuse_dates(parameters: Parameters) -> None:
-    """Raise Doubt for values declared as dates where none are taken."""
-    if parameters and parameters.get("content_type") == DATES:
-        raise Doubt
+def refuse_encoded(parameters: Parameters, *, dates: bool) -> None:
+    """Raise Doubt for values declared to be encoded, or to be dates where none are taken."""
+    if parameters:
+        content_type = parameters.get("content_type")
+        if content_type in ENCODINGS or (content_type == DATES and not dates):
+            raise Doubt
 
 
 def decoders_for(column: Column, dtype: np.dtype[Any], *, nested: bool = False) -> Decoders:

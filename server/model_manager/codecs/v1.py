@@ -1,27 +1,35 @@
-"""V1, as TensorFlow Serving speaks it: `instances` → `predictions`, columnar `inputs` → `outputs`.
+"""V1, as TensorFlow Serving and KServe speak it: `instances` → `predictions`, columnar `inputs` → `outputs`.
+
+A list of rows under `inputs` is answered under both: TensorFlow Serving says `outputs` there, KServe `predictions`.
 
 In the flow: answering → **codec** → answering: bytes → PredictRequest on the way in, arrays → bytes on the way out. A
 body is read by typed decoders first (typed_decoding.py); at any doubt it is read again by the reference path (rows.py),
 which names the fault.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from model_manager.call import Headers
+from model_manager.codecs.answer_form import form_of
 from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
-from model_manager.codecs.json_text import excerpt, has_no_repeated_key, listing, parse_object, refuse_repeated_key
-from model_manager.codecs.outputs import OutputChoice, encode_json, encode_values, infinities
+from model_manager.codecs.json_text import (
+    excerpt,
+    has_no_repeated_key,
+    nan_as_null,
+    parse_object,
+    refuse_repeated_key,
+)
+from model_manager.codecs.outputs import OutputChoice, encode_json, encode_literals, infinities
 from model_manager.codecs.parameters import check_request_parameters
 from model_manager.codecs.rows import refuse_too_many, rows_from_columns, rows_from_instances
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt, TypedColumns, TypedRows, list_type, struct_type
 from model_manager.errors import InvalidInput
 from model_manager.signature import Array, Layout, PredictRequest, Rows, Signature
 
-_KEYS = ("instances", "inputs", "signature_name", "outputs", "parameters")
 _DEFAULT_SIGNATURE = "serving_default"
 
 
@@ -41,9 +49,9 @@ class V1Codec:
     def decode(self, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks.
 
-        Raises InvalidInput naming row and column, UnsupportedContent for headers that say it is not JSON.
+        Raises InvalidInput naming row and column, UnsupportedContent for what cannot be meant as JSON.
         """
-        require_json(headers)
+        require_json(headers, body)
         if len(body) > SMALLEST_COUNTED:
             self._bounds.check(body)
         if self._fast is not None:
@@ -51,41 +59,58 @@ class V1Codec:
                 return self._fast_request(body, *self._fast)
             except DOUBTS:
                 pass
+            if b"NaN" in body:
+                try:
+                    return self._fast_request(nan_as_null(body), *self._fast)
+                except DOUBTS:
+                    pass
         return self._reference_request(body)
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
-        """Encode results, arrays of rows by output name, as `predictions` per row or as columnar `outputs`."""
-        body = self._encode(request, results)
+        """Encode results, arrays of rows by output name, as `predictions` by row, as columnar `outputs`, or as both."""
+        if request.form is not None:
+            return self._headers, self._encode(request, results, encode_literals)
+        body = self._encode(request, results, encode_json)
         if b"null" in body:
             count = sum(infinities(results[name]) for name in request.outputs)
             if count:
                 return [*self._headers, (b"x-infinite-values", b"%d" % count)], body
         return self._headers, body
 
-    def _encode(self, request: PredictRequest, results: Mapping[str, Array]) -> bytes:
+    def _encode(
+        self, request: PredictRequest, results: Mapping[str, Array], encode: Callable[[object], bytes]
+    ) -> bytes:
         opening = b'{"outputs":' if request.columnar else b'{"predictions":'
         names = request.outputs
         if len(names) == 1:
-            return opening + encode_values(results[names[0]]) + b"}"
-        values = [results[name].tolist() for name in names]
-        if request.columnar:
-            return opening + encode_json(dict(zip(names, values, strict=True))) + b"}"
-        return opening + encode_json([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]) + b"}"
+            values = encode(results[names[0]].tolist())
+            if request.both:
+                return b'{"predictions":%b,"outputs":%b}' % (values, values)
+            return opening + values + b"}"
+        columns = {name: results[name].tolist() for name in names}
+        if request.columnar and not request.both:
+            return opening + encode(columns) + b"}"
+        rows = encode([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        if request.both:
+            return b'{"predictions":%b,"outputs":%b}' % (rows, encode(columns))
+        return opening + rows + b"}"
 
     def _fast_request(
         self, body: bytes, decoder: msgspec.json.Decoder[Any], typed_rows: TypedRows, typed_columns: TypedColumns | None
     ) -> PredictRequest:
         document = decoder.decode(body)
         rows = document.instances
+        columnar = both = False
         if rows is not None:
             blocks = typed_rows.blocks(rows)
             keys = 1 + typed_rows.keys(rows)
         else:
-            rows = document.inputs
+            rows, columnar = document.inputs, True
             if typed_columns is not None and type(rows) is typed_columns.type:
                 blocks = typed_columns.blocks(rows)
                 keys = 1 + len(rows.__struct_fields__)
             else:
+                both = True
                 blocks = typed_rows.blocks(rows)
                 keys = 1 + typed_rows.keys(rows)
         chosen = self._choice.default
@@ -94,25 +119,26 @@ class V1Codec:
             chosen = self._chosen(document.signature_name, document.outputs)
         if len(blocks[0]) > self._undoubted_rows or not has_no_repeated_key(body, keys):
             raise Doubt
-        return PredictRequest(Rows(blocks), chosen, None, document.instances is None)
+        return PredictRequest(Rows(blocks), chosen, None, columnar, None, None, both)
 
     def _reference_request(self, body: bytes) -> PredictRequest:
         document = parse_object(body)
-        unknown = [key for key in document if key not in _KEYS]
-        if unknown:
-            raise InvalidInput(f"unknown key {excerpt(unknown[0])}; known: {listing(_KEYS)}")
         given = [key for key in ("instances", "inputs") if key in document]
         if len(given) != 1:
             has = "has both" if given else "has neither"
             raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
-        timeout_s, priority = check_request_parameters(document.get("parameters"), None)
+        parameters = document.get("parameters")
+        timeout_s, priority = check_request_parameters(parameters, None)
         source = given[0]
-        rows = self._reference_rows(document[source], source)
+        columnar, both = source == "inputs", source == "inputs" and isinstance(document["inputs"], list)
+        rows = self.read_rows(document[source], source)
         chosen = self._chosen(document.get("signature_name"), document.get("outputs"))
         self._choice.refuse_too_large(chosen, len(rows))
-        return PredictRequest(rows, chosen, None, source == "inputs", timeout_s, priority)
+        form = form_of(parameters, (), ())
+        return PredictRequest(rows, chosen, None, columnar, timeout_s, priority, both, form)
 
-    def _reference_rows(self, value: object, source: str) -> Rows:
+    def read_rows(self, value: object, source: str) -> Rows:
+        """Read what stands under `instances` or `inputs`, as `source` says. Raises InvalidInput naming the place."""
         if source == "inputs" and isinstance(value, dict):
             names = [column.name for column in self._signature.columns or ()] if self._by_name else []
             tensor = self._signature.tensor
@@ -138,8 +164,10 @@ class V1Codec:
         if not isinstance(signature_name, str | None):
             raise InvalidInput(f"signature_name: expected the name of an output, got {excerpt(signature_name)}")
         if outputs is not None:
+            if isinstance(outputs, str):
+                outputs = [outputs]
             if not isinstance(outputs, list) or not all(isinstance(name, str) for name in outputs):
-                raise InvalidInput(f"outputs: expected a list of output names, got {excerpt(outputs)}")
+                raise InvalidInput(f"outputs: expected the name of an output or a list of them, got {excerpt(outputs)}")
             if signature_name not in (None, _DEFAULT_SIGNATURE):
                 raise InvalidInput(
                     'the body names outputs twice, in "signature_name" and in "outputs"; send one of them'
@@ -169,7 +197,7 @@ def _compile(signature: Signature) -> tuple[msgspec.json.Decoder[Any], TypedRows
         ("instances", instances | None, None),
         ("inputs", inputs | None, None),
         ("signature_name", str | None, None),
-        ("outputs", list[str] | None, None),
+        ("outputs", list[str] | str | None, None),
     )
     # `parameters` is left out: who sends it is read by the reference path, which knows how many keys it holds.
     return msgspec.json.Decoder(struct_type("V1Body", fields)), rows, columns

@@ -1,34 +1,39 @@
-"""V2 JSON, the Open Inference Protocol: named tensors in, named tensors out.
+"""V2, the Open Inference Protocol: named tensors in, named tensors out.
 
 Between the endpoint and the servable, as v1.py is for V1. Data may come flat or nested to its shape and leaves flat,
-row-major. A missing value is null both ways: JSON has no NaN, and the protocol says nothing of it.
+row-major; binary tensors come and leave behind the JSON (v2_binary.py, v2_answers.py). A missing value is null both
+ways: JSON has no NaN, and the protocol says nothing of it. Where a writer put NaN all the same, it is taken for null.
 """
 
 import secrets
 from collections.abc import Mapping
 from itertools import count
-from typing import cast
+from typing import Any, cast
 
 import msgspec
-import numpy as np
 
 from model_manager.call import Headers
+from model_manager.codecs.answer_form import form_of
 from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
 from model_manager.codecs.content import json_headers, require_json
-from model_manager.codecs.json_text import excerpt, has_no_repeated_key, parse_object, refuse_repeated_key
+from model_manager.codecs.json_text import excerpt, has_no_repeated_key, nan_as_null, parse_object, refuse_repeated_key
 from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
-from model_manager.codecs.outputs import OutputChoice, encode_flat, encode_json, infinities
+from model_manager.codecs.outputs import OutputChoice, encode_json
 from model_manager.codecs.parameters import (
+    BINARY_SIZE,
     Parameters,
     check_input_parameters,
     check_output_parameters,
     check_request_parameters,
 )
+from model_manager.codecs.tail import Tail
 from model_manager.codecs.tensors import rows_from_tensors
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt
 from model_manager.codecs.typed_tensors import RawTensor, TypedTensors
+from model_manager.codecs.v2_answers import Answers, tensor_text
+from model_manager.codecs.v2_binary import BinaryTensors, json_length, raw_tensor
 from model_manager.errors import InvalidInput
-from model_manager.signature import Array, Datatype, PredictRequest, Rows, Signature, datatype_of
+from model_manager.signature import Array, Datatype, PredictRequest, Rows, Signature
 
 _PROCESS = secrets.token_hex(6).encode()
 _ANSWERS = count(1)
@@ -64,16 +69,21 @@ class V2Codec:
         self._datatypes = {output.name: output.datatype for output in signature.offered}
         self._decoder = msgspec.json.Decoder(_RawRequest)
         self._tensors = TypedTensors(signature)
+        self._binary = BinaryTensors(signature, self._tensors, most_rows=self._undoubted_rows)
+        self._answers = Answers(signature, model, version)
         self._large = LargeTensors(signature)
         self._opening = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
-        self._output_openings = {output.name: b'{"name":' + encode_json(output.name) for output in signature.offered}
+        self._output_openings = self._answers.openings
 
     def decode(self, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks.
 
-        Raises InvalidInput naming input, row and column, UnsupportedContent for headers that say it is not JSON.
+        Raises InvalidInput naming input, row and column, UnsupportedContent for what cannot be meant as JSON.
         """
-        require_json(headers)
+        length = json_length(headers, len(body))
+        if length is not None:
+            return self._binary_request(body, length)
+        require_json(headers, body)
         if len(body) > SMALLEST_COUNTED:
             self._bounds.check(body)
         if len(body) >= SMALLEST_BODY and self._large.usable:
@@ -84,7 +94,13 @@ class V2Codec:
         try:
             return self._fast_request(body)
         except DOUBTS:
-            return self._reference_request(body)
+            pass
+        if b"NaN" in body:
+            try:
+                return self._fast_request(nan_as_null(body))
+            except DOUBTS:
+                pass
+        return self._reference_request(body)
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Encode results, arrays of rows by output name, as tensors in the order asked for.
@@ -92,8 +108,25 @@ class V2Codec:
         The answer has the request's id, or one of its own where the request had none, as peers do it.
         """
         id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
-        tensors = [self._output_openings[name] + _tensor_text(results[name]) for name in request.outputs]
-        return self._headers, self._opening + b',"id":' + id + b',"outputs":[' + b",".join(tensors) + b"]}"
+        opening = self._opening + b',"id":' + id + b',"outputs":['
+        if request.form is not None:
+            return self._answers.formed(opening, request, results)
+        tensors = [self._output_openings[name] + tensor_text(results[name]) for name in request.outputs]
+        return self._headers, opening + b",".join(tensors) + b"]}"
+
+    def _binary_request(self, body: bytes, length: int) -> PredictRequest:
+        """Decode a body of which `length` bytes are JSON, or that is the values of the one input."""
+        if length == 0:
+            document, raw = raw_tensor(body, self._signature)
+            text, tail = encode_json(document), memoryview(raw)
+        else:
+            text, tail = body[:length], memoryview(body)[length:]
+        if length > SMALLEST_COUNTED:
+            self._bounds.check(text)
+        try:
+            return self._fast_request(text, Tail(tail))
+        except DOUBTS:
+            return self._reference_request(text, Tail(tail))
 
     def _large_request(self, body: bytes) -> PredictRequest:
         request = self._large.read(body)
@@ -102,11 +135,17 @@ class V2Codec:
         chosen = self._choice.choose(request.outputs) if request.outputs else self._choice.every
         return PredictRequest(Rows(request.blocks), chosen, request.id)
 
-    def _fast_request(self, body: bytes) -> PredictRequest:
+    def _fast_request(self, body: bytes, tail: Tail | None = None) -> PredictRequest:
         request: _RawRequest = self._decoder.decode(body)
-        blocks = self._tensors.blocks(request.inputs)
+        keys = _count_keys(request)
+        if tail is None:
+            blocks = self._tensors.blocks(request.inputs)
+        else:
+            blocks = self._binary.blocks(request.inputs, tail)
+            tail.end()
+            keys -= tail.taken  # data
         rows = len(blocks[0])
-        if not 0 < rows <= self._undoubted_rows or not has_no_repeated_key(body, _count_keys(request)):
+        if not 0 < rows <= self._undoubted_rows or not has_no_repeated_key(body, keys):
             raise Doubt
         if request.model_version and request.model_version != self._version:
             raise Doubt
@@ -117,24 +156,29 @@ class V2Codec:
             timeout_s, priority = check_request_parameters(request.parameters, datatypes)
         for tensor in request.inputs:
             if tensor.parameters:
-                check_input_parameters(tensor.parameters, tensor.name, _known(tensor.datatype))
+                binary = tail is not None and BINARY_SIZE in tensor.parameters
+                check_input_parameters(tensor.parameters, tensor.name, _known(tensor.datatype), binary=binary)
         chosen = self._choice.every
         if request.outputs:
             chosen = self._choice.choose([output.name for output in request.outputs])
             for output in request.outputs:
                 if output.parameters:
                     check_output_parameters(output.parameters, output.name, self._datatypes[output.name])
+        form = None
+        if request.parameters or request.outputs:
+            named = [(output.name, output.parameters) for output in request.outputs or ()]
+            form = form_of(request.parameters, named, chosen)
         id = None if request.id is msgspec.UNSET else request.id
-        return PredictRequest(Rows(blocks), chosen, id, False, timeout_s, priority)
+        return PredictRequest(Rows(blocks), chosen, id, False, timeout_s, priority, form=form)
 
-    def _reference_request(self, body: bytes) -> PredictRequest:
-        document = parse_object(body)
+    def _reference_request(self, body: bytes, tail: Tail | None = None) -> PredictRequest:
+        document = _parsed(body, tail)
         if "inputs" not in document:
             hint = "; instances is V1's word, sent to /v1/models/…:predict" if "instances" in document else ""
             raise InvalidInput(f'the body has no "inputs", a list of tensors{hint}')
         parameters = document.get("parameters")
         rows, (timeout_s, priority) = rows_from_tensors(
-            document["inputs"], self._signature, max_rows=self._max_rows, parameters=parameters
+            document["inputs"], self._signature, max_rows=self._max_rows, parameters=parameters, tail=tail
         )
         self._check_version(document.get("model_version"))
         given_id = document.get("id")
@@ -142,7 +186,9 @@ class V2Codec:
             raise InvalidInput(f"id: expected a string, got {excerpt(given_id)}")
         chosen = self._reference_outputs(document.get("outputs"))
         self._choice.refuse_too_large(chosen, len(rows))
-        return PredictRequest(rows, chosen, given_id, False, timeout_s, priority)
+        named = [(output["name"], output.get("parameters")) for output in document.get("outputs") or ()]
+        form = form_of(parameters, named, chosen)
+        return PredictRequest(rows, chosen, given_id, False, timeout_s, priority, form=form)
 
     def _reference_outputs(self, outputs: object) -> tuple[str, ...]:
         if outputs is None or outputs == []:
@@ -165,6 +211,19 @@ class V2Codec:
         if version not in (None, "", self._version):
             hint = "name the version in the path, /v2/models/…/versions/…/infer"
             raise InvalidInput(f"model_version: {excerpt(version)} is asked for, {self._version!r} was reached; {hint}")
+
+
+def _parsed(body: bytes, tail: Tail | None) -> dict[str, Any]:
+    """Parse the JSON of a request. Raises InvalidInput, which knows what binary tensors without their header are."""
+    try:
+        return parse_object(body)
+    except InvalidInput:
+        if tail is None and b'"binary_data_size"' in body:
+            raise InvalidInput(
+                "the body is JSON with binary tensors behind it, and the header Inference-Header-Content-Length, "
+                "which says where the JSON ends, is missing"
+            ) from None
+        raise
 
 
 def _known(datatype: str) -> Datatype:
@@ -192,14 +251,3 @@ def _count_parameter_keys(parameters: Parameters) -> int:
     if parameters is msgspec.UNSET:
         return 0
     return 1 + len(parameters or ())
-
-
-def _tensor_text(array: Array) -> bytes:
-    # JSON has no 16-bit floats; their values fit FP32.
-    datatype = "FP32" if array.dtype == np.float16 else datatype_of(array.dtype)
-    shape = encode_json(array.shape)
-    data = encode_flat(array)
-    said = b""
-    if b"null" in data and (count := infinities(array)):
-        said = b',"parameters":{"infinite_values":%d}' % count
-    return b',"datatype":"%b","shape":%b%b,"data":%b}' % (datatype.encode(), shape, said, data)

@@ -5,7 +5,6 @@ In the flow: cli → **canary** → evidence → comparison → report. What tak
 
 import sys
 import traceback
-from datetime import UTC, datetime
 
 import click
 
@@ -33,17 +32,12 @@ fewer than --min-requests.
 
 
 def _time(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
+    from model_manager.ledger import read_time
+
     try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a time such as 2026-11-02T15:04:05Z or 1793631845") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        return read_time(value).timestamp() if value is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(epilog=_EPILOG)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from model_manager.commands.terminal import fail, json_option, print_json, working
+from model_manager.commands.terminal import INTERRUPTED, fail, json_option, json_text, working
 from model_manager.errors import ModelManagerError
 
 _EPILOG = """\b
@@ -134,16 +134,19 @@ def compare(
             comparison = judge(asked.pairs, limits, asked.latency)
         written = write_disagreements(rows_file, asked, table) if rows_file is not None else 0
         if as_json:
-            print_json(report.document(comparison, asked, table, limits, disagreements))
+            told = json_text(report.document(comparison, asked, table, limits, disagreements))
         else:
-            click.echo(report.text(comparison, asked, table, disagreements))
-        if rows_file is not None:
-            click.echo(f"{written:,} rows are in {rows_file}", err=True)
+            told = report.text(comparison, asked, table, disagreements)
     except ModelManagerError as error:
         fail(str(error))
     except (click.ClickException, SystemExit):
         raise
-    except (Exception, KeyboardInterrupt):  # Python would exit with 1, which says: keep A
+    except KeyboardInterrupt:
+        fail(INTERRUPTED)
+    except Exception:  # Python would exit with 1, which says: keep A
         traceback.print_exc()
         sys.exit(2)
+    click.echo(told)
+    if rows_file is not None:
+        click.echo(f"{written:,} rows are in {rows_file}", err=True)
     sys.exit(report.EXIT_CODES[comparison.verdict])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_manager.commands.terminal import fail, json_option, new_table, print_json, print_table, working
+from model_manager.commands.terminal import INTERRUPTED, fail, json_option, new_table, print_json, print_table, working
 from model_manager.errors import ModelManagerError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def evaluate(
     except ModelManagerError as error:
         fail(str(error))
     except KeyboardInterrupt:  # which would end with 1, as a gate that fires does
-        fail("interrupted")
+        fail(INTERRUPTED)
     except Exception:
         traceback.print_exc()
         sys.exit(2)

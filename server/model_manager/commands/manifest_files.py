@@ -88,18 +88,12 @@ def finish(opened: Opened, new: bytes, *, by: str | None, dry_run: bool, told: M
 
 
 def _write(opened: Opened, new: bytes, by: str | None) -> None:
-    from model_manager.manifests.provenance import CHANGED_BY_FILE, ChangedBy
-    from model_manager.manifests.writing import replace_file
+    from model_manager.manifests.provenance import ChangedBy
+    from model_manager.manifests.writing import write_manifest
 
     changed = new != opened.holder.manifest
-    change = ChangedBy.now(by)
     if opened.standard:  # what is piped on is whole, whether or not anything changed
-        sys.stdout.buffer.write(opened.holder.holding(new, change) if changed else opened.content)
+        sys.stdout.buffer.write(opened.holder.holding(new, ChangedBy.now(by)) if changed else opened.content)
         sys.stdout.buffer.flush()
     elif changed:
-        beside = opened.path.parent / CHANGED_BY_FILE
-        whole = opened.holder.holding(new, change)
-        if whole == new and (by is not None or beside.exists()):
-            # First of the two: a server that sees the new manifest finds who made it.
-            replace_file(beside, change.file(new).encode(), before=beside.read_bytes() if beside.exists() else None)
-        replace_file(opened.path, whole, before=opened.content)
+        write_manifest(opened.path, opened.content, opened.holder, new, by)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_manager.commands.packages import INTERRUPTED, created_option, document_of, moment, print_package
-from model_manager.commands.terminal import fail, json_option, print_json, working
+from model_manager.commands.packages import created_option, document_of, moment, print_package
+from model_manager.commands.terminal import INTERRUPTED, fail, json_option, print_json, working
 from model_manager.errors import ConfigurationError, LoadFailed, PredictionFailed
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def pack(
     created: int | None,
     as_json: bool,
 ) -> None:
-    """Write the package of MODEL, a .joblib, .pkl or .skops file, to REPO/NAME/VERSION."""
+    """Write the package of MODEL, a .joblib, .pkl, .skops or .onnx file, to REPO/NAME/VERSION."""
     if data is None and (data_version or data_uri):
         raise click.UsageError("--data-version and --data-uri speak of --data, which is not given")
     if fail_if and holdout is None:

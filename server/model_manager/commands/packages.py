@@ -13,8 +13,6 @@ from model_manager.commands.terminal import new_table, print_table
 if TYPE_CHECKING:
     from model_manager.repository.metadata import ColumnInput, DataInfo, Metadata, TensorInput
 
-INTERRUPTED: Final = "interrupted; the version is there whole or not at all, so run the command again"
-
 created_option: Callable[[Any], Any] = click.option(
     "--created",
     type=int,

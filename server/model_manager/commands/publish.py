@@ -45,7 +45,7 @@ def publish(version: Path, destination: str, as_json: bool) -> None:
 
     A version is published whole or not at all, and never overwritten.
     """
-    from model_manager.packaging.uploading import publish_package, read_package
+    from model_manager.packaging.uploading import is_folder, publish_package, read_package
     from model_manager.repository.references import read_reference
 
     try:
@@ -54,7 +54,9 @@ def publish(version: Path, destination: str, as_json: bool) -> None:
         package = read_package(folder)
         name, number = folder.parent.name, folder.name
         with _progress(package) as told:
-            published = _interruptible(lambda: publish_package(package, name, number, destination, told))
+            published = _interruptible(
+                lambda: publish_package(package, name, number, destination, told), waits=not is_folder(destination)
+            )
     except KeyboardInterrupt:
         fail(f"interrupted; to go on: model-manager publish {version} {destination}", _INTERRUPTED)
     except VersionTaken as error:
@@ -104,8 +106,13 @@ def _progress(package: "Package") -> Iterator[Callable[[int], None]]:
         yield lambda bytes: progress.advance(task, bytes)
 
 
-def _interruptible(call: "Callable[[], Published]") -> "Published":
-    """Call on a thread, so that Ctrl-C is heard while a store keeps it waiting."""
+def _interruptible(call: "Callable[[], Published]", *, waits: bool) -> "Published":
+    """Call on a thread, so that Ctrl-C is heard while a store keeps it waiting, where it `waits` for one.
+
+    Elsewhere Ctrl-C ends the call itself, which then clears away what it wrote half.
+    """
+    if not waits:
+        return call()
     found: list[Published | BaseException] = []
 
     def run() -> None:

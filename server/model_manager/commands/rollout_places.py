@@ -1,22 +1,20 @@
 """Where a rollout finds the manifest, and puts it back: a file, or a ConfigMap by way of kubectl.
 
-In the flow: `model-manager rollout` → **places** → manifests (the text), rename or kubectl.
+In the flow: `model-manager rollout` → **places** → manifests (the text, and a file's writing), or kubectl.
 """
 
-import json
-import os
-import stat
 import subprocess
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from model_manager.errors import ConfigurationError
+from model_manager.manifests.holding import Holder, read_holder
+from model_manager.manifests.provenance import ChangedBy
 from model_manager.manifests.traffic_editing import entry_of, set_traffic, weights_of
+from model_manager.manifests.writing import write_manifest
 
 _CONFIG_MAP: Final = "configmap/"
-_MANIFEST: Final = "models.yaml"
 _PATIENCE_S: Final = 60
 
 
@@ -33,39 +31,24 @@ class Place(Protocol):
 
 
 class FilePlace:
-    """A manifest as a file."""
+    """A manifest as a file, or a file with a ConfigMap that holds one."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        self._content = b""
 
     def read(self) -> str:
         """Raises ConfigurationError where it cannot be read."""
         try:
             self._content = self._path.read_bytes()
-            return self._content.decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{self.name} cannot be read: {getattr(error, 'strerror', error)}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{self.name} cannot be read: {error.strerror}") from None
+        self._holder = read_holder(self._content, self.name, self._path.absolute().parent)
+        return _text_of(self._holder, self.name)
 
     def write(self, text: str) -> None:
-        """Write it beside, and rename: whoever looks sees the one or the other. Raises ConfigurationError."""
-        target = Path(os.path.realpath(self._path))
-        beside = target.with_name(f"..{target.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            try:
-                with open(beside, "xb") as file:
-                    os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-                    file.write(text.encode("utf-8"))
-                    file.flush()
-                    os.fsync(file.fileno())
-                if target.read_bytes() != self._content:
-                    raise ConfigurationError(f"{self.name} was changed by somebody else; run the command again")
-                beside.rename(target)
-            finally:
-                beside.unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"{self.name} cannot be written: {error.strerror}") from None
+        """Raises ConfigurationError."""
+        write_manifest(self._path, self._content, self._holder, text.encode(), None)
 
 
 class ConfigMapPlace:
@@ -74,21 +57,15 @@ class ConfigMapPlace:
     def __init__(self, name: str, namespace: str | None) -> None:
         self.name = f"{_CONFIG_MAP}{name}"
         self._command = ["kubectl", *(["--namespace", namespace] if namespace is not None else [])]
-        self._object: dict[str, Any] = {}
 
     def read(self) -> str:
         """Raises ConfigurationError where it cannot be read, or has no such key."""
-        self._object = json.loads(self._run(["get", self.name, "--output", "json"]))
-        text = (self._object.get("data") or {}).get(_MANIFEST)
-        if not isinstance(text, str):
-            raise ConfigurationError(f"{self.name} has no key {_MANIFEST} in its data")
-        return text
+        self._holder = read_holder(self._run(["get", self.name, "--output", "json"]).encode(), self.name, None)
+        return _text_of(self._holder, self.name)
 
     def write(self, text: str) -> None:
         """Raises ConfigurationError."""
-        self._object["data"][_MANIFEST] = text
-        self._object["metadata"].pop("managedFields", None)
-        self._run(["replace", "--filename", "-"], json.dumps(self._object))
+        self._run(["replace", "--filename", "-"], self._holder.holding(text.encode(), ChangedBy.now()).decode())
 
     def _run(self, arguments: list[str], sent: str = "") -> str:
         try:
@@ -107,6 +84,13 @@ class ConfigMapPlace:
         if done.returncode:
             raise ConfigurationError(f"kubectl {arguments[0]} {self.name}: {' '.join(done.stderr.split())}")
         return done.stdout
+
+
+def _text_of(holder: Holder, name: str) -> str:
+    try:
+        return holder.manifest.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{name} cannot be read: {error}") from None
 
 
 def place_of(named: str, namespace: str | None) -> Place:

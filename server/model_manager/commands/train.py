@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_manager.commands.packages import INTERRUPTED, created_option, moment, print_next, scores_text
-from model_manager.commands.terminal import fail, json_option, new_table, print_json, print_table, working
+from model_manager.commands.packages import created_option, moment, print_next, scores_text
+from model_manager.commands.terminal import (
+    INTERRUPTED,
+    fail,
+    json_option,
+    new_table,
+    print_json,
+    print_table,
+    working,
+)
 from model_manager.errors import ConfigurationError
 
 if TYPE_CHECKING:

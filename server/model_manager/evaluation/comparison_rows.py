@@ -1,15 +1,14 @@
 """All rows that two sides answer differently → a CSV file, written beside its name and renamed when it is whole."""
 
-import contextlib
 import csv
-import os
-import tempfile
+import io
 from pathlib import Path
 
 from model_manager.errors import TableRefused
 from model_manager.evaluation.comparison_pairs import disagreements
 from model_manager.evaluation.comparison_report import inputs_of, plain
 from model_manager.evaluation.comparison_sides import Asked
+from model_manager.repository.whole_files import not_written, write_whole
 from model_manager.tables.table_files import Table
 
 
@@ -31,27 +30,18 @@ def write_disagreements(path: Path, asked: Asked, table: Table) -> int:
     cells = [table.cells(name) for name in names]
     pairs = asked.pairs
     found = disagreements(pairs).tolist()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    truth = ["truth"] if pairs.truth is not None else []
+    writer.writerow(["row" if table.lines is None else "line", "A", "B", *truth, *names])
+    for at in found:
+        position = int(pairs.positions[at])
+        answers = [plain(pairs.a.answers, at), plain(pairs.b.answers, at)]
+        answers += [plain(pairs.truth, at)] if pairs.truth is not None else []
+        where = position if table.lines is None else table.lines[position]
+        writer.writerow([where, *answers, *(column[position] for column in cells)])
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-        try:
-            with open(handle, "w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                truth = ["truth"] if pairs.truth is not None else []
-                writer.writerow(["row" if table.lines is None else "line", "A", "B", *truth, *names])
-                for at in found:
-                    position = int(pairs.positions[at])
-                    answers = [plain(pairs.a.answers, at), plain(pairs.b.answers, at)]
-                    answers += [plain(pairs.truth, at)] if pairs.truth is not None else []
-                    where = position if table.lines is None else table.lines[position]
-                    writer.writerow([where, *answers, *(column[position] for column in cells)])
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+        write_whole(path, text.getvalue().encode())
     except OSError as error:
-        raise TableRefused(f"{path}: the rows cannot be written: {error.strerror}") from error
+        raise TableRefused(f"{path}: the rows cannot be written: {not_written(error)}") from error
     return len(found)

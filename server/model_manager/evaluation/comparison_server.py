@@ -4,6 +4,7 @@ https://github.com/kserve/open-inference-protocol
 """
 
 import http.client
+import itertools
 import json
 import re
 import time
@@ -27,6 +28,8 @@ _MOST_CELLS: Final = 100_000
 _TRIES: Final = 6
 _LONGEST_WAIT_S: Final = 5.0
 _UNAVAILABLE: Final = (429, 503)
+_PASSING: Final = (*_UNAVAILABLE, 502, 504)
+"""What proxies answer, too, while pods are replaced."""
 
 
 class _Tensor(msgspec.Struct):
@@ -56,10 +59,12 @@ class _Answers(msgspec.Struct):
 class ServedVersion:
     """One version at an address such as http://localhost:8080/iris/2.
 
-    Every method raises ServerRefused when the server cannot be reached, does not speak V2, or refuses.
+    `patience_s`: how long it is asked again where it is busy or cannot be reached; without it, a few times where it
+    says that it is busy. Every method raises ServerRefused when the server cannot be reached, does not speak V2, or
+    refuses.
     """
 
-    def __init__(self, address: str, api_key: str | None = None) -> None:
+    def __init__(self, address: str, api_key: str | None = None, *, patience_s: float | None = None) -> None:
         match = re.fullmatch(r"(https?://[^?#]+?)/([^/?#]+)/([^/?#]+)/?", address)
         if match is None or "/" not in match[1].replace("://", "") + "/":
             raise ServerRefused(f"{address}: write it as http://localhost:8080/iris/2, the model and the version last")
@@ -70,11 +75,13 @@ class ServedVersion:
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._place = address
+        self._patience_s = patience_s
         try:
             metadata = msgspec.json.decode(self._ask("", None), type=_Metadata)
         except msgspec.DecodeError as error:
             raise ServerRefused(f"{address} does not describe a model as V2 does: {error}") from None
         self.signature = _signature(metadata)
+        self.sha256 = metadata.properties.get("sha256")
 
     def __str__(self) -> str:
         return f"{self.model}/{self.version}"
@@ -92,7 +99,7 @@ class ServedVersion:
             except ServerRefused as error:
                 last = place(start + len(part) - 1)
                 asked = place(start) if len(part) == 1 else f"from {place(start)} to {last}"
-                raise ServerRefused(f"{error} ({asked})") from None
+                raise ServerRefused(f"{error} ({asked})", status=error.status) from None
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
 
     def _answers(self, rows: Rows, outputs: tuple[str, ...]) -> dict[str, Array]:
@@ -120,8 +127,9 @@ class ServedVersion:
         ]
 
     def _ask(self, path: str, body: bytes | None) -> bytes:
-        """Ask, and ask again where the server says that it is busy."""
-        for tries_left in reversed(range(_TRIES)):
+        """Ask, and ask again where the server says that it is busy; to the end of patience, if there is any."""
+        began = time.monotonic()
+        for tries in itertools.count(1):
             request = urllib.request.Request(f"{self._url}{path}", data=body, headers=self._headers)
             try:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
@@ -129,18 +137,48 @@ class ServedVersion:
             except urllib.error.HTTPError as error:
                 with error:
                     said = error.read()
-                if error.code not in _UNAVAILABLE or not tries_left:
-                    raise ServerRefused(f"{self._place} answers {error.code}: {_reason(said, error.reason)}") from None
-                time.sleep(_wait_s(error.headers.get("retry-after")))
+                passing = _UNAVAILABLE if self._patience_s is None else _PASSING
+                if error.code not in passing or self._given_up(tries, began):
+                    told = f"{self._place} answers {error.code}: {_reason(said, error.reason)}"
+                    raise ServerRefused(told, status=error.code) from None
+                retry_after = error.headers.get("retry-after")
             except (OSError, ValueError, http.client.HTTPException) as error:
-                reason = error.reason if isinstance(error, urllib.error.URLError) else error
-                raise ServerRefused(f"{self._place} cannot be asked: {reason}") from None
+                if self._patience_s is None or isinstance(error, ValueError) or self._given_up(tries, began):
+                    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+                    raise ServerRefused(f"{self._place} cannot be asked: {reason}") from None
+                retry_after = None
+            time.sleep(_wait_s(retry_after, _LONGEST_WAIT_S if self._patience_s is None else self._patience_s))
         raise AssertionError("the last try returns or raises")
 
+    def _given_up(self, tries: int, began: float) -> bool:
+        if self._patience_s is None:
+            return tries >= _TRIES
+        return time.monotonic() - began >= self._patience_s
 
-def _wait_s(retry_after: str | None) -> float:
+
+def default_version(url: str, model: str, api_key: str | None = None) -> str:
+    """The version of a model that a server answers with where none is named. Raises ServerRefused, as above."""
+    headers = {"authorization": f"Bearer {api_key}"} if api_key is not None else {}
     try:
-        return min(_LONGEST_WAIT_S, max(0.1, float(retry_after or 1)))
+        request = urllib.request.Request(
+            f"{url.rstrip('/')}/v2/models/{urllib.parse.quote(model, safe='')}", headers=headers
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            return msgspec.json.decode(response.read(), type=_Metadata).properties["version"]
+    except urllib.error.HTTPError as error:
+        with error:
+            told = f"{url} answers {error.code}: {_reason(error.read(), error.reason)}"
+        raise ServerRefused(told, status=error.code) from None
+    except (msgspec.DecodeError, KeyError):
+        raise ServerRefused(f"{url} does not tell which version of {model} answers; name one: {model}/2") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise ServerRefused(f"{url} cannot be asked: {reason}") from None
+
+
+def _wait_s(retry_after: str | None, longest: float) -> float:
+    try:
+        return min(longest, max(0.1, float(retry_after or 1)))
     except ValueError:
         return 1.0
 
@@ -156,7 +194,13 @@ def _reason(said: bytes, otherwise: str) -> str:
 def _signature(metadata: _Metadata) -> Signature:
     """What V2's metadata tells of a signature. Dates stay the texts that are sent."""
     outputs = tuple(
-        Output(one.name, one.datatype, tuple(one.shape), tuple(one.parameters.get("classes") or ()))
+        Output(
+            one.name,
+            one.datatype,
+            tuple(one.shape),
+            tuple(one.parameters.get("classes") or ()),
+            tuple(one.parameters.get("columns") or ()),
+        )
         for one in metadata.outputs
     )
     first = metadata.inputs[0] if len(metadata.inputs) == 1 else None

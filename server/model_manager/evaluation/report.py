@@ -4,8 +4,6 @@ Place in the flow: the last step of `model-manager evaluate --report`. Words com
 """
 
 import datetime
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from html import escape
 from importlib.util import find_spec
@@ -16,6 +14,7 @@ from model_manager.errors import ReportRefused
 from model_manager.evaluation.meaning import CALLED, better, differs, interval, meaning, number, summary
 from model_manager.evaluation.page import page, section, table
 from model_manager.evaluation.results import Evaluated, SegmentResult
+from model_manager.repository.whole_files import not_written, write_whole
 
 _CARDS: Final = {
     "classification": ("accuracy", "roc_auc", "precision", "recall"),
@@ -51,19 +50,9 @@ def write_report(evaluated: Evaluated, path: Path) -> None:
     check_report(path)
     content = report_of(evaluated, datetime.datetime.now(datetime.UTC)).encode()
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-        try:
-            with open(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
-        except BaseException:
-            os.unlink(beside)
-            raise
+        write_whole(path, content)
     except OSError as error:
-        raise ReportRefused(f"{path}: the report cannot be written: {error.strerror}") from error
+        raise ReportRefused(f"{path}: the report cannot be written: {not_written(error)}") from error
 
 
 def report_of(evaluated: Evaluated, now: datetime.datetime) -> str:

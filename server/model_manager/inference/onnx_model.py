@@ -90,6 +90,11 @@ class OnnxModel:
         }
 
 
+def declared_by(estimator: Any) -> Declared:
+    """What an artifact itself says it takes: much of an ONNX model, nothing of another estimator."""
+    return estimator.declared if isinstance(estimator, OnnxModel) else Declared()
+
+
 def read_onnx(file: BinaryIO) -> OnnxModel:
     """Open an ONNX model for one thread.
 

@@ -1,7 +1,8 @@
 """Whose fault it is that an estimator found infinity in its input: that of a caller whose values are too large for it.
 
 Asked after a prediction failed, so it costs nothing where none does. Trees and forests compute in float32; a step of a
-pipeline may square what it is given. Neither can be told beforehand from what an estimator says of itself.
+pipeline may square what it is given. Neither can be told beforehand from what an estimator says of itself. An infinity
+that was sent as one is the caller's too, in whichever words an estimator refuses it.
 """
 
 from types import TracebackType
@@ -15,6 +16,7 @@ _LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 _SUSPECT: Final = _LARGEST_FLOAT32**0.5
 """From here on a value can be too large: its square fits no float32. Below it, what overflows is the model's doing."""
 
+_LARGEST: Final = float(np.finfo(np.float64).max)
 _CHECK: Final = "_assert_all_finite"
 _MODULE: Final = "sklearn.utils.validation"
 
@@ -22,11 +24,12 @@ _MODULE: Final = "sklearn.utils.validation"
 def out_of_range(error: BaseException | None, rows: Rows, signature: Signature) -> str | None:
     """Name the row and the column of the value that scikit-learn's check of its input refused as too large.
 
-    None where it was something else that failed, or where no value is large enough to be the reason.
+    Or that of an infinite one, whatever failed. None where it was something else, or no value can be the reason.
     """
-    if not isinstance(error, ValueError) or "infinity" not in str(error) or not _was_checked(error.__traceback__):
+    checked = isinstance(error, ValueError) and "infinity" in str(error) and _was_checked(error.__traceback__)
+    if not isinstance(error, Exception):
         return None
-    largest, at = _SUSPECT, None
+    largest, at = _SUSPECT if checked else _LARGEST, None
     for position, values in enumerate(_columns(rows, signature)):
         magnitudes = _magnitudes(values)
         if magnitudes is None:

@@ -1,37 +1,45 @@
-"""Replace a file whole, or leave it as it was: whoever watches, whatever crashes, whoever else writes."""
+"""Put a changed manifest back into the file that it came from: whole, and only where nobody else wrote meanwhile.
 
-import os
-import stat
-import uuid
+Place in the flow: `promote`, `rollback`, `rollout` → changing, traffic_editing (the text) → **writing** → whole_files.
+"""
+
 from pathlib import Path
 
 from model_manager.errors import ChangeRefused
+from model_manager.manifests.holding import Holder
+from model_manager.manifests.provenance import CHANGED_BY_FILE, ChangedBy
+from model_manager.repository.whole_files import not_written, write_whole
+
+
+def write_manifest(path: Path, read: bytes, holder: Holder, manifest: bytes, by: str | None) -> None:
+    """Write the holder that was `read` from a file with another manifest, and who made the change.
+
+    Who is written beside a manifest where somebody is named or was before, and into a ConfigMap always. Raises
+    ChangeRefused where the file holds something else than what was read of it, or cannot be written.
+    """
+    change = ChangedBy.now(by)
+    whole = holder.holding(manifest, change)
+    beside = path.parent / CHANGED_BY_FILE
+    if whole == manifest and (by is not None or beside.exists()):
+        # First of the two: a server that sees the new manifest finds who made it.
+        replace_file(beside, change.file(manifest).encode(), before=_content(beside))
+    replace_file(path, whole, before=read)
 
 
 def replace_file(path: Path, content: bytes, *, before: bytes | None) -> None:
-    """Write a file beside, flush it to disk and rename it; mode and links to it stay.
+    """Write a file whole. `before` is what was read of it, None where it was not there.
 
-    `before` is what was read of it, None where it was not there. Raises ChangeRefused where it holds something else
-    now, or cannot be written.
+    Raises ChangeRefused where it holds something else now, or cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    beside = target.with_name(f"..{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+    def unchanged() -> None:
+        if _content(path) != before:
+            raise ChangeRefused(f"{path} was changed by somebody else meanwhile; nothing was written, run it again")
+
     try:
-        try:
-            mode = stat.S_IMODE(target.stat().st_mode) if before is not None else 0o644
-            with open(beside, "xb") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if _content(target) != before:
-                raise ChangeRefused(f"{path} was changed by somebody else meanwhile; nothing was written, run it again")
-            beside.rename(target)
-            _flush_folder(target.parent)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, content, just_before=unchanged)
     except OSError as error:
-        raise ChangeRefused(f"{path} cannot be written: {error.strerror}") from error
+        raise ChangeRefused(f"{path} cannot be written: {not_written(error)}") from error
 
 
 def _content(path: Path) -> bytes | None:
@@ -39,11 +47,3 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

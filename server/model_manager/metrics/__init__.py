@@ -5,10 +5,11 @@ exists anyway (LiveFamilies, ProcessMetrics), merges several processes, and writ
 room's door: the rest of the server imports from here alone. Each metric is described in catalogue/.
 """
 
+from model_manager.metrics.catalogue.drift import DRIFT
 from model_manager.metrics.catalogue.process import READY
 from model_manager.metrics.exposition import Exposition
 from model_manager.metrics.instruments import Family
-from model_manager.metrics.live import Convergence, LiveFamilies, LiveServable, LiveVersion
+from model_manager.metrics.live import Convergence, DriftedColumn, LiveDrift, LiveFamilies, LiveServable, LiveVersion
 from model_manager.metrics.loop_lag import measure_loop_lag
 from model_manager.metrics.merge import merge_families
 from model_manager.metrics.predictions import COUNTED_OUTPUT
@@ -17,11 +18,14 @@ from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
 
 __all__ = [
     "COUNTED_OUTPUT",
+    "DRIFT",
     "READY",
     "Convergence",
+    "DriftedColumn",
     "DropReason",
     "Exposition",
     "Family",
+    "LiveDrift",
     "LiveFamilies",
     "LiveServable",
     "LiveVersion",

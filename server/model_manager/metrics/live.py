@@ -3,10 +3,10 @@
 In the flow: system, at a scrape → **live** → exposition, or merge in a supervisor.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model_manager.metrics.catalogue import fetching, process, requests, versions
+from model_manager.metrics.catalogue import drift, fetching, process, requests, versions
 from model_manager.metrics.instruments import Description, Family, Series
 
 
@@ -51,6 +51,29 @@ class Convergence:
     in_force_generation: int = 0
     lag_s: float = 0.0
     last_timestamp: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DriftedColumn:
+    """How far a feature or an output lies from its baseline; `noise` is the PSI that chance alone may show."""
+
+    kind: str
+    name: str
+    psi: float
+    js: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDrift:
+    """What a scrape shows of a version's drift: where its baseline comes from, and the columns that drifted most."""
+
+    model: str
+    version: str
+    baseline: str
+    rows: int
+    drifted: int
+    columns: Sequence[DriftedColumn]
 
 
 class LiveFamilies:
@@ -131,6 +154,17 @@ class LiveFamilies:
         self._add(fetching.CACHE_BYTES, (), cached_bytes)
         for reason, count in failures.items():
             self._add(fetching.FETCH_FAILURES, (reason,), count)
+
+    def add_drift(self, one: LiveDrift) -> None:
+        """Read how far a version's rows and answers lie from its baseline."""
+        labels = (one.model, one.version)
+        self._add(drift.DRIFT_ROWS, (*labels, one.baseline), one.rows)
+        self._add(drift.DRIFTED_COLUMNS, labels, one.drifted)
+        for column in one.columns:
+            of_column = (*labels, column.kind, column.name)
+            self._add(drift.DRIFT_PSI, of_column, column.psi)
+            self._add(drift.DRIFT_JS, of_column, column.js)
+            self._add(drift.DRIFT_NOISE, of_column, column.noise)
 
     def add_ledger(self, *, written: int, dropped: int) -> None:
         """Read what became of the ledger's entries."""

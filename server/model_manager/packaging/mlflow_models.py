@@ -9,7 +9,6 @@ import json
 import os
 import pickle
 import platform
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,10 @@ from model_manager.errors import LoadFailed, PackageRefused, one_line, without_s
 from model_manager.inference.estimator_files import SKLEARN_VERSION, load_estimator
 from model_manager.manifests.packages_named import read_named
 from model_manager.packaging.package import write_package
+from model_manager.packaging.publishing import write_folder
 from model_manager.repository.metadata import ColumnInput, Metadata, TensorInput, parse_metadata
 from model_manager.repository.packages import format_of
+from model_manager.repository.whole_files import not_written
 
 _PICKLE: Final = "model.pkl"
 _TYPES: Final[dict[str, str]] = {
@@ -110,7 +111,10 @@ def export_mlflow(package: Path, folder: Path) -> Path:
         "python_env.yaml": _yaml(environment),
         "MLmodel": _yaml(_mlmodel(estimator, metadata, python)),
     }
-    _publish(folder, files)
+    try:
+        write_folder(folder.absolute(), files)
+    except OSError as error:
+        raise PackageRefused(f"{folder} cannot be written: {not_written(error)}") from error
     return folder
 
 
@@ -179,19 +183,3 @@ def _type(datatype: str, *, nullable: bool) -> str:
 
 def _yaml(value: Mapping[str, Any]) -> bytes:
     return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=10**9)).encode()
-
-
-def _publish(folder: Path, files: Mapping[str, bytes]) -> None:
-    beside = folder.absolute().with_name(f".tmp-{folder.absolute().name}-{uuid.uuid4().hex[:8]}")
-    try:
-        beside.mkdir(parents=True)
-        for name, content in files.items():
-            with open(beside / name, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        beside.rename(folder)
-    except OSError as error:
-        raise PackageRefused(f"{folder} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

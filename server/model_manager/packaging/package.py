@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pandas as pd
 
@@ -39,6 +39,7 @@ from model_manager.repository.metadata import (
     TensorInput,
     parse_metadata,
 )
+from model_manager.repository.packages import Format
 from model_manager.repository.signed_files import SIGNATURE
 from model_manager.signature import Layout, Signature
 
@@ -133,7 +134,7 @@ class Contents:
 
     artifact: bytes
     found: Rehearsal
-    format: Literal["joblib", "skops"] = "joblib"
+    format: Format = "joblib"
     data: DataInfo | None = None
     evaluation: Evaluation | None = None
     card: Card | None = None

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pandas as pd
 from pydantic import ValidationError
@@ -38,12 +38,14 @@ from model_manager.packaging.rehearsal import Rehearsal, load_back, rehearse
 from model_manager.packaging.signing import Signer, read_signer
 from model_manager.packaging.training_data import TrainingRows, chosen_columns, rows_of_frame, rows_of_table
 from model_manager.repository.metadata import Card, DataInfo, Evaluation, GateOutcome, Metadata
+from model_manager.repository.packages import Format
 from model_manager.signature import Array
 from model_manager.tables.table_files import Table, read_table, table_of
 
 Data: TypeAlias = str | os.PathLike[str] | pd.DataFrame | Array
-_FORMATS: Final[Mapping[str, Literal["joblib", "skops"]]] = {
+_FORMATS: Final[Mapping[str, Format]] = {
     ".joblib": "joblib",
+    ".onnx": "onnx",
     ".pickle": "joblib",
     ".pkl": "joblib",
     ".sav": "joblib",
@@ -98,13 +100,13 @@ def pack(
 ) -> Path:
     """Write the package of a model, `<out>/<name>/<version>/`, whole or not at all, and return that folder.
 
-    `model` is a fitted estimator, or the path of a .joblib, .pkl or .skops file, whose bytes stay as they are. `data`
-    is what it was fitted on: the path of a CSV or Parquet file, a DataFrame, or an array; `target` the column that it
-    predicts, `columns` those it was fitted with, where it does not know their names. `holdout` is a file or a DataFrame
-    on which it is scored, and `fail_if` are gates on it, as `evaluate` has them, whose outcome the package records;
-    who has scores already gives `evaluation`: {"dataset": …, "rows": …, "metrics": {…}}. `card` is a file of Markdown,
-    or some of {"owner", "description", "intended_use", "text"}. `data_version` and `data_uri` say which data it was and
-    where it is kept; git and DVC are asked. `sign` is a private key in PEM.
+    `model` is a fitted estimator, or the path of a .joblib, .pkl, .skops or .onnx file, whose bytes stay as they
+    are. `data` is what it was fitted on: the path of a CSV or Parquet file, a DataFrame, or an array; `target` the
+    column that it predicts, `columns` those it was fitted with, where it does not know their names. `holdout` is a
+    file or a DataFrame on which it is scored, and `fail_if` are gates on it, as `evaluate` has them, whose outcome
+    the package records; who has scores already gives `evaluation`: {"dataset": …, "rows": …, "metrics": {…}}.
+    `card` is a file of Markdown, or some of {"owner", "description", "intended_use", "text"}. `data_version` and
+    `data_uri` say which data it was and where it is kept; git and DVC are asked. `sign` is a private key in PEM.
     Raises PackageRefused and TableRefused with what is wrong, where, and what to do.
     """
     signer = read_signer(Path(sign), password=_no_password) if sign is not None else None
@@ -177,7 +179,7 @@ def pack_model(
     return Packed(folder, (*notes, *noted), tuple(gate.expression for gate in gates if not gate.passed))
 
 
-def _artifact(model: Any) -> tuple[bytes, Literal["joblib", "skops"]]:
+def _artifact(model: Any) -> tuple[bytes, Format]:
     """The bytes of a model, and how they are to be read."""
     if not isinstance(model, str | os.PathLike):
         return artifact_of(model), "joblib"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from model_manager.packaging.baseline import MIN_COUNT
+from model_manager.drift import MIN_COUNT
 from model_manager.repository.metadata import Metadata
 from model_manager.signature import MAX_PUBLIC_CATEGORIES, Layout, Rows, Signature
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from model_manager.errors import PackageRefused
 from model_manager.repository.wanted import NAME_PATTERN
+from model_manager.repository.whole_files import flush_folder, not_written
 
 _ABANDONED_S: Final = 60
 
@@ -31,11 +32,27 @@ def refuse_existing(repository: Path, name: str, version: str) -> None:
 def publish(repository: Path, name: str, version: str, files: Mapping[str, bytes]) -> Path:
     """Write files as a version, and return its folder; a server that watches sees all of them or none.
 
-    Written beside, flushed to disk, renamed. Raises PackageRefused when the version appeared meanwhile, and for
-    whatever keeps files from being written: no space, no permission.
+    Raises PackageRefused when the version appeared meanwhile, and for whatever keeps files from being written: no
+    space, no permission.
     """
     folder = repository / name / version
-    beside = folder.parent / f".tmp-{version}-{uuid.uuid4().hex[:8]}"
+    try:
+        write_folder(folder, files)
+        flush_folder(repository)
+    except FileExistsError as error:
+        why = "somebody else published this version meanwhile; choose another"
+        raise PackageRefused(f"{folder} cannot be published: {why}") from error
+    except OSError as error:
+        raise PackageRefused(f"{folder} cannot be published: {not_written(error)}") from error
+    return folder
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a new folder: beside it, flushed to disk, renamed.
+
+    Raises FileExistsError where it appeared meanwhile, and OSError.
+    """
+    beside = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
     held = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,21 +64,18 @@ def publish(repository: Path, name: str, version: str, files: Mapping[str, bytes
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        _flush_folder(beside)
-        beside.rename(folder)
-        _flush_folder(folder.parent)
-        _flush_folder(repository)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            why = "somebody else published this version meanwhile; choose another"
-        else:
-            why = f"{error.strerror}; nothing was published"
-        raise PackageRefused(f"{folder} cannot be published: {why}") from error
+        flush_folder(beside)
+        try:
+            beside.rename(folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder)) from None
+            raise
+        flush_folder(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         if held is not None:
             os.close(held)
-    return folder
 
 
 def _hold(folder: Path) -> int | None:
@@ -82,12 +96,3 @@ def _clear_abandoned(folder: Path) -> None:
             if time.time() - left.stat().st_mtime > _ABANDONED_S and (held := _hold(left)) is not None:
                 shutil.rmtree(left, ignore_errors=True)
                 os.close(held)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make names durable: without it a power cut may keep a file and lose its folder's entry."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

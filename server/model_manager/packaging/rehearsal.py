@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 
 from model_manager.codecs.rows import rows_from_instances
+from model_manager.drift import baseline_of
 from model_manager.errors import LoadFailed, PackageRefused, PredictionFailed
 from model_manager.inference.artifact_formats import load_artifact
 from model_manager.inference.golden import check_golden
 from model_manager.inference.methods import call, method_and_index
+from model_manager.inference.onnx_model import declared_by
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.signature.infer import infer_signature
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.inference.warning_filters import warnings_dropped
-from model_manager.packaging.baseline import baseline_of
 from model_manager.packaging.disagreement import cause_of
 from model_manager.packaging.public import frequent_categories
 from model_manager.packaging.sample import Sample, declare, instances_of, null_for_missing, rows_of, with_categories
@@ -68,11 +69,14 @@ def rehearse(estimator: Any, sample: Sample | None, columns: Sequence[str] | Non
     Raises PackageRefused for a sample that does not fit; LoadFailed, PredictionFailed and InvalidInput as a server
     does.
     """
+    own = declared_by(estimator)
     if sample is None:
-        return Rehearsal(SklearnPredictor(estimator, _named(infer_signature(estimator), columns)))
+        return Rehearsal(SklearnPredictor(estimator, _named(infer_signature(estimator, own), columns)))
     if not len(sample):
         raise PackageRefused("the sample has no rows")
-    declared = declare(sample, _layout(estimator, sample), columns)
+    declared = (
+        declare(sample, _layout(estimator, sample), columns) if own == Declared() else _with_names(own, sample, columns)
+    )
     try:
         return _rehearse_declared(estimator, sample, declared)
     except (LoadFailed, PackageRefused, PredictionFailed):
@@ -109,6 +113,14 @@ def _layout(estimator: Any, sample: Sample) -> Layout:
     if draft.layout is Layout.ARRAY and draft.columns is None and isinstance(sample, pd.DataFrame):
         return Layout.FRAME
     return draft.layout
+
+
+def _with_names(own: Declared, sample: Sample, columns: Sequence[str] | None) -> Declared:
+    """What an artifact says it takes, with the names of the columns of its tensor, which it does not know."""
+    names = columns or ([str(name) for name in sample.columns] if isinstance(sample, pd.DataFrame) else None)
+    if own.tensor is None or not names:
+        return own
+    return replace(own, tensor=replace(own.tensor, width=len(names), columns=tuple(names)))
 
 
 def _named(signature: Signature, columns: Sequence[str] | None) -> Signature:

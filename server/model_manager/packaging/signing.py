@@ -17,6 +17,7 @@ from model_manager.repository.packages import ARTIFACT_LIMIT, METADATA, artifact
 from model_manager.repository.regular_files import Files
 from model_manager.repository.signatures import Trust, make_bundle
 from model_manager.repository.signed_files import check_signed, files_of_package, is_package, signature_path
+from model_manager.repository.whole_files import not_written, write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -69,11 +70,15 @@ def sign_package(package: Path, *, key: Path, chain: Path | None = None, passwor
         covered = {name: _digest(path) for name, path in _files(artifact, _metadata(artifact, package)).items()}
         signature = Path(signature_path(str(artifact)))
         name = artifact.parent.name if is_package(str(artifact)) else artifact.name
-        _write(signature, make_bundle(covered, name=name or "model", key=private, chain=certificates))
+        bundle = make_bundle(covered, name=name or "model", key=private, chain=certificates)
     except LoadFailed as error:
         raise PackageRefused(f"{package} cannot be signed: {error}") from None
     except OSError as error:
         raise PackageRefused(f"{package} cannot be signed: {error.filename}: {error.strerror}") from None
+    try:
+        write_whole(signature, bundle)
+    except OSError as error:
+        raise PackageRefused(f"{signature} cannot be written: {not_written(error)}") from None
     return Signed(signature, covered)
 
 
@@ -158,13 +163,3 @@ def _chain(path: Path, key: "EllipticCurvePrivateKey") -> "tuple[Certificate, ..
     if certificates[0].public_key() != key.public_key():
         raise PackageRefused(f"{path}: the first certificate is not that of the key")
     return certificates
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, so that a server which looks at that moment finds the old one or the new one."""
-    beside = path.with_name(f"..{path.name}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -12,9 +12,10 @@ import pandas as pd
 
 from model_manager.errors import TableRefused
 from model_manager.inference.features import feature_builder
+from model_manager.inference.onnx_model import declared_by
 from model_manager.inference.signature.inputs import infer_inputs
 from model_manager.packaging.sample import Sample
-from model_manager.signature import Column, Declared, Layout, Signature
+from model_manager.signature import Column, Layout, Signature
 from model_manager.tables.columns import RawColumn
 from model_manager.tables.table_files import AnyColumn, Table
 from model_manager.tables.typed_rows import listed, nearest, typed_rows
@@ -45,7 +46,7 @@ def rows_of_table(table: Table, estimator: Any, target: str | None) -> Iterator[
     The types are those that the estimator tells. Of columns of which it tells nothing, numbers come first, and text
     where the column holds any. Raises TableRefused for a table that does not fit, with line and column.
     """
-    draft, _ = infer_inputs(estimator, Declared())
+    draft, _ = infer_inputs(estimator, declared_by(estimator))
     besides = () if target is None else tuple({target, target.strip()} & table.columns.keys())
     names = tuple(name for name in table.columns if name not in besides)
     _check_width(table, draft, names, besides)
@@ -67,7 +68,7 @@ def rows_of_frame(frame: pd.DataFrame, estimator: Any, target: str | None) -> Tr
     """Take a DataFrame as it is: the columns that the estimator was fitted with, or all but the target."""
     if target is not None and target not in frame.columns:
         raise TableRefused(f"data: no column {target!r}; {nearest(target, list(map(str, frame.columns)))}")
-    draft, _ = infer_inputs(estimator, Declared())
+    draft, _ = infer_inputs(estimator, declared_by(estimator))
     if draft.named:
         wanted = [column.name for column in draft.columns or ()]
         missing = [name for name in wanted if name not in frame.columns]

@@ -85,6 +85,11 @@ def read_package(folder: Path) -> Package:
     return Package(folder, name, metadata, digest, size, (*others, *signature))
 
 
+def is_folder(destination: str) -> bool:
+    """Whether a destination is a folder of this machine, and no store."""
+    return scheme_of(destination) in (None, "file")
+
+
 def publish_package(
     package: Package, name: str, version: str, destination: str, told: Callable[[int], None] = lambda bytes: None
 ) -> Published:
@@ -93,7 +98,7 @@ def publish_package(
     Raises VersionTaken where the version is there with other bytes, PackageRefused and StoreFailed where it cannot be
     written.
     """
-    if scheme_of(destination) in (None, "file"):
+    if is_folder(destination):
         return _into_folder(package, name, version, _folder_of(destination), told)
     if "?" in destination or "#" in destination:
         raise PackageRefused(f"{without_credentials(destination)}: give the URL of a folder, without '?' and '#'")
@@ -143,7 +148,7 @@ def _into_folder(package: Package, name: str, version: str, repository: Path, to
             publish(repository, name, version, {each: (package.folder / each).read_bytes() for each in names})
             told(package.bytes)
         except OSError as error:
-            raise PackageRefused(f"{folder} cannot be written: {error.strerror}") from error
+            raise PackageRefused(f"{error.filename} cannot be read: {error.strerror}") from error
         except PackageRefused:
             if not folder.exists():
                 raise

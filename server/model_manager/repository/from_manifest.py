@@ -20,7 +20,7 @@ MANIFEST = "models.yaml"
 def read_manifest_form(manifest: Manifest, generation: Generation, files: Files, digests: Digests) -> WantedState:
     """Look up every version that a manifest names: its artifact's digest, and its metadata."""
     models = {name: _model(name, entry, generation, files, digests) for name, entry in manifest.models.items()}
-    return WantedState(models, by_manifest=True)
+    return WantedState(models)
 
 
 def _model(name: str, entry: ModelEntry, generation: Generation, files: Files, digests: Digests) -> WantedModel:
@@ -35,6 +35,7 @@ def _model(name: str, entry: ModelEntry, generation: Generation, files: Files, d
         traffic=entry.traffic or {},
         sticky=(entry.sticky or "").lower(),
         shadow=entry.shadow or "",
+        labels=entry.labels or {},
     )
 
 

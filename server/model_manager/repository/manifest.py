@@ -84,6 +84,8 @@ class ModelEntry(_Entry):
     traffic: dict[Name, Percent] | None = Field(default=None, min_length=1)
     sticky: str | None = None
     shadow: str | None = None
+    labels: dict[Name, str] | None = None
+    """Names by which versions may be asked for, too: `champion: "2"`."""
 
     @field_validator("compile", mode="before")
     @classmethod
@@ -138,7 +140,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
         for key, version in (("default", model.default), ("previous", model.previous)):
             if version is not None and version not in model.versions:
                 yield (*path, key), f"{version!r} is not among the versions ({listed})"
-        yield from _contradictions_of_traffic(path, model)
+        yield from _contradictions_of_names(path, model)
         for version, entry in model.versions.items():
             at = (*path, "versions", version)
             if local_path(entry.artifact) is None and entry.declared_sha256 is None:
@@ -148,13 +150,18 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
                 yield (*at, "metadata", "artifact", "sha256"), "differs from the version's own sha256"
 
 
-def _contradictions_of_traffic(path: KeyPath, model: ModelEntry) -> Iterator[tuple[KeyPath, str]]:
+def _contradictions_of_names(path: KeyPath, model: ModelEntry) -> Iterator[tuple[KeyPath, str]]:
     listed = ", ".join(sorted(model.versions, key=version_order))
     for version in model.traffic or ():
         if version not in model.versions:
             yield (*path, "traffic", version), f"{version!r} is not among the versions ({listed})"
     if model.traffic is not None and (sum_of_weights := sum(model.traffic.values())) != 100:
         yield (*path, "traffic"), f"the weights are percent and add up to {sum_of_weights}, not to 100"
+    for label, version in (model.labels or {}).items():
+        if version not in model.versions:
+            yield (*path, "labels", label), f"{version!r} is not among the versions ({listed})"
+        elif label in model.versions:
+            yield (*path, "labels", label), "is the name of a version: a label needs one of its own"
     if model.shadow is not None and model.shadow not in model.versions:
         yield (*path, "shadow"), f"{model.shadow!r} is not among the versions ({listed})"
 

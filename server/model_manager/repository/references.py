@@ -48,7 +48,8 @@ class Reference:
         names = [f"{model}/{version}" for model in self.models() for version in self.versions(model)]
         if not names:
             raise PackageRefused(f"{self}: there is no version in it")
-        raise PackageRefused(f"{self} holds several versions; name one: {self.repository / names[-1]}")
+        how_many = "several versions; name one" if len(names) > 1 else "one version; name it"
+        raise PackageRefused(f"{self} holds {how_many}: {self.repository / names[-1]}")
 
 
 def read_reference(path: Path) -> Reference:

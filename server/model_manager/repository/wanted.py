@@ -90,7 +90,8 @@ class WantedModel:
 
     That is `default`, or, where `traffic` deals them out, each version for its percent of these requests. `sticky` is
     the header, in lower case, by whose value they are dealt; empty where chance does. `shadow` is the version that gets
-    copies of them, if one does. None of this is part of a version's identity.
+    copies of them, if one does. `labels` are names by which versions may be asked for, too. None of this is part of a
+    version's identity.
     """
 
     name: str
@@ -99,6 +100,7 @@ class WantedModel:
     traffic: Mapping[str, int] = field(default_factory=dict)
     sticky: str = ""
     shadow: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,17 @@ class Declaration:
 class WantedState:
     """Everything one server should serve, and what declared it.
 
-    `by_manifest`: a manifest says so, and not the folders of a repository. `ignored`: what lies there and is no version
-    of it, though it may be meant as one.
+    `ignored`: what lies there and is no version of it, though it may be meant as one.
     """
 
     models: Mapping[str, WantedModel]
-    by_manifest: bool = field(default=False, compare=False)
     ignored: tuple[Ignored, ...] = ()
     declared: Declaration = field(default=Declaration(), compare=False)
+
+    @property
+    def by_manifest(self) -> bool:
+        """Whether a manifest says so, and not the folders of a repository."""
+        return self.declared.manifest is not None
 
 
 def generation_of(models: Mapping[str, WantedModel]) -> str:

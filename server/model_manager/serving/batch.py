@@ -170,6 +170,13 @@ def unanswered(items: Iterable[Item]) -> Iterator[Item]:
     return (item for item in items if not item.future.done())
 
 
+def answered(items: Sequence[Item], ran: Ran) -> Iterator[tuple[Rows, Results]]:
+    """The rows of those that the model answered, with the answers."""
+    for item, outcome in zip(items, ran.answers, strict=True):
+        if not isinstance(outcome, PredictionFailed):
+            yield item.rows, outcome
+
+
 def told_when(items: Sequence[Item], started: float, ended: float) -> list[Observed]:
     """Tell those who want to know when their batch left and ended, and name them."""
     observed = [item.observed for item in items if item.observed is not None]

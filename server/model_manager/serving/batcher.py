@@ -31,6 +31,7 @@ from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
 from model_manager.call import LOW, NORMAL
+from model_manager.drift import NOT_COUNTED, Taking
 from model_manager.errors import DeadlineExceeded, VersionNotReady
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits
 from model_manager.metrics import ServableMetrics
@@ -44,6 +45,7 @@ from model_manager.serving.batch import (
     Ran,
     Results,
     answer,
+    answered,
     given_up,
     run,
     told_when,
@@ -71,6 +73,7 @@ class Batcher:
     handing them to a thread; all others run on `executor`, one at a time. `shapes_vary`: rows come in different widths
     or dtypes, because the version's signature does not say which it takes. `tell_batch` is called for every batch that
     holds observed requests, with these, and the rows and requests of the whole batch. `watch` ends what holds the loop.
+    `drift` is handed what was answered whenever it is due.
     `hung`, to be set, is called when a prediction does not return: with where it was, and why they are too many, if so;
     `lost` when it cost the process in which its version predicts: with how, and the same. `finished` is called once it
     is closed and nothing runs.
@@ -87,6 +90,7 @@ class Batcher:
         shapes_vary: bool = True,
         tell_batch: TellBatch | None = None,
         watch: LoopWatch | None = None,
+        drift: Taking = NOT_COUNTED,
     ) -> None:
         self._predict = predict
         self._batching = batching
@@ -96,6 +100,7 @@ class Batcher:
         self._shapes_vary = shapes_vary
         self._tell_batch = tell_batch
         self._watch = watch or LoopWatch()
+        self.drift = drift
         self._hangs = Hangs()
         self._off_the_loop = False
         self.hung: Callable[[str, str], None] = lambda where, too_many: None
@@ -373,6 +378,8 @@ class Batcher:
             return
         waits = (started - item.queued_at for item in batch)
         self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
+        if started >= self.drift.due:
+            self.drift.take(answered(batch, ran))
 
     def _expire(self, now: float) -> list[float]:
         """Answer those whose time is over, and give the deadlines of the others."""

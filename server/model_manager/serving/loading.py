@@ -18,6 +18,7 @@ from shutil import copyfileobj
 from time import perf_counter
 from typing import TYPE_CHECKING, BinaryIO, Literal, ParamSpec, TypeVar
 
+from model_manager.drift import NOT_COUNTED, Drift
 from model_manager.errors import LoadFailed
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
 from model_manager.inference.predictor import SklearnPredictor
@@ -63,7 +64,8 @@ class Loader:
     is demanded of artifacts. `remote` fetches those that are elsewhere, if anything does. `children`: None where
     versions are loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest
     says nothing. `attribution`: who notes what is called, and refuses what ends the server. `tracing`: where loads and
-    batches are recorded, if anywhere. `check_process` is told whose code ran.
+    batches are recorded, if anywhere. `check_process` is told whose code ran. `drift`: what
+    counts how far rows lie from the training data, if anything does.
     """
 
     metrics: Metrics
@@ -81,6 +83,7 @@ class Loader:
     children: Children | None = None
     turns: Turns = field(default_factory=lambda: Turns(2))
     check_process: Callable[[str], None] = lambda suspect: None
+    drift: Drift | None = None
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
@@ -243,6 +246,7 @@ class Loader:
             shapes_vary=signature.columns is None,
             tell_batch=partial(_record_batch, wanted.id) if self.tracing is not None else None,
             watch=self.watch,
+            drift=NOT_COUNTED if self.drift is None else self.drift.watch(wanted.id, signature, baseline),
         )
         return Servable(
             wanted.id,

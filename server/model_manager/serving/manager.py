@@ -31,6 +31,7 @@ from model_manager.repository.lifecycle import (
 )
 from model_manager.repository.wanted import ServableId, WantedModel, WantedState
 from model_manager.serving.chronicle import Chronicle
+from model_manager.serving.declaration import Declaration
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import watched
 from model_manager.serving.improving import Improver, Loaded
@@ -81,6 +82,7 @@ class Manager:
         self._chronicle = chronicle or Chronicle(metrics)
         self._clock = clock
         self._wanted: WantedState | None = None
+        self._declared = Declaration()
         self._versions: dict[str, dict[str, list[ManagedVersion]]] = {}  # by model and version, the oldest first
         self._due: dict[str, set[str]] = {}  # versions, by model, for which there may be something to do
         self._retries: list[tuple[float, ServableId]] = []  # a heap: when to look at which version again
@@ -120,7 +122,7 @@ class Manager:
         async for news in self._follower.news():
             self._registry.problem = news.problem
             self._registry.read = news.wanted is not None
-            self._wanted = news.wanted
+            self._wanted = self._declared.becomes(news.wanted, news.changed)
             self._registry.ignored = news.wanted.ignored if news.wanted is not None else ()
             if news.wanted is None:
                 continue
@@ -135,6 +137,25 @@ class Manager:
             self._note({})  # nothing may be wanted
             for name, versions in known.items():
                 self._look_at(name, *versions)
+
+    def unload(self, model: str) -> bool:
+        """Let a model go as if it were wanted no longer, until the folder wants it otherwise. False: no such model."""
+        return model in self._declared and self._want_otherwise(model, self._declared.without(model))
+
+    def load(self, model: str) -> bool:
+        """Take up a model that was unloaded, and try again now what failed of it. False: no such model."""
+        for version in chain.from_iterable(self._versions.get(model, {}).values()):
+            if version.state is State.FAILED:
+                version.retry_at = self._clock()
+        return model in self._declared and self._want_otherwise(model, self._declared.again_with(model))
+
+    def _want_otherwise(self, model: str, wanted: WantedState) -> bool:
+        """Converge to what an operator made of one model."""
+        self._wanted = wanted
+        known = self._known(model, wanted.models.get(model))
+        self._progress.wanted_another((model, version) for version in (*known, AS_A_WHOLE))
+        self._look_at(model, *known)
+        return True
 
     def _known(self, name: str, wanted: WantedModel | None) -> set[str]:
         """Every version of a model that is wanted, there, or shown."""

@@ -70,7 +70,7 @@ class Registry:
         return self.problem or "; ".join([*told, *more]) or "no wanted state was read yet"
 
     def lease(self, model: str, version: str | None, headers: Headers = ()) -> Servable:
-        """Lease the named version, or what answers for the model; the caller gives it back with `release()`.
+        """Lease the version named, by a label too, or what answers for the model; given back with `release()`.
 
         `headers` are those of the request: where traffic is split, they may say who asks.
 
@@ -78,7 +78,7 @@ class Registry:
         """
         view = self._models.get(model) or self.model(model)
         if version is not None:
-            servable = view.ready.get(version)
+            servable = view.ready.get(version) or view.ready.get(view.labels.get(version, ""))
         elif view.split is not None:
             servable = view.split.choose(headers)
         else:
@@ -91,14 +91,30 @@ class Registry:
     def knows(self, model: str, version: str | None) -> bool:
         """Whether there is such a model, and such a version of it if one is named, ready or not."""
         view = self.models.get(model)
-        return view is not None and (version is None or version in view.statuses)
+        return view is not None and (version is None or version in view.statuses or version in view.labels)
+
+    def check_read(self) -> None:
+        """Raise VersionNotReady while nobody knows yet which models there are."""
+        if not self.read:
+            raise VersionNotReady(self.problem or "the models folder is being read", retry_after_s=2)
+
+    def version_of(self, model: str, label: str) -> str:
+        """The version that a label stands for. Raises ModelNotFound, or VersionNotFound, which lists the labels."""
+        labels = self.model(model).labels
+        if label not in labels:
+            known = _list("labels", labels) if labels else "models.yaml declares none"
+            raise VersionNotFound(f"model '{model}' has no label '{label}'; {known}")
+        return labels[label]
+
+    def unlabelled(self, model: str, version: str) -> str:
+        """The version that a name stands for: a label's, or its own."""
+        return self.model(model).labels.get(version, version)
 
     def model(self, name: str) -> ModelView:
         """The view of one model. Raises ModelNotFound, listing what exists, or VersionNotReady before that is known."""
         view = self.models.get(name)
         if view is None:
-            if not self.read:
-                raise VersionNotReady(self.problem or "the models folder is being read", retry_after_s=2)
+            self.check_read()
             known = _list("models", self.models) if self.names_told else "GET /v2/models lists those of this key"
             raise ModelNotFound(f"no model '{name}'; {known}")
         return view
@@ -109,7 +125,7 @@ class Registry:
         Raises as `lease` does.
         """
         view = self.model(model)
-        servable = view.default if version is None else view.ready.get(version)
+        servable = view.default if version is None else view.ready.get(view.labels.get(version, version))
         if servable is None:
             raise self._refusal(model, view, version)
         return servable
@@ -117,9 +133,11 @@ class Registry:
     def _refusal(self, model: str, view: ModelView, version: str | None) -> VersionNotFound | VersionNotReady:
         if version is None:
             return VersionNotReady(f"model '{model}' has no version ready: {_states(view.statuses)}", retry_after_s=2)
-        status = view.statuses.get(version)
+        status = view.statuses.get(view.labels.get(version, version))
         if status is None:
-            return VersionNotFound(f"model '{model}' has no version '{version}'; {_list('versions', view.statuses)}")
+            labels = f"; {_list('labels', view.labels)}" if view.labels else ""
+            known = _list("versions", view.statuses) + labels
+            return VersionNotFound(f"model '{model}' has no version '{version}'; {known}")
         return VersionNotReady(f"model '{model}' {_describe(status)}", retry_after_s=2)
 
 

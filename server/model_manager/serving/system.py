@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from model_manager.cpus import allowed_cpus
+from model_manager.drift import Drift, Tally, families_of
 from model_manager.inference.threads import limit_native_threads
 from model_manager.ledger import GoodState, Ledger
 from model_manager.metrics import (
@@ -84,6 +85,7 @@ class System:
         self.metrics = Metrics()
         self.tracing = start_tracing(opentelemetry_variables())
         self.records = RecordStream.from_settings(settings)
+        self._drift = Drift.from_settings(settings)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
         keys = settings.api_keys
@@ -124,6 +126,7 @@ class System:
             children=children,
             turns=Turns(_LOADERS),
             check_process=self.process_state.check,
+            drift=self._drift,
         )
         improver = Improver(
             self._compiling,
@@ -186,6 +189,8 @@ class System:
         converging = asyncio.create_task(self.manager.run(), name="manager")
         if self.records is not None:
             self.records.start()
+        if self._drift is not None:
+            self._drift.start()
         if self.ledger is not None:
             self.ledger.start()
         lag = self.metrics.event_loop_lag.labels()
@@ -218,6 +223,8 @@ class System:
             keeping.cancel()
             self.unfinished = self._predicting.unfinished()
             self._predicting.shutdown()
+            if self._drift is not None:
+                self._drift.close()
             for executor in (self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
@@ -255,6 +262,14 @@ class System:
                     if self.registry.ended or self.registry.stopping:
                         return
                     await asyncio.sleep(_LOOK_S)
+
+    async def load(self, model: str) -> bool:
+        """See Manager.load."""
+        return self.manager.load(model)
+
+    async def unload(self, model: str) -> bool:
+        """See Manager.unload."""
+        return self.manager.unload(model)
 
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now. Read in steps, so that many versions hold no request up."""
@@ -295,7 +310,8 @@ class System:
         if self.ledger is not None:
             live.add_ledger(written=self.ledger.written, dropped=self.ledger.dropped)
         of_process = await asyncio.to_thread(self._process_metrics.families)
-        return [*self.metrics.families(), *live.families(), *of_process]
+        of_drift = await asyncio.to_thread(families_of, await self.drift(named=False))
+        return [*self.metrics.families(), *live.families(), *of_drift, *of_process]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
@@ -304,6 +320,10 @@ class System:
     async def last_good(self) -> list[GoodState]:
         """The last wanted states that were in force, and in which no version has failed since; the newest first."""
         return self.chronicle.last_good
+
+    async def drift(self, *, named: bool = True) -> list[Tally]:
+        """How many sampled rows of the last hour fell into which bins, by version; see Drift.tallies for the names."""
+        return [] if self._drift is None else await asyncio.to_thread(self._drift.tallies, named=named)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""

@@ -34,7 +34,7 @@ class ModelView:
     """One model as requests see it. `default` answers when no version is named; None while nothing is ready.
 
     `split`, if there is one, chooses in its place; `weights` are those that are wanted, in percent. `shadow` gets
-    copies of what others answered.
+    copies of what others answered. `labels` are other names of versions.
     """
 
     default: Servable | None
@@ -43,6 +43,7 @@ class ModelView:
     split: Split | None = field(default=None, compare=False)
     shadow: Servable | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def next_view(
     if wanted is None:
         return ModelView(default, ready, statuses)
     split, shadow = split_of(wanted, ready, default), ready.get(wanted.shadow)
-    return ModelView(default, ready, statuses, split, shadow, wanted.traffic)
+    return ModelView(default, ready, statuses, split, shadow, wanted.traffic, wanted.labels)
 
 
 def _seen(

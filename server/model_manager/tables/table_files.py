@@ -7,16 +7,17 @@ the values as it wants them. Where nobody knows that yet, reading.py finds types
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pandas as pd
 
 from model_manager.errors import TableRefused, one_line
-from model_manager.tables.columns import RawColumn
+from model_manager.tables.columns import RawColumn, raw_column
 from model_manager.tables.numbers import DecimalMark
 from model_manager.tables.reading import raw_columns, read_content
+from model_manager.tables.records import Records
 from model_manager.tables.text import decode
 
 _PARQUET: Final = b"PAR1"
@@ -37,7 +38,7 @@ AnyColumn: TypeAlias = RawColumn | ValueColumn
 class Table:
     """Named columns of equal length. `source` is what messages call it, `sha256` the digest of the file if it is one.
 
-    `lines` says where in the file each row begins; None where there are no lines, and rows are counted from 0.
+    `lines` says where in the file each row begins; None where there are no lines, and rows are counted from `first`.
     """
 
     source: str
@@ -47,14 +48,25 @@ class Table:
     mark: DecimalMark = "."
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+    first: int = 0
 
     def place(self, position: int) -> str:
         """Name a row for people: by its line, or by its number where there are no lines."""
-        return f"row {position}" if self.lines is None else f"line {self.lines[position]}"
+        return f"row {self.first + position}" if self.lines is None else f"line {self.lines[position]}"
 
     def named(self, name: str) -> AnyColumn | None:
         """Give a column by its name, spaces around which count for nothing; None where there is none."""
         return self.columns.get(name) or self.columns.get(name.strip())
+
+    def part(self, start: int, end: int) -> "Table":
+        """Give some of its rows, which read as they do among all."""
+        return replace(
+            self,
+            columns={name: _part(column, start, end) for name, column in self.columns.items()},
+            rows=end - start,
+            lines=None if self.lines is None else self.lines[start:end],
+            first=self.first + start,
+        )
 
     def cells(self, name: str) -> Sequence[object]:
         """Give the values of a column that is there, as they are written; None or "" or a word where one is missing."""
@@ -73,12 +85,20 @@ def read_table(path: Path) -> Table:
     try:
         if content.startswith(_PARQUET):
             return table_of(_parquet(content), source=str(path), sha256=sha256)
-        file = decode(content)
-        records, raw, mark = raw_columns(file.text)
+        return csv_table(content, source=str(path), sha256=sha256)[0]
     except TableRefused as refused:
         raise TableRefused(f"{path}: {refused}") from refused
-    return Table(
-        source=str(path),
+
+
+def csv_table(content: bytes, *, source: str, sha256: str | None = None) -> tuple[Table, Records]:
+    """Read the bytes of a CSV file as a table, and as the records that it is written as.
+
+    Raises TableRefused with the line.
+    """
+    file = decode(content)
+    records, raw, mark = raw_columns(file.text)
+    table = Table(
+        source=source,
         columns={column.name: column for column in raw if column.name},
         rows=len(records.rows),
         lines=records.lines,
@@ -86,6 +106,7 @@ def read_table(path: Path) -> Table:
         sha256=sha256,
         notes=(*file.notes, *records.notes),
     )
+    return table, records
 
 
 def table_of(frame: pd.DataFrame, *, source: str = "the table", sha256: str | None = None) -> Table:
@@ -103,6 +124,12 @@ def table_of(frame: pd.DataFrame, *, source: str = "the table", sha256: str | No
         name: ValueColumn(name, _values(frame.iloc[:, at])) for at, name in enumerate(names)
     }
     return Table(source, columns, len(frame), sha256=sha256)
+
+
+def _part(column: AnyColumn, start: int, end: int) -> AnyColumn:
+    if isinstance(column, RawColumn):  # whose notation all of its values decide
+        return replace(raw_column(column.name, column.cells[start:end]), kind=column.kind, fits=column.fits)
+    return replace(column, cells=column.cells[start:end])
 
 
 def _parquet(content: bytes) -> pd.DataFrame:

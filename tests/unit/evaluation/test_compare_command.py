@@ -2,10 +2,8 @@
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import run
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
-from tools.patience import stretched
+from tests.unit.commands.forked import Commands
 
 ROWS = 240
 
@@ -93,10 +91,9 @@ def test_a_version_is_no_worse_than_itself(compare: Ask) -> None:
     assert "They answer the same to 120 of 120 rows." in result.stdout
 
 
-def test_a_worse_version_is_called_so_from_a_real_process(repository: Path) -> None:
-    command = [sys.executable, "-m", "model_manager", "compare", "kind/1", "kind/3", "--data", "test.csv"]
-    done = run(command, cwd=repository, capture_output=True, encoding="utf-8", timeout=stretched(50))
-    assert done.returncode == 1, done.stderr
+def test_a_worse_version_is_called_so_from_a_real_process(repository: Path, commands: Commands) -> None:
+    done = commands.run("compare", "kind/1", "kind/3", "--data", "test.csv", folder=repository)
+    assert done.status == 1, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("A: kind/1\nB: kind/3\n120 rows of test.csv, the truth in 'kind'\n")
     assert "Verdict: worse. Keep A." in done.stdout

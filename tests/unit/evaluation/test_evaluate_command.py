@@ -1,10 +1,7 @@
 """`model-manager evaluate` as people and pipelines call it: what is printed, written, and the code it ends with."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from tests.unit.commands.forked import Commands
 from tests.unit.evaluation.staging import homes, leaving, loud, with_prices, with_sold
 
 _VOID = {"meta", "br", "img", "link", "hr"}
@@ -71,11 +69,13 @@ def document(*arguments: object) -> dict[str, Any]:
     return dict(json.loads(result.stdout))
 
 
-def test_a_process_prints_tables_for_people_and_a_pipeline_sees_the_gate(repository: Path, data: Path) -> None:
-    command = [sys.executable, "-m", "model_manager", "evaluate", str(repository / "sold" / "1"), "--data", str(data)]
-    command += ["--by", "zip", "--resamples", "100", "--fail-if", "accuracy.low < 0.99", "--fail-if", "recall < 0.1"]
-    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"}, timeout=120)
-    assert (ended.returncode, ended.stderr) == (1, "")
+def test_a_process_prints_tables_for_people_and_a_pipeline_sees_the_gate(
+    repository: Path, data: Path, commands: Commands
+) -> None:
+    arguments = ["evaluate", repository / "sold" / "1", "--data", data, "--by", "zip", "--resamples", "100"]
+    arguments += ["--fail-if", "accuracy.low < 0.99", "--fail-if", "recall < 0.1"]
+    ended = commands.run(*arguments, environment={"COLUMNS": "100"})
+    assert (ended.status, ended.stderr) == (1, "")
     assert "It answers " in ended.stdout
     assert re.search(r"accuracy +│ 0\.\d{3} │ 0\.\d{3} – 0\.\d{3} │ ↑", ended.stdout)
     assert re.search(r"01234 +│ +\d+ │.*too few rows to tell", ended.stdout)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from model_manager.evaluation import paired
 from model_manager.evaluation.paired import (
@@ -59,6 +59,7 @@ def test_signs_of_one_size_are_mcnemar(seed: int, rows: int) -> None:
 @given(_SEEDS)
 def test_few_signs_are_looked_at_in_every_way(seed: int) -> None:
     differences = np.random.default_rng(seed).normal(0.3, 1, 9)
+    assume(abs(differences.mean()) > 0.01)  # near zero scipy takes rounding for a difference
     expected = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
     )

@@ -6,7 +6,7 @@ a name that a client made up. A version's series go when it goes.
 
 from typing import Final
 
-from model_manager.metrics.catalogue import fetching, predictions, process, requests, versions
+from model_manager.metrics.catalogue import drift, fetching, predictions, process, requests, versions
 from model_manager.metrics.instruments import Description
 
 CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
@@ -27,6 +27,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
     "Shadows": (requests.SHADOW_REQUESTS, requests.SHADOW_DROPPED, requests.SHADOW_SECONDS),
     "Rows and batches": (requests.ROWS_PREDICTED, requests.BATCH_ROWS, requests.QUEUE_ROWS, requests.QUEUE_LIMIT_ROWS),
     "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
+    "Drift": drift.DRIFT,
     "Versions": (
         versions.VERSION_STATE,
         versions.VERSION_QUARANTINED,

@@ -18,21 +18,33 @@ MIN_COUNT: Final = 5
 
 def baseline_of(signature: Signature, rows: Rows, answers: Mapping[str, Array]) -> Baseline:
     """Count the columns of rows, and the answers to them; a table of scores column by column."""
-    features: dict[str, Array] = {}
-    if signature.layout is not Layout.TEXT and signature.columns is not None:
-        frame = signature.layout is Layout.FRAME
-        for at, column in enumerate(signature.columns[:MAX_COLUMNS]):
-            features[column.name] = rows.blocks[at] if frame else rows.blocks[0][:, at]
+    features, outputs = features_of(signature, rows), outputs_of(answers)
+    return Baseline(
+        features={name: counted for name, values in features.items() if (counted := histogram(values)) is not None},
+        outputs={name: counted for name, values in outputs.items() if (counted := histogram(values)) is not None},
+    )
+
+
+def features_of(signature: Signature, rows: Rows) -> dict[str, Array]:
+    """The columns of rows that a baseline knows, by name; none of texts, or where columns are not known."""
+    if signature.layout is Layout.TEXT or signature.columns is None:
+        return {}
+    frame = signature.layout is Layout.FRAME
+    return {
+        column.name: rows.blocks[at] if frame else rows.blocks[0][:, at]
+        for at, column in enumerate(signature.columns[:MAX_COLUMNS])
+    }
+
+
+def outputs_of(answers: Mapping[str, Array]) -> dict[str, Array]:
+    """Answers of one value a row by their name, tables of scores column by column."""
     outputs: dict[str, Array] = {}
     for name, values in answers.items():
         if values.ndim == 1:
             outputs[name] = values
         elif values.ndim == 2:
             outputs |= {f"{name}[{at}]": values[:, at] for at in range(min(values.shape[1], MAX_COLUMNS))}
-    return Baseline(
-        features={name: counted for name, values in features.items() if (counted := histogram(values)) is not None},
-        outputs={name: counted for name, values in outputs.items() if (counted := histogram(values)) is not None},
-    )
+    return outputs
 
 
 def histogram(values: Array) -> Histogram | None:
@@ -53,7 +65,8 @@ def histogram(values: Array) -> Histogram | None:
     # Deciles, so that every bin has weight; repeated ones fall together.
     edges = np.unique(np.quantile(numbers.astype(np.float64), np.linspace(0, 1, BINS + 1)))
     if len(edges) == 1:
-        edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
+        around = max(0.5, abs(edges[0]) * 1e-9)  # of a large number a half more is the same
+        edges = np.array([edges[0] - around, edges[0] + around])
     counts, _ = np.histogram(numbers, edges)
     return Histogram(edges=edges.tolist(), counts=counts.tolist(), missing=missing)
 

@@ -1,0 +1,1 @@
+"""Clients that no one here wrote, each in an environment of its own, against a real server."""

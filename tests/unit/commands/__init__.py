@@ -1,0 +1,1 @@
+"""Commands of model-manager in processes of their own, under every misfortune: what their tests share."""

@@ -76,11 +76,11 @@ class Subject:
 
 
 SUBJECTS: Final = (
-    Subject("bare uvicorn, 64 connections", 64, 6, "bare", "/x", V1, writes=2),
-    Subject("W1, 64 connections", 64, 6, "ours", "/v1/models/iris:predict", V1),
-    Subject("W1V2, 64 connections", 64, 6, "ours", "/v2/models/iris/infer", V2),
-    Subject("bare uvicorn, 1 connection", 1, 100, "bare", "/x", V1, writes=2),
-    Subject("W1, 1 connection", 1, 100, "ours", "/v1/models/iris:predict", V1),
+    Subject("bare uvicorn, 64 connections", 64, 2, "bare", "/x", V1, writes=2),
+    Subject("W1, 64 connections", 64, 2, "ours", "/v1/models/iris:predict", V1),
+    Subject("W1V2, 64 connections", 64, 2, "ours", "/v2/models/iris/infer", V2),
+    Subject("bare uvicorn, 1 connection", 1, 25, "bare", "/x", V1, writes=2),
+    Subject("W1, 1 connection", 1, 25, "ours", "/v1/models/iris:predict", V1),
 )
 
 
@@ -167,10 +167,11 @@ class Servers:
             Bare({"x": b'{"predictions":[0]}'}), interface="asgi3", lifespan="off", log_config=None, access_log=False
         )
         self._config.load()
+        self._state = ServerState()
 
     def connect(self, server: str) -> tuple[Any, Memory]:
         """A new connection, and what it writes to."""
-        state, transport = ServerState(), Memory()
+        state, transport = self._state, Memory()
         made: HttpToolsProtocol
         if server == "bare":
             made = HttpToolsProtocol(self._config, state, {})
@@ -222,6 +223,7 @@ async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
     ask(_START)
     for subject, connections in subjects.items():
         await answer(subject, connections, subject.rounds)  # which also has valgrind translate the code
+        servable.metrics.fold()
         ask(_ZERO)
         await answer(subject, connections, subject.rounds)
         ask(_DUMP)

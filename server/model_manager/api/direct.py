@@ -43,13 +43,21 @@ class DefaultHead:
 
     def __init__(self) -> None:
         self._headers: object = None
-        self._lines = b""
+        self._made: dict[Headers, bytes] = {}
 
-    def of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Give the lines; uvicorn puts a new list in the place of the old one, once a second."""
+    def of(self, headers: list[tuple[bytes, bytes]], own: Headers) -> bytes:
+        """Give the lines, with those of an answer's own headers behind them: kept where these are a tuple.
+
+        uvicorn puts a new list in the place of the old `headers` once a second, so not much is kept.
+        """
         if headers is not self._headers:
-            self._headers, self._lines = headers, b"".join([STATUS_LINE[OK], *_lines(headers)])
-        return self._lines
+            self._headers, self._made = headers, {}
+        lines = self._made.get(own) if type(own) is tuple else None
+        if lines is None:
+            lines = b"".join([STATUS_LINE[OK], *_lines(headers), *_lines(own)])
+            if type(own) is tuple:
+                self._made[own] = lines
+        return lines
 
 
 class Line(Protocol):
@@ -57,7 +65,6 @@ class Line(Protocol):
 
     loop: asyncio.AbstractEventLoop
     tasks: set[Any]
-    headers: list[tuple[bytes, bytes]]
     transport: asyncio.Transport
     server_state: ServerState
     default_head: DefaultHead
@@ -77,17 +84,19 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_awaited", "_began", "_connection", "_destination", "_failure", "_headers", "_path", "_steps", "body",
-        "keep_alive", "response_complete", "response_started",
+        "_awaited", "_began", "_connection", "_destination", "_failure", "_steps", "body", "headers", "keep_alive", "path",
+        "response_complete", "response_started",
     )  # fmt: skip
 
     http_version: Final = "1.1"
 
-    def __init__(self, connection: Line, destination: Destination, path: str, keep_alive: bool) -> None:
+    def __init__(
+        self, connection: Line, destination: Destination, path: str, headers: Headers, keep_alive: bool
+    ) -> None:
         self._connection = connection
         self._destination = destination
-        self._path = path
-        self._headers: Headers = connection.headers
+        self.path = path
+        self.headers = headers
         self._began = perf_counter()
         self._failure: Callable[[], Exception] | None = None
         self._steps: Coroutine[Any, None, None] | None = None
@@ -151,7 +160,7 @@ class Direct:
 
     def _call(self) -> Call:
         to = self._destination
-        return Call(to.protocol, to.route, "POST", self._path, self._headers, to.model, to.version, self._began)
+        return Call(to.protocol, to.route, "POST", self.path, self.headers, to.model, to.version, self._began)
 
     async def _answer(self) -> None:
         answering, call = self._destination.answering, self._call()
@@ -178,21 +187,18 @@ class Direct:
 
     def _write(self, answer: Answer) -> None:
         connection = self._connection
+        self.response_started = self.response_complete = True
         if answer.problem is not None:
             response = response_of(answer.problem, answer.servable)
             close = (b"connection", b"close") in response.raw_headers
             head = [STATUS_LINE[response.status_code], *_lines(connection.server_state.default_headers)]
             head += _lines(pair for pair in response.raw_headers if pair[0] != b"connection")
             self.keep_alive = self.keep_alive and not close
-            body = bytes(response.body)
-        else:
-            body = answer.body
-            head = [connection.default_head.of(connection.server_state.default_headers), *_lines(answer.headers)]
-            head.append(b"content-length: %d\r\n" % len(body))
-        head.append(b"\r\n" if self.keep_alive else _CLOSE)
-        self.response_started = self.response_complete = True
-        if answer.problem is not None or answer.code != CLIENT_GONE:
-            connection.transport.write(b"".join([*head, body]))
+            connection.transport.write(b"".join([*head, b"\r\n" if self.keep_alive else _CLOSE, response.body]))
+        elif answer.code != CLIENT_GONE:
+            body, lines = answer.body, connection.default_head.of(connection.server_state.default_headers, answer.headers)
+            end = b"\r\n" if self.keep_alive else _CLOSE
+            connection.transport.write(b"%bcontent-length: %d\r\n%b%b" % (lines, len(body), end, body))
         if not self.keep_alive:
             connection.finish()
         connection.on_response_complete()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+_set_result = asyncio.Future.set_result
 
 
 class Pending(asyncio.Future[_T]):
@@ -21,7 +22,7 @@ class Pending(asyncio.Future[_T]):
 
     def set_result(self, result: _T, /) -> None:
         """Set the result; raises InvalidStateError when it is done already."""
-        super().set_result(result)
+        _set_result(self, result)
         if self.go_on is not None:
             self.go_on()
 

@@ -11,9 +11,8 @@ import json
 import mmap
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -114,8 +113,8 @@ def iris(estimator: Any, system: Path) -> Servable:
     signature = infer_signature(estimator)
     outputs = [output.name for output in signature.outputs]
     form = next(one.build() for one in candidates(estimator, signature) if one.name == "numpy")
-    costs = {name: dict.fromkeys(SIZES, {"numpy": 0.0, "sklearn": 1.0}) for name in outputs}
-    predictor = CompiledPredictor(SklearnPredictor(estimator, signature), dict.fromkeys(outputs, [form]), costs)
+    costs = {name: {size: {"numpy": 0.0, "sklearn": 1.0} for size in SIZES} for name in outputs}
+    predictor = CompiledPredictor(SklearnPredictor(estimator, signature), {name: [form] for name in outputs}, costs)
     noted = Noted(Journal(system / "journal"), ("0" * 64, "iris", "1"))
     metrics = Metrics().servable("iris", "1", signature)
     batcher = Batcher(
@@ -188,7 +187,7 @@ async def answer(subject: Subject, connections: list[tuple[Any, Memory]], rounds
         due = last.writes + subject.writes
         for connection, _ in connections:
             connection.data_received(request)
-        while last.writes < due:
+        while last.writes < due:  # noqa: ASYNC110 - turns of the loop are what is counted
             await asyncio.sleep(0)
 
 
@@ -201,15 +200,18 @@ def check(subject: Subject, connections: list[tuple[Any, Memory]], rounds: int) 
             assert transport.last.startswith(b"HTTP/1.1 200 "), transport.last
 
 
-@contextmanager
-def asking() -> Iterator[Callable[[int], None]]:
+def asking() -> Callable[[int], None]:
     """Give what asks valgrind for something, by its number."""
-    with mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC) as page:
-        page.write(_ASK)
-        view = ctypes.c_char.from_buffer(page)
-        ask = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64))(ctypes.addressof(view))
-        yield lambda number: ask((ctypes.c_uint64 * 6)(number))
-        del view, ask
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(_ASK)
+    code = ctypes.c_char.from_buffer(page)
+    call = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64))(ctypes.addressof(code))
+
+    def ask(number: int) -> None:
+        assert code is not None, "it is what keeps the page"
+        call((ctypes.c_uint64 * 6)(number))
+
+    return ask
 
 
 async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
@@ -234,8 +236,8 @@ async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
 
 def main(model: str) -> None:
     """Count, in files that valgrind writes."""
-    with tempfile.TemporaryDirectory(prefix="model-manager-") as folder, asking() as ask:
-        uvloop.run(count(Path(model), Path(folder), ask))
+    with tempfile.TemporaryDirectory(prefix="model-manager-") as folder:
+        uvloop.run(count(Path(model), Path(folder), asking()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,19 @@
 """One HTTP/1.1 connection: bytes → requests, within limits; what is no request is answered here and not passed on.
 
 In the flow: socket → door → **connection** → exchange → the app's middleware and routes; or, for a prediction that
-needs none of these, → direct → the flow. Its times and its end are in
-lifetime.py. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed over, and the request served as HTTP/1.1.
+needs none of these, → direct → the flow. Its times and its end are in lifetime.py.
+
+The contract, which is also its tests (tests/door, tests/integration/test_direct.py):
+
+1. A client gets one answer for each request, in their order. What waits behind a slow one is bounded, and not read on.
+2. Whichever way a request goes, by the app or past it, known by its head or read anew, the same bytes are answered:
+   only a POST of a path that was answered before, with a length that is told and allowed, not compressed, nothing
+   expected or offered, and nothing unanswered before it, goes past the app.
+3. Heads, bodies, chunks and the pace of either are held to the limits of the door, per client and all together. What
+   breaks one, or is no HTTP, is told as `{"error": …}`, and ends the connection.
+4. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed over, and the request served as HTTP/1.1.
+5. A client that does not read is not written to any more; one that leaves is told to whoever answers it.
+6. `connection: close`, of either side, is kept: the answer is whole, and the client has time to read it.
 """
 
 from typing import Final
@@ -67,7 +78,9 @@ class Connection(Lifetime):
         if destination is None or head.length > destination.limit:
             return False
         self._new_heads = 0
-        self.cycle = self._running = whole = Direct(self, destination, head.path, head.headers, not self._door.closing)
+        keep_alive = not self._door.closing
+        whole = Direct(self, destination, head.path, head.headers, keep_alive)
+        self.cycle = self._running = whole
         whole.body = data[head.size :]
         whole.start()
         return True

@@ -1,9 +1,8 @@
 """A prediction that a connection answers itself: from the parser to the flow and back, without a task, in one write.
 
 In the flow: connection → **direct** → serving.answering → connection, past ASGI and its scope, messages and events. A
-connection comes here with what needs none of them: a POST over HTTP/1.1 of a path that was answered before, with a
-length that is told and allowed, not compressed, nothing expected or offered, and no earlier request of the same
-connection unanswered. Everything else goes by the app; both ways ask the same flow and write the same bytes.
+connection comes here with what needs none of them (connection.py says what that is). Everything else goes by the app;
+both ways ask the same flow and write the same bytes.
 
 The flow's coroutine is begun in the very call that brought the end of the body, and goes on in the one that answers its
 batch: two turns of the event loop less, and no task. Only where it waits for anything else (a large body decoded apart,
@@ -84,8 +83,8 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_awaited", "_began", "_connection", "_destination", "_failure", "_steps", "body", "headers", "keep_alive", "path",
-        "response_complete", "response_started",
+        "_awaited", "_began", "_connection", "_destination", "_failure", "_steps", "body", "headers", "keep_alive",
+        "path", "response_complete", "response_started",
     )  # fmt: skip
 
     http_version: Final = "1.1"
@@ -196,8 +195,8 @@ class Direct:
             self.keep_alive = self.keep_alive and not close
             connection.transport.write(b"".join([*head, b"\r\n" if self.keep_alive else _CLOSE, response.body]))
         elif answer.code != CLIENT_GONE:
-            body, lines = answer.body, connection.default_head.of(connection.server_state.default_headers, answer.headers)
-            end = b"\r\n" if self.keep_alive else _CLOSE
+            body, end = answer.body, b"\r\n" if self.keep_alive else _CLOSE
+            lines = connection.default_head.of(connection.server_state.default_headers, answer.headers)
             connection.transport.write(b"%bcontent-length: %d\r\n%b%b" % (lines, len(body), end, body))
         if not self.keep_alive:
             connection.finish()

@@ -86,7 +86,7 @@ class Connection(Lifetime):
         return True
 
     def _start_direct(self) -> None:
-        """Have the request that became whole answered, now that the parser is left: answering may end the connection."""
+        """Have the request that became whole answered, now that the parser is left: that may end the connection."""
         whole, self._whole = self._whole, None
         if whole is not None and not whole.response_complete and self._stage != OVER:
             whole.start()

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from model_manager.call import Headers
 
-LONGEST: Final = 4096
-_MOST: Final = 1024
+LONGEST: Final = 2048
+_MOST: Final = 512
 """Heads that are kept; where more come, they begin anew. Those that differ by a length have a place each."""
 GIVEN_UP: Final = 16
 """After so many new heads in a row a connection is asked no more: its client puts an id into each, or the time."""

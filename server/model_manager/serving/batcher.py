@@ -288,7 +288,8 @@ class Batcher:
         self._started = perf_counter()
         rows = sum([item.size for item in batch])
         if not batch[0].copied:
-            self._in_a_row = self._in_a_row + 1 if len(batch) == 1 and self._in_a_row < _ALONE else 0
+            alone = len(batch) == 1 and not self._waiting and self._in_a_row < _ALONE
+            self._in_a_row = self._in_a_row + 1 if alone else 0
         if self._inline.allow(batch[0].outputs, rows, batch):
             try:
                 self._compute(batch, rows)

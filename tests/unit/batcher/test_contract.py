@@ -264,6 +264,14 @@ async def test_what_comes_with_it_leaves_together_and_is_expected_together_from_
     assert model.batches == [[1], [2, 3], [4, 5]]
 
 
+async def test_batches_of_one_do_not_make_it_alone_where_others_wait(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10, batching=Batching(max_rows=1, max_queue_rows=100))
+    await asyncio.gather(*(b.submit(rows(1), OUTPUT, FOREVER) for _ in range(20)))
+    assert not b.submit(rows(1), OUTPUT, FOREVER).done()
+
+
 async def test_only_what_is_computed_on_the_loop_is_answered_in_the_very_call(
     model: Model, executor: ThreadPoolExecutor, metrics: Metrics
 ) -> None:

@@ -236,7 +236,8 @@ class Connection(Lifetime):
             if destination is not None and self._length <= destination.limit and self._is_plain():
                 self.cycle = self._running = Direct(self, destination, path, self.headers, keep_alive)
                 return
-        self.cycle = exchange = exchange_of(self, (method, version, path, raw_path, query), keep_alive=keep_alive)
+        asked = (method, version, path, raw_path, query)
+        self.cycle = exchange = exchange_of(self, self._outlet, asked, keep_alive=keep_alive)
         if last is None or last.response_complete:
             self._running = exchange
             self._start_asgi_task(exchange, self.app)

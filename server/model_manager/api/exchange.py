@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGIVersions, HTTPScope
-
-    from model_manager.api.lifetime import Lifetime
 
 _ASGI: "Final[ASGIVersions]" = {"version": "3.0", "spec_version": "2.3"}
 BYTES_PER_SECOND: Final = 64 * 1024
@@ -108,7 +106,9 @@ class Exchange(RequestResponseCycle):
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
 
-def exchange_of(connection: "Lifetime", asked: tuple[str, str, str, bytes, bytes], *, keep_alive: bool) -> Exchange:
+def exchange_of(
+    connection: HttpToolsProtocol, outlet: Outlet, asked: tuple[str, str, str, bytes, bytes], *, keep_alive: bool
+) -> Exchange:
     """What the app is given of a request whose head is there: `asked` are method, version, path, raw path and query."""
     method, version, path, raw_path, query = asked
     scope: HTTPScope = {
@@ -128,7 +128,7 @@ def exchange_of(connection: "Lifetime", asked: tuple[str, str, str, bytes, bytes
     }
     return Exchange(
         scope=scope,
-        transport=connection.outlet,  # type: ignore[arg-type]  # all of a transport that it uses
+        transport=outlet,  # type: ignore[arg-type]  # all of a transport that it uses
         flow=connection.flow,
         logger=connection.logger,
         access_logger=connection.access_logger,

@@ -54,14 +54,14 @@ class Lifetime(HttpToolsProtocol):
         self._whole: Direct | None = None
         self._new_heads = 0  # in a row
         self.default_head = door.default_head
-        self.outlet: Outlet = None  # type: ignore[assignment]  # there is none before the transport
+        self._outlet: Outlet = None  # type: ignore[assignment]  # there is none before the transport
         self.held = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let a client in, or tell it that there is no room."""
         super().connection_made(transport)
         self.flow = Flow(transport, self.pipeline)
-        self.outlet = Outlet(transport, self.finish)
+        self._outlet = Outlet(transport, self.finish)
         if self._door.overfull():
             transport.abort()
         elif self._door.full():
@@ -77,7 +77,7 @@ class Lifetime(HttpToolsProtocol):
                 exchange.leave()
         self.pipeline.clear()
         self.flow.resume_writing()
-        self.outlet.close = self.transport.close  # and nothing leads from an exchange to here and back any more
+        self._outlet.close = self.transport.close  # and nothing leads from an exchange to here and back any more
         self._running = None
         self.parser = None  # type: ignore[assignment]
 

@@ -48,7 +48,8 @@ class Connection(Lifetime):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; whatever is not whole after it counts against the limits."""
-        stage, cycle = self._stage, self.cycle
+        stage = self._stage
+        cycle: Exchange | Direct | None = self.cycle
         if stage >= DEAF:
             return
         if stage == BETWEEN and self._new_heads < GIVEN_UP and (cycle is None or cycle.response_complete):

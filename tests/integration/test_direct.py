@@ -243,7 +243,8 @@ def _reads_a_body(connection: Connection) -> bool:
 async def exchanged(way: Way, *packets: bytes) -> tuple[list[bytes], list[str]]:
     """What comes back for requests of one connection, one after the other, and whether their heads were known."""
     reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
-    found, known = [], []
+    found: list[bytes] = []
+    known: list[str] = []
     try:
         for packet in packets:
             writer.write(packet)

@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from loadtests.benchmark import plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
 from loadtests.benchmark.batching import batching_ratios
+from loadtests.benchmark.instructions import CannotCount, table_of
+from loadtests.benchmark.instructions import count as count_instructions
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt
 from loadtests.benchmark.model_memory import resident_by_count
 from loadtests.benchmark.report import document_of, print_report
@@ -186,9 +188,22 @@ def _run(plans: Sequence[Plan], schedule: Schedule, console: Console) -> tuple[d
         stay_on(cores.generator)
         bench = Bench(plans, schedule, Stage(cores, models, folder), console)
         bench.run()
-        return document_of(bench.outcomes, {**circumstances, "ended": now()}), bench.outcomes
+        counted = {} if schedule.quick else _count(console)
+        return document_of(bench.outcomes, {**circumstances, "instructions": counted, "ended": now()}), bench.outcomes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _count(console: Console) -> dict[str, int]:
+    """Instructions a request, which need valgrind; none where it cannot count."""
+    try:
+        with console.status("counting instructions"):
+            counted = count_instructions()
+    except CannotCount as error:
+        console.print(f"instructions were not counted: {error}", markup=False, highlight=False)
+        return {}
+    console.print(table_of(counted, {}))
+    return counted
 
 
 def _write(document: dict[str, Any], path: str, console: Console) -> None:

@@ -43,6 +43,7 @@ PLANS: Final = {
     plan.id: plan
     for plan in (
         Plan("W1", "one row, iris, V1 JSON", "iris", "v1", (1, 16, 64), 1),
+        Plan("W1V2", "the same in V2 JSON, which answers all outputs", "iris", "v2", (1, 16, 64), 1),
         Plan("W2", "one row of 30 numbers, breast-cancer, V1 JSON", "breast-cancer", "v1", (1, 16, 64), 1),
         Plan("W3", "1000×20 rows of six-digit numbers, boosted regressor, V2 JSON", regressor.NAME, "v2", (1, 4),
              BATCH_ROWS),
@@ -136,6 +137,7 @@ def _short_batches() -> list[Any]:
 
 ROWS: Final[Mapping[str, Callable[[], list[Any]]]] = {
     "W1": lambda: _spread(load_iris().data),
+    "W1V2": lambda: _spread(load_iris().data),
     "W2": lambda: _spread(load_breast_cancer().data),
     "W3": _short_batches,
     "W3D": _batches,

@@ -238,3 +238,81 @@ async def test_a_client_that_leaves_is_counted_as_gone(ways: Ways) -> None:
 
 def _reads_a_body(connection: Connection) -> bool:
     return isinstance(connection.cycle, Direct) and not connection.cycle.response_complete
+
+
+async def exchanged(way: Way, *packets: bytes) -> tuple[list[bytes], list[str]]:
+    """What comes back for requests of one connection, one after the other, and whether their heads were known."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+    found: list[bytes] = []
+    known: list[str] = []
+    try:
+        for packet in packets:
+            writer.write(packet)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            body = await reader.readexactly(int(length[1]) if length else 0)
+            found.append(_without_chance(head) + _without_chance(body))
+            port = writer.get_extra_info("sockname")[1]
+            mine = [one for one in _connections(way) if one.client and one.client[1] == port]
+            known.extend("known" if one._new_heads == 0 else "read" for one in mine)
+        return found, known
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_head_that_came_before_is_read_no_more(ways: Ways) -> None:
+    sent = [
+        request(V1, {"instances": [row]}, "x-client: one") for row in (IRIS, [6.0, 2.8, 4.8, 1.6], [5.9, 3, 5.1, 1.8])
+    ]
+    await answers(ways.direct, [request(V1, GOOD)])
+    found, how = await exchanged(ways.direct, sent[0], sent[1], sent[0], b"\r\n" + sent[0], sent[0])
+    expected, _ = await exchanged(ways.asgi, sent[0], sent[1], sent[0], sent[0], sent[0])
+    assert found == expected
+    assert how == ["read", "known", "known", "read", "known"]
+
+
+CONFUSING = {
+    "more behind it": lambda one: [one + one[:20], one[20:]],
+    "a body in parts": lambda one: [one[:-5], one[-5:]],
+    "a head in parts": lambda one: [one[:30], one[30:]],
+    "two at once": lambda one: [one + one],
+    "one that lacks its end, then one": lambda one: [one + one[:-1], one[-1:]],
+}
+
+
+@pytest.mark.parametrize("cut", CONFUSING.values(), ids=CONFUSING)
+async def test_only_whole_requests_are_known_by_their_heads(ways: Ways, cut: Callable[[bytes], list[bytes]]) -> None:
+    one = request(V1, GOOD, "x-client: two")
+    (expected,), _, _ = await answers(ways.asgi, [one])
+    for _ in range(2):
+        await answers(ways.direct, [one])
+        packets = cut(one)
+        count = sum(map(len, packets)) // len(one)
+        found, closed, _ = await answers(ways.direct, packets, count=count)
+        assert (found, closed) == ([expected] * count, False)
+    again, _, _ = await answers(ways.direct, [one])
+    assert again == [expected]
+
+
+async def test_a_head_that_ends_its_connection_is_read_each_time(ways: Ways) -> None:
+    last = request(V1, GOOD, "connection: close", "x-client: three")
+    await answers(ways.direct, [request(V1, GOOD)])
+    for _ in range(3):
+        assert (await answers(ways.direct, [last]))[1], "it was to be closed"
+
+
+async def test_what_is_smuggled_behind_a_known_head_is_a_request_of_its_own(ways: Ways) -> None:
+    """A second request whose declared length fits what came with the first must not become the first one's body."""
+    first = request(V1, GOOD, "x-client: four")
+    head = f"POST {V1} HTTP/1.1\r\nhost: models\r\n".encode()
+    body = len(first) - first.index(b"\r\n\r\n") - 4
+    length = next(n for n in range(100, 200) if body + len(head + b"content-length: %d\r\n\r\n" % n) < n)
+    second = head + b"content-length: %d\r\n\r\n" % length
+    part = b" " * (length - body - len(second))
+    await answers(ways.direct, [request(V1, GOOD)])
+    rest = b" " * (length - len(part))
+    found, _, _ = await answers(ways.direct, [first + second + part, rest], count=2)
+    assert [one.split(b" ", 2)[1] for one in found] == [b"200", b"400"]
+    found, _, _ = await answers(ways.direct, [first + second + part, rest], count=2)
+    assert [one.split(b" ", 2)[1] for one in found] == [b"200", b"400"]

@@ -20,3 +20,11 @@ def test_the_table_of_bars_is_that_of_the_run() -> None:
 
 def test_every_workload_was_answered_right() -> None:
     assert {workload["status"] for workload in RUN["workloads"]} <= {"measured", "not served yet"}
+
+
+def test_the_table_of_instructions_is_that_of_the_committed_figures() -> None:
+    found = json.loads((ROOT / "loadtests" / "results" / "instructions.json").read_text(encoding="utf-8"))
+    figures = found["instructions"]
+    assert figures
+    for name, count in figures.items():
+        assert f" {count:,} |" in PAGE, f"{name}: {count:,}"

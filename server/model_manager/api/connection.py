@@ -1,20 +1,31 @@
 """One HTTP/1.1 connection: bytes → requests, within limits; what is no request is answered here and not passed on.
 
 In the flow: socket → door → **connection** → exchange → the app's middleware and routes; or, for a prediction that
-needs none of these, → direct → the flow. Its times and its end are in
-lifetime.py. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed over, and the request served as HTTP/1.1.
+needs none of these, → direct → the flow. Its times and its end are in lifetime.py.
+
+The contract, which is also its tests (tests/door, tests/integration/test_direct.py):
+
+1. A client gets one answer for each request, in their order. What waits behind a slow one is bounded, and not read on.
+2. Whichever way a request goes, by the app or past it, known by its head or read anew, the same bytes are answered:
+   only a POST of a path that was answered before, with a length that is told and allowed, not compressed, nothing
+   expected or offered, and nothing unanswered before it, goes past the app.
+3. Heads, bodies, chunks and the pace of either are held to the limits of the door, per client and all together. What
+   breaks one, or is no HTTP, is told as `{"error": …}`, and ends the connection.
+4. An offer of another protocol (`Upgrade`, RFC 9110 §7.8) is passed over, and the request served as HTTP/1.1.
+5. A client that does not read is not written to any more; one that leaves is told to whoever answers it.
+6. `connection: close`, of either side, is kept: the answer is whole, and the client has time to read it.
 """
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from model_manager.api.direct import Direct
-from model_manager.api.exchange import Exchange
+from model_manager.api.exchange import Exchange, exchange_of
 from model_manager.api.head import check_older_version, read_target
+from model_manager.api.heads import GIVEN_UP, Head
 from model_manager.api.lifetime import BETWEEN, BODY, DEAF, HEAD, OVER, Lifetime
 from model_manager.api.offers import AfterHead, framing
 from model_manager.api.refusal import (
@@ -26,10 +37,6 @@ from model_manager.api.refusal import (
 )
 from model_manager.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGIVersions, HTTPScope
-
-_ASGI: "Final[ASGIVersions]" = {"version": "3.0", "spec_version": "2.3"}
 _MOST_PIPELINED: Final = 128
 _CHUNKED_AT_WORST: Final = 8  # bytes received for a byte of a body, of a client that sends each in a chunk of its own
 _WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length", b"content-encoding"))
@@ -41,9 +48,15 @@ class Connection(Lifetime):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; whatever is not whole after it counts against the limits."""
-        stage, cycle = self._stage, self.cycle
+        stage = self._stage
+        cycle: Exchange | Direct | None = self.cycle
         if stage >= DEAF:
             return
+        if stage == BETWEEN and self._new_heads < GIVEN_UP and (cycle is None or cycle.response_complete):
+            head = self._door.known_heads.find(data)
+            if head is not None and self._answer_known(head, data):
+                return
+            self._new_heads += 1
         if stage <= HEAD and len(data) > self._room:
             self._receive_in_parts(data)
             return
@@ -53,6 +66,30 @@ class Connection(Lifetime):
             self._stopped(data, stop)
         if self._stage:
             self._count_unfinished(len(data), whole=stage <= HEAD and cycle is self.cycle)
+        whole = self._whole
+        if whole is not None:
+            if stage == BETWEEN and self._new_heads < GIVEN_UP and whole.keep_alive:
+                self._door.known_heads.remember(data, whole.path, whole.headers, len(whole.body))
+            self._start_direct()
+
+    def _answer_known(self, head: Head, data: bytes) -> bool:
+        """Answer a request of a head that was read before, if that may still be done past the app."""
+        known = self._door.known
+        destination = known.get(head.path) if known.direct else None
+        if destination is None or head.length > destination.limit:
+            return False
+        self._new_heads = 0
+        whole = Direct(self, destination, head.path, head.headers, not self._door.closing)
+        self.cycle = self._running = whole
+        whole.body = data[head.size :]
+        whole.start()
+        return True
+
+    def _start_direct(self) -> None:
+        """Have the request that became whole answered, now that the parser is left: that may end the connection."""
+        whole, self._whole = self._whole, None
+        if whole is not None and not whole.response_complete and self._stage != OVER:
+            whole.start()
 
     def _receive_in_parts(self, data: bytes) -> None:
         """Parse no more at once than a head may have."""
@@ -64,6 +101,7 @@ class Connection(Lifetime):
             self._parse(part)
             if self._stage:
                 self._count_unfinished(len(part), whole=stage <= HEAD and cycle is self.cycle)
+        self._start_direct()
 
     def _parse(self, data: bytes | memoryview) -> None:
         try:
@@ -196,36 +234,10 @@ class Connection(Lifetime):
         if at_once and version == "1.1" and method == "POST" and door.known.direct and self._length >= 0:
             destination = door.known.get(path)
             if destination is not None and self._length <= destination.limit and self._is_plain():
-                self.cycle = self._running = Direct(self, destination, path, keep_alive)
+                self.cycle = self._running = Direct(self, destination, path, self.headers, keep_alive)
                 return
-        scope: HTTPScope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "method": method,
-            "root_path": self.root_path,
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self.headers,
-            "state": self.app_state.copy(),
-        }
-        self.cycle = exchange = Exchange(
-            scope=scope,
-            transport=self._outlet,  # type: ignore[arg-type]  # all of a transport that it uses
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
+        asked = (method, version, path, raw_path, query)
+        self.cycle = exchange = exchange_of(self, self._outlet, asked, keep_alive=keep_alive)
         if last is None or last.response_complete:
             self._running = exchange
             self._start_asgi_task(exchange, self.app)
@@ -268,7 +280,7 @@ class Connection(Lifetime):
         if exchange.response_complete:
             return
         if isinstance(exchange, Direct):
-            exchange.start()
+            self._whole = exchange
         else:
             exchange.more_body = False
             exchange.message_event.set()

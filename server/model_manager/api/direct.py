@@ -1,22 +1,25 @@
-"""A prediction that a connection answers itself: from the parser to the flow and back, in one task and one write.
+"""A prediction that a connection answers itself: from the parser to the flow and back, without a task, in one write.
 
 In the flow: connection → **direct** → serving.answering → connection, past ASGI and its scope, messages and events. A
-connection comes here with what needs none of them: a POST over HTTP/1.1 of a path that was answered before, with a
-length that is told and allowed, not compressed, nothing expected or offered, and no earlier request of the same
-connection unanswered. Everything else goes by the app; both ways ask the same flow and write the same bytes.
+connection comes here with what needs none of them (connection.py says what that is). Everything else goes by the app;
+both ways ask the same flow and write the same bytes.
+
+The flow's coroutine is begun in the very call that brought the end of the body, and goes on in the one that answers its
+batch: two turns of the event loop less, and no task. Only where it waits for anything else (a large body decoded apart,
+a client that does not read) the rest of it becomes a task.
 
 What holds here as it does there. The lease, and with it everything that is counted, begins when the body is whole. A
-client that leaves takes its rows out of the queue: the task is cancelled. What the connection has against the body
+client that leaves takes its rows out of the queue: the flow is cancelled. What the connection has against the body
 (late, too much at once) is answered as an error of the call. `keep_alive` may turn false until the answer is written:
 then it says `connection: close`, and is the last. A client that does not take its answers is waited for before the
-next is written. Stopping waits for the task as for any other, and cancels it when its time is over.
+next is written. Stopping waits for it as for the app's tasks, and cancels it when its time is over.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -27,6 +30,7 @@ from model_manager.api.dispatch import Destination
 from model_manager.api.problems import response_of
 from model_manager.call import Call, Headers, heed_headers
 from model_manager.serving.answering import CLIENT_GONE, OK, Answer
+from model_manager.serving.pending import Pending
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +42,28 @@ class DefaultHead:
 
     def __init__(self) -> None:
         self._headers: object = None
-        self._lines = b""
+        self._made: dict[Headers, bytes] = {}
 
-    def of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Give the lines; uvicorn puts a new list in the place of the old one, once a second."""
+    def of(self, headers: list[tuple[bytes, bytes]], own: Headers) -> bytes:
+        """Give the lines, with those of an answer's own headers behind them: kept where these are a tuple.
+
+        uvicorn puts a new list in the place of the old `headers` once a second, so not much is kept.
+        """
         if headers is not self._headers:
-            self._headers, self._lines = headers, b"".join([STATUS_LINE[OK], *_lines(headers)])
-        return self._lines
+            self._headers, self._made = headers, {}
+        lines = self._made.get(own) if type(own) is tuple else None
+        if lines is None:
+            lines = b"".join([STATUS_LINE[OK], *_lines(headers), *_lines(own)])
+            if type(own) is tuple:
+                self._made[own] = lines
+        return lines
 
 
 class Line(Protocol):
     """A connection, as far as its answers need it."""
 
     loop: asyncio.AbstractEventLoop
-    tasks: set[asyncio.Task[None]]
-    headers: list[tuple[bytes, bytes]]
+    tasks: set[Any]
     transport: asyncio.Transport
     server_state: ServerState
     default_head: DefaultHead
@@ -72,20 +83,23 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_began", "_connection", "_destination", "_failure", "_headers", "_path", "_task", "body", "keep_alive",
-        "response_complete", "response_started",
+        "_awaited", "_began", "_connection", "_destination", "_failure", "_steps", "body", "headers", "keep_alive",
+        "path", "response_complete", "response_started",
     )  # fmt: skip
 
     http_version: Final = "1.1"
 
-    def __init__(self, connection: Line, destination: Destination, path: str, keep_alive: bool) -> None:
+    def __init__(
+        self, connection: Line, destination: Destination, path: str, headers: Headers, keep_alive: bool
+    ) -> None:
         self._connection = connection
         self._destination = destination
-        self._path = path
-        self._headers: Headers = connection.headers
+        self.path = path
+        self.headers = headers
         self._began = perf_counter()
         self._failure: Callable[[], Exception] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._steps: Coroutine[Any, None, None] | None = None
+        self._awaited: asyncio.Future[Any] | None = None
         self.body: bytes | bytearray = b""
         self.keep_alive = keep_alive
         self.response_started = False
@@ -103,29 +117,49 @@ class Direct:
     def fail(self, failure: Callable[[], Exception]) -> None:
         """Answer with this error instead, as the last of the connection."""
         self.keep_alive = False
-        if self._task is None:
+        if self._steps is None:
             self._failure = failure
             self.start()
 
     def leave(self) -> None:
         """The client has left."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._steps is not None:
+            self.cancel()
         elif not self.response_complete:
             self.response_complete = True
             refused = self._destination.answering.refuse(self._call(), asyncio.CancelledError())
             refused.ended()
 
+    def cancel(self) -> None:
+        """Give it up, in the next turn of the loop, wherever it waits; nothing where it does not."""
+        if self._awaited is not None:
+            self._awaited.cancel()
+
     def start(self) -> None:
         """Have it answered: the body is whole, or will not be."""
-        connection = self._connection
-        self._task = task = connection.loop.create_task(self._answer())
-        connection.tasks.add(task)
-        task.add_done_callback(connection.tasks.discard)
+        self._steps = self._answer()
+        self._connection.tasks.add(self)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the flow to where it waits next, or to its end."""
+        assert self._steps is not None
+        self._awaited = None
+        try:
+            awaited = self._steps.send(None)
+        except (StopIteration, asyncio.CancelledError):
+            self._connection.tasks.discard(self)
+            return
+        if type(awaited) is Pending:
+            self._awaited = awaited
+            awaited.go_on = self._go_on
+        else:
+            self._awaited = rest = self._connection.loop.create_task(_Rest(awaited, self._steps))
+            rest.add_done_callback(lambda _: self._connection.tasks.discard(self))
 
     def _call(self) -> Call:
         to = self._destination
-        return Call(to.protocol, to.route, "POST", self._path, self._headers, to.model, to.version, self._began)
+        return Call(to.protocol, to.route, "POST", self.path, self.headers, to.model, to.version, self._began)
 
     async def _answer(self) -> None:
         answering, call = self._destination.answering, self._call()
@@ -152,24 +186,47 @@ class Direct:
 
     def _write(self, answer: Answer) -> None:
         connection = self._connection
+        self.response_started = self.response_complete = True
         if answer.problem is not None:
             response = response_of(answer.problem, answer.servable)
             close = (b"connection", b"close") in response.raw_headers
             head = [STATUS_LINE[response.status_code], *_lines(connection.server_state.default_headers)]
             head += _lines(pair for pair in response.raw_headers if pair[0] != b"connection")
             self.keep_alive = self.keep_alive and not close
-            body = bytes(response.body)
-        else:
-            body = answer.body
-            head = [connection.default_head.of(connection.server_state.default_headers), *_lines(answer.headers)]
-            head.append(b"content-length: %d\r\n" % len(body))
-        head.append(b"\r\n" if self.keep_alive else _CLOSE)
-        self.response_started = self.response_complete = True
-        if answer.problem is not None or answer.code != CLIENT_GONE:
-            connection.transport.write(b"".join([*head, body]))
+            connection.transport.write(b"".join([*head, b"\r\n" if self.keep_alive else _CLOSE, response.body]))
+        elif answer.code != CLIENT_GONE:
+            body, end = answer.body, b"\r\n" if self.keep_alive else _CLOSE
+            lines = connection.default_head.of(connection.server_state.default_headers, answer.headers)
+            connection.transport.write(b"%bcontent-length: %d\r\n%b%b" % (lines, len(body), end, body))
         if not self.keep_alive:
             connection.finish()
         connection.on_response_complete()
+
+
+class _Rest(Coroutine[Any, None, None]):
+    """The rest of a coroutine that waits for something already, as a task takes it."""
+
+    __slots__ = ("_awaited", "_steps")
+
+    def __init__(self, awaited: object, steps: Coroutine[Any, None, None]) -> None:
+        self._awaited: object = awaited
+        self._steps = steps
+
+    def send(self, value: None) -> Any:
+        awaited, self._awaited = self._awaited, _STARTED
+        return awaited if awaited is not _STARTED else self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        self._steps.close()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        raise TypeError("a task takes it")
+
+
+_STARTED: Final = object()
 
 
 def _lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:

@@ -13,6 +13,7 @@ import msgspec
 
 from model_manager.api.direct import DefaultHead
 from model_manager.api.dispatch import KnownPaths
+from model_manager.api.heads import KnownHeads
 from model_manager.api.refusal import Refusal
 from model_manager.settings import Settings
 
@@ -89,6 +90,7 @@ class Door:
         self.limits = limits
         self.refused = refused
         self.known = KnownPaths()
+        self.known_heads = KnownHeads()
         self.default_head = DefaultHead()
         self.connections: set[Guest] = set()
         self.closing = False

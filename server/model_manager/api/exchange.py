@@ -1,17 +1,17 @@
 """One request and its answer on a connection, as ASGI sees it: uvicorn's cycle, told what is wrong with a body."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
-    import asyncio
+    from uvicorn._types import ASGIReceiveEvent, ASGIVersions, HTTPScope
 
-    from uvicorn._types import ASGIReceiveEvent
-
+_ASGI: "Final[ASGIVersions]" = {"version": "3.0", "spec_version": "2.3"}
 BYTES_PER_SECOND: Final = 64 * 1024
 """What a client has to send or take for another second, once its time is up."""
 
@@ -104,3 +104,38 @@ class Exchange(RequestResponseCycle):
         body = bytes(self.body)
         self.body = bytearray()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+
+def exchange_of(
+    connection: HttpToolsProtocol, outlet: Outlet, asked: tuple[str, str, str, bytes, bytes], *, keep_alive: bool
+) -> Exchange:
+    """What the app is given of a request whose head is there: `asked` are method, version, path, raw path and query."""
+    method, version, path, raw_path, query = asked
+    scope: HTTPScope = {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": version,
+        "server": connection.server,
+        "client": connection.client,
+        "scheme": connection.scheme or "http",
+        "method": method,
+        "root_path": connection.root_path,
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": connection.headers,
+        "state": connection.app_state.copy(),
+    }
+    return Exchange(
+        scope=scope,
+        transport=outlet,  # type: ignore[arg-type]  # all of a transport that it uses
+        flow=connection.flow,
+        logger=connection.logger,
+        access_logger=connection.access_logger,
+        access_log=connection.access_log,
+        default_headers=connection.server_state.default_headers,
+        message_event=asyncio.Event(),
+        expect_100_continue=connection.expect_100_continue,
+        keep_alive=keep_alive,
+        on_response=connection.on_response_complete,
+    )

@@ -51,6 +51,8 @@ class Lifetime(HttpToolsProtocol):
         self._host: bytes | None = None
         self._last_words: Refusal | None = None
         self._running: Exchange | Direct | None = None
+        self._whole: Direct | None = None
+        self._new_heads = 0  # in a row
         self.default_head = door.default_head
         self._outlet: Outlet = None  # type: ignore[assignment]  # there is none before the transport
         self.held = 0

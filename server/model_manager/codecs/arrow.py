@@ -38,17 +38,15 @@ class V2OrArrowCodec(V2Codec):
         super().__init__(signature, max_rows=max_rows, model=model, version=version)
         self._arrow = _ArrowCodec(signature, max_rows=max_rows, model=model, version=version)
 
-    def decode(self, headers: Headers, body: bytes) -> PredictRequest:
-        """Decode a body; raises what V2Codec raises."""
+    def _decode_as_said(self, headers: Headers, body: bytes) -> PredictRequest:
         if body.startswith(_CONTINUATION) and _is_arrow(headers):
             return self._arrow.decode(headers, body)
-        return super().decode(headers, body)
+        return super()._decode_as_said(headers, body)
 
-    def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
-        """Encode results as the request came."""
+    def _formed(self, opening: bytes, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         if type(request) is ArrowRequest:
             return self._arrow.encode(request, results)
-        return super().encode(request, results)
+        return super()._formed(opening, request, results)
 
 
 def _is_arrow(headers: Headers) -> bool:
@@ -86,7 +84,7 @@ class _ArrowCodec:
         chosen = self._choice.choose(named) if named else self._choice.every
         self._choice.refuse_too_large(chosen, rows)
         id = said[b"id"].decode("utf-8", "replace") if b"id" in said else None
-        return ArrowRequest(self._rows(pa, table), chosen, id)
+        return ArrowRequest(self._rows(pa, table), chosen, id, form=ARROW)
 
     def encode(self, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Write a stream of one batch: several values a row are a list of fixed size."""

@@ -21,6 +21,15 @@ _ANY_BYTES: Final = frozenset(
 """Types that clients send with JSON because they were told of no better one."""
 
 
+_MINDED: Final = frozenset({b"content-type", b"content-encoding", b"inference-header-content-length"})
+_JSON: Final = (b"content-type", b"application/json")
+
+
+def is_plain_json(headers: Headers) -> bool:
+    """Whether headers say nothing of a body but that it is JSON, or nothing at all: most do, and one look is enough."""
+    return not [pair for pair in headers if pair[0] in _MINDED and pair != _JSON]
+
+
 def require_json(headers: Headers, body: bytes) -> None:
     """Raise UnsupportedContent for a body that cannot be meant as JSON, or for a compressed one.
 
@@ -66,11 +75,11 @@ def _shown(value: bytes) -> str:
     return value.decode("latin-1") if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN].decode('latin-1')}…"
 
 
-def version_headers(model: str, version: str) -> list[tuple[bytes, bytes]]:
+def version_headers(model: str, version: str) -> tuple[tuple[bytes, bytes], ...]:
     """Say which version answered."""
-    return [(b"x-model-name", model.encode()), (b"x-model-version", version.encode())]
+    return (b"x-model-name", model.encode()), (b"x-model-version", version.encode())
 
 
-def json_headers(model: str, version: str) -> list[tuple[bytes, bytes]]:
-    """Say that an answer is JSON, and which version gave it."""
-    return [(b"content-type", b"application/json"), *version_headers(model, version)]
+def json_headers(model: str, version: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Say that an answer is JSON, and which version gave it. A tuple: adapters may keep what they made of it."""
+    return _JSON, *version_headers(model, version)

@@ -15,7 +15,7 @@ import msgspec
 from model_manager.call import Headers
 from model_manager.codecs.answer_form import form_of
 from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
-from model_manager.codecs.content import json_headers, require_json
+from model_manager.codecs.content import is_plain_json, json_headers, require_json
 from model_manager.codecs.json_text import (
     excerpt,
     has_no_repeated_key,
@@ -51,7 +51,8 @@ class V1Codec:
 
         Raises InvalidInput naming row and column, UnsupportedContent for what cannot be meant as JSON.
         """
-        require_json(headers, body)
+        if not is_plain_json(headers):
+            require_json(headers, body)
         if len(body) > SMALLEST_COUNTED:
             self._bounds.check(body)
         if self._fast is not None:

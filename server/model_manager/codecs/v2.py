@@ -15,7 +15,7 @@ import msgspec
 from model_manager.call import Headers
 from model_manager.codecs.answer_form import form_of
 from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
-from model_manager.codecs.content import json_headers, require_json
+from model_manager.codecs.content import is_plain_json, json_headers, require_json
 from model_manager.codecs.json_text import excerpt, has_no_repeated_key, nan_as_null, parse_object, refuse_repeated_key
 from model_manager.codecs.large_tensors import SMALLEST_BODY, LargeTensors
 from model_manager.codecs.outputs import OutputChoice, encode_json
@@ -30,7 +30,7 @@ from model_manager.codecs.tail import Tail
 from model_manager.codecs.tensors import rows_from_tensors
 from model_manager.codecs.typed_decoding import DOUBTS, Doubt
 from model_manager.codecs.typed_tensors import RawTensor, TypedTensors
-from model_manager.codecs.v2_answers import Answers, tensor_text
+from model_manager.codecs.v2_answers import Answers
 from model_manager.codecs.v2_binary import BinaryTensors, json_length, raw_tensor
 from model_manager.errors import InvalidInput
 from model_manager.signature import Array, Datatype, PredictRequest, Rows, Signature
@@ -73,17 +73,25 @@ class V2Codec:
         self._answers = Answers(signature, model, version)
         self._large = LargeTensors(signature)
         self._opening = b'{"model_name":%b,"model_version":%b' % (encode_json(model), encode_json(version))
-        self._output_openings = self._answers.openings
 
     def decode(self, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a body into rows in the signature's blocks.
 
         Raises InvalidInput naming input, row and column, UnsupportedContent for what cannot be meant as JSON.
         """
+        if not is_plain_json(headers):
+            return self._decode_as_said(headers, body)
+        return self._json_request(body)
+
+    def _decode_as_said(self, headers: Headers, body: bytes) -> PredictRequest:
+        """Decode a body of which headers say more than that it is JSON."""
         length = json_length(headers, len(body))
         if length is not None:
             return self._binary_request(body, length)
         require_json(headers, body)
+        return self._json_request(body)
+
+    def _json_request(self, body: bytes) -> PredictRequest:
         if len(body) > SMALLEST_COUNTED:
             self._bounds.check(body)
         if len(body) >= SMALLEST_BODY and self._large.usable:
@@ -110,9 +118,13 @@ class V2Codec:
         id = encode_json(request.id) if request.id is not None else b'"%b-%x"' % (_PROCESS, next(_ANSWERS))
         opening = self._opening + b',"id":' + id + b',"outputs":['
         if request.form is not None:
-            return self._answers.formed(opening, request, results)
-        tensors = [self._output_openings[name] + tensor_text(results[name]) for name in request.outputs]
-        return self._headers, opening + b",".join(tensors) + b"]}"
+            return self._formed(opening, request, results)
+        tensor = self._answers.tensor
+        return self._headers, opening + b",".join([tensor(name, results[name]) for name in request.outputs]) + b"]}"
+
+    def _formed(self, opening: bytes, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
+        """Encode results in the form that was asked for."""
+        return self._answers.formed(opening, request, results)
 
     def _binary_request(self, body: bytes, length: int) -> PredictRequest:
         """Decode a body of which `length` bytes are JSON, or that is the values of the one input."""
@@ -234,12 +246,13 @@ def _known(datatype: str) -> Datatype:
 def _count_keys(request: _RawRequest) -> int:
     """Count the keys a parsed request holds, if none is repeated."""
     unset = msgspec.UNSET
-    keys = 1 + 4 * len(request.inputs)
-    for optional in (request.id, request.model_name, request.model_version):
-        keys += optional is not unset
-    keys += _count_parameter_keys(request.parameters)
+    keys = 1 + 4 * len(request.inputs) + (request.id is not unset)
+    keys += (request.model_name is not unset) + (request.model_version is not unset)
+    if request.parameters is not unset:
+        keys += _count_parameter_keys(request.parameters)
     for tensor in request.inputs:
-        keys += _count_parameter_keys(tensor.parameters)
+        if tensor.parameters is not unset:
+            keys += _count_parameter_keys(tensor.parameters)
     if request.outputs is not unset:
         keys += 1
         for output in request.outputs or ():

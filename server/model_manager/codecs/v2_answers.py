@@ -6,13 +6,15 @@ Last in the flow of V2. Every output says its content_type, by which MLServer's 
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from model_manager.call import Headers
 from model_manager.codecs.answer_form import AnswerForm, best_classes
 from model_manager.codecs.binary_tensors import bytes_of
 from model_manager.codecs.content import json_headers, version_headers
 from model_manager.codecs.outputs import encode_flat, encode_json, encode_literals, infinities
 from model_manager.codecs.v2_binary import LENGTH_HEADER
-from model_manager.signature import DTYPES, Array, PredictRequest, Signature, datatype_of
+from model_manager.signature import DTYPES, Array, Output, PredictRequest, Signature, datatype_of
 
 _ARRAY, _STRINGS = b',"parameters":{"content_type":"np"', b',"parameters":{"content_type":"str"'
 _MIDDLE: Final = {
@@ -33,13 +35,23 @@ def tensor_text(array: Array) -> bytes:
 
 
 class Answers:
-    """Writes the answers of one version that are more than JSON. `openings`: each output's tensor up to its name."""
+    """Writes the tensors of one version, and answers that are more than JSON."""
 
     def __init__(self, signature: Signature, model: str, version: str) -> None:
-        self.openings = {output.name: b'{"name":' + encode_json(output.name) for output in signature.offered}
+        self._openings = {output.name: b'{"name":' + encode_json(output.name) for output in signature.offered}
         self._outputs = {output.name: output for output in signature.offered}
+        self._of_one_row = {output.name: _up_to_data(output) for output in signature.offered}
         self._json_headers = json_headers(model, version)
         self._version_headers = version_headers(model, version)
+
+    def tensor(self, name: str, array: Array) -> bytes:
+        """Write all of an output's tensor as JSON. Of one row, which most requests have, only the data are written."""
+        shape, dtype, opening = self._of_one_row[name]
+        if array.shape == shape and array.dtype is dtype:
+            data = encode_json(array.tolist() if len(shape) == 1 else array.tolist()[0])
+            if b"null" not in data:  # which may stand for an infinity
+                return b"%b%b%b}" % (self._openings[name], opening, data)
+        return self._openings[name] + tensor_text(array)
 
     def formed(self, opening: bytes, request: PredictRequest, results: Mapping[str, Array]) -> tuple[Headers, bytes]:
         """Write an answer in the form that was asked for; `opening` is what stands before its outputs."""
@@ -56,7 +68,7 @@ class Answers:
                 text = _binary_text(array, len(tails[-1]))
             else:
                 text = _literal_text(array) if form.literals else tensor_text(array)
-            texts.append(self.openings[name] + text)
+            texts.append(self._openings[name] + text)
         head = opening + b",".join(texts) + b"]}"
         if not form.binary:
             return self._json_headers, head
@@ -66,6 +78,16 @@ class Answers:
             (LENGTH_HEADER, b"%d" % len(head)),
         ]
         return headers, b"".join([head, *tails])
+
+
+def _up_to_data(output: Output) -> tuple[tuple[int, ...], object, bytes]:
+    """Shape and dtype of one row of an output, where those are known and flat, and its tensor from its name to them."""
+    shape = (1, *output.shape[1:])
+    if len(shape) > 2 or min(shape) < 1:
+        return (), None, b""
+    array = np.zeros(shape, DTYPES[output.datatype])
+    before, found, _ = tensor_text(array).partition(b'"data":')
+    return shape, array.dtype, before + found
 
 
 def _binary_text(array: Array, size: int) -> bytes:

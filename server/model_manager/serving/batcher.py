@@ -5,6 +5,8 @@ In the flow: servable.predict → **batcher** (waiting → batch) → predictor 
 The contract, which is also its tests:
 
 1. A request that finds the model idle leaves in the same turn of the loop, with whatever else arrived in that turn.
+   Where the last requests were all alone in theirs, the next one leaves in the very call that brings it, if that is
+   computed on the loop; what else arrives in that turn leaves at its end, together.
 2. Requests that arrive while a batch runs leave together, up to `max_rows` rows, the moment it ends, the more urgent
    first. Rows are counted, not requests. A single request larger than `max_rows` leaves in slices, each a batch of its
    own, in turns with the batches of others as urgent; it is answered whole, or fails alone.
@@ -56,12 +58,14 @@ from model_manager.serving.giving_up import DoesNotReturn, GivenUp, Hangs
 from model_manager.serving.large import EXPIRED, LargeRequests
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.pace import Paces
+from model_manager.serving.pending import Pending
 from model_manager.serving.waiting import Waiting
 from model_manager.signature import Rows
 
 TellBatch: TypeAlias = Callable[[Sequence[Observed], int, int], None]
 
 _REMEMBERED: Final = 32
+_ALONE: Final = 8  # so many batches of one request each, one after the other, make the next one be expected alone
 _COPIES_WAIT_S: Final = 3600.0  # a version that takes longer is given up; what is over earlier would be counted
 
 
@@ -116,6 +120,7 @@ class Batcher:
         self._running: list[Item] = []
         self._started = 0.0
         self._wakeup: asyncio.Handle | None = None
+        self._in_a_row = 0  # batches of one request that nothing else came with
         self._deadlines = Deadlines(self._loop, self._expire)
         self.closed = False
         self.recent: deque[Finished] = deque(maxlen=_REMEMBERED)
@@ -199,10 +204,12 @@ class Batcher:
             running, started = self._running, self._started
             self._admission.make_room(size, outputs, deadline, priority, large=large, running=running, started=started)
         self.arrivals += 1
-        future = self._loop.create_future()
+        future: Pending[Results] = Pending(loop=self._loop)
         item = Item(rows, size, outputs, deadline, future, self.arrivals, observed, perf_counter())
         if large:
             waiting.large.add(item, priority)
+        elif self._in_a_row >= _ALONE and self._leaves_at_once(item):
+            return future
         else:
             waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item, priority)
         if not self._running:
@@ -273,23 +280,19 @@ class Batcher:
     def _dispatch(self) -> None:
         """Take the next batch and run it: here if that is cheap, else on a thread. Then see to what is left."""
         self._wakeup = None
+        if not self._waiting:
+            return
         batch = self._waiting.take(self._loop.time(), self._batching.max_rows)
         if not batch:
             return
         self._started = perf_counter()
         rows = sum([item.size for item in batch])
+        if not batch[0].copied:
+            alone = len(batch) == 1 and not self._waiting and self._in_a_row < _ALONE
+            self._in_a_row = self._in_a_row + 1 if alone else 0
         if self._inline.allow(batch[0].outputs, rows, batch):
-            watch = self._watch
             try:
-                try:
-                    watch.computing = batch
-                    ran = run(self._predict, batch)
-                    watch.computing = None
-                except GivenUp:  # raised when the batch had just ended by itself
-                    watch.computing, ran = None, Ran([given_up() for _ in batch])
-                self._settle(batch, ran, rows, "loop")
-                if watch.ended is batch:
-                    self._has_hung(watch.where)
+                self._compute(batch, rows)
             finally:
                 self._go_on()
             return
@@ -301,6 +304,33 @@ class Batcher:
         else:
             self._running = batch
             running.add_done_callback(self._thread_done)
+
+    def _compute(self, batch: list[Item], rows: int) -> None:
+        """Run a batch here and answer it."""
+        watch = self._watch
+        try:
+            watch.computing = batch
+            ran = run(self._predict, batch)
+            watch.computing = None
+        except GivenUp:  # raised when the batch had just ended by itself
+            watch.computing, ran = None, Ran([given_up() for _ in batch])
+        self._settle(batch, ran, rows, "loop")
+        if watch.ended is batch:
+            self._has_hung(watch.where)
+
+    def _leaves_at_once(self, item: Item) -> bool:
+        """Run a request that is expected to be alone in its turn of the loop, if nothing speaks against it."""
+        if self._running or self._wakeup is not None or self._waiting or self._batching.max_delay_ms:
+            return False
+        if item.deadline <= self._loop.time() or not self._inline.allow(item.outputs, item.size, (item,)):
+            return False
+        self._wakeup = self._loop.call_soon(self._dispatch)  # for what else arrives in this turn
+        self._started = perf_counter()
+        try:
+            self._compute([item], item.size)
+        except Exception as error:  # of the counting, as in _dispatch: the answer is there
+            self._loop.call_exception_handler({"message": "a batch was not counted", "exception": error})
+        return True
 
     def _go_on(self) -> None:
         """See to what is left, in the next turn of the loop: what computes on the loop lets others have theirs."""

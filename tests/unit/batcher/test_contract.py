@@ -229,3 +229,86 @@ async def test_outputs_without_a_measured_cost_and_long_text_run_off_the_loop(
     here = threading.get_ident()
     assert [thread == here for thread in threads] == [True, False, False]
     assert [batch.on for batch in b.recent] == ["loop", "thread", "thread"]
+
+
+async def alone(b: Batcher, times: int = 20) -> None:
+    """Ask one at a time, as a lone client does."""
+    for _ in range(times):
+        await asyncio.wait_for(b.submit(rows(0), OUTPUT, FOREVER), 60)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+async def test_who_comes_alone_time_and_again_is_answered_in_the_very_call(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10)
+    assert not b.submit(rows(1), OUTPUT, FOREVER).done(), "nothing is known of its like yet"
+    await alone(b)
+    future = b.submit(rows(1), OUTPUT, FOREVER)
+    assert values(future.result()) == [2]
+
+
+async def test_what_comes_with_it_leaves_together_and_is_expected_together_from_then_on(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10)
+    await alone(b)
+    model.batches.clear()
+    futures = [b.submit(rows(value), OUTPUT, FOREVER) for value in (1, 2, 3)]
+    assert [future.done() for future in futures] == [True, False, False]
+    await asyncio.sleep(0)
+    again = [b.submit(rows(value), OUTPUT, FOREVER) for value in (4, 5)]
+    assert not any(future.done() for future in again)
+    await asyncio.gather(*futures, *again)
+    assert model.batches == [[1], [2, 3], [4, 5]]
+
+
+async def test_batches_of_one_do_not_make_it_alone_where_others_wait(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10, batching=Batching(max_rows=1, max_queue_rows=100))
+    await asyncio.gather(*(b.submit(rows(1), OUTPUT, FOREVER) for _ in range(20)))
+    assert not b.submit(rows(1), OUTPUT, FOREVER).done()
+
+
+async def test_only_what_is_computed_on_the_loop_is_answered_in_the_very_call(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=1)
+    await alone(b)
+    large = b.submit(rows(1, 2), OUTPUT, FOREVER)
+    assert not large.done()
+    await large
+    assert len(model.threads) == 2
+
+
+async def test_a_request_that_comes_too_late_is_not_computed_though_it_comes_alone(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10)
+    await alone(b)
+    model.batches.clear()
+    with pytest.raises(DeadlineExceeded):
+        await b.submit(rows(1), OUTPUT, b.now() - 1)
+    assert model.batches == []
+
+
+async def test_a_guilty_request_that_comes_alone_gets_the_error(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10)
+    await alone(b)
+    with pytest.raises(PredictionFailed):
+        await b.submit(rows(666), OUTPUT, FOREVER)
+    await alone(b, 1)
+
+
+async def test_one_at_a_time_is_waited_for_where_a_delay_is_asked_for(
+    model: Model, executor: ThreadPoolExecutor, metrics: Metrics
+) -> None:
+    b = batcher(model, executor, metrics, inline_rows=10, batching=Batching(max_rows=4, max_delay_ms=1))
+    await alone(b)
+    future = b.submit(rows(1), OUTPUT, FOREVER)
+    assert not future.done()
+    await future

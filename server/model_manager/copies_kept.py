@@ -1,8 +1,8 @@
 """Copies of models that workers share: who has one, who makes one, and which are needed no more. Runs in the template.
 
-In the flow: worker (serving/shared_copies.py) ⇄ **here**, over a socket for each worker. A copy is a file in memory that
-nobody can write to; kept here, since the worker that made it may go. The first that asks for a copy makes it, others
-who ask meanwhile wait for that; should it die over it, the next of them does. A worker that ends holds nothing.
+In the flow: worker (serving/shared_copies.py) ⇄ **here**, over a socket for each worker. A copy is a file in memory
+that nobody can write to; kept here, since the worker that made it may go. The first that asks for a copy makes it,
+others who ask meanwhile wait for that; should it die over it, the next of them does. A worker that ends holds nothing.
 """
 
 import os

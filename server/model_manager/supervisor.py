@@ -7,8 +7,9 @@ after a process that is gone.
 
 A worker that dies is started again, later each time it dies soon; so is one whose event loop stands still, once it was
 ended. Workers are forked from a process that has imported everything and does nothing (template.py), so that a new one
-is there at once, and shares with the others what is the same in all of them. Of every death the journal is asked which versions it ran (serving/quarantine.py);
-when that puts one in quarantine, the workers that still serve it make room, one by one, for others that do not.
+is there at once, and shares with the others what is the same in all of them. Of every death the journal is asked which
+versions it ran (serving/quarantine.py); when that puts one in quarantine, the workers that still serve it make room,
+one by one, for others that do not.
 
 The pod is ready for the first time when all workers that run are, and from then on while any is. It is not alive when
 nothing has worked for long although workers were started again: then the container may be.

@@ -148,7 +148,7 @@ class Template:
         return Forked(_NUMBER.unpack(said)[0] if said else 0, status, alive)
 
     def _replace(self) -> None:
-        """Start another template in place of one that died: a fork would copy locks that this process's threads hold."""
+        """Start another in place of one that died: a fork would copy locks that this process's threads hold."""
         self._control.close()
         with suppress(ChildProcessError):
             os.waitpid(self._process, 0)

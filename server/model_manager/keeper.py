@@ -123,6 +123,7 @@ class Keeper:
             watching.cancel()
             self.waiting_for = None
             self.ready.clear()
+        self._forget_former()  # of two that ended before any was ready, the last is enough
         self.process, self._former = None, process
         return code
 

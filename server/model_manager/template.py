@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from struct import Struct
 from threading import Lock
+from time import monotonic, sleep
 from typing import Final, NoReturn, Self
 
 from model_manager.copies_kept import CopiesKept
@@ -36,6 +37,8 @@ _WORKERS_IMPORT: Final = ("onnxruntime", "onnx")
 _NUMBER: Final = Struct("<q")
 _LENGTH: Final = Struct("<I")
 _FDS: Final = 3
+_CLOSING_S: Final = 5.0
+_PAUSE_S: Final = 0.01
 _LOST: Final = 255
 """The exit code of a process of which nobody can say how it ended."""
 
@@ -129,8 +132,12 @@ class Template:
     def close(self) -> None:
         """End the template. Workers that are left end by themselves, or are killed by who keeps them."""
         self._control.close()
+        deadline = monotonic() + _CLOSING_S
         with suppress(ChildProcessError):
-            os.waitpid(self._process, 0)
+            while os.waitpid(self._process, os.WNOHANG) == (0, 0):
+                if monotonic() > deadline:  # stopped, or still importing
+                    os.kill(self._process, signal.SIGKILL)
+                sleep(_PAUSE_S)
 
     def _fork(self, post: Post, api: socket.socket) -> Forked:
         order = pickle.dumps(post)

@@ -45,7 +45,7 @@ def growth_by_count(
     core: int | None,
     counts: Sequence[int] = COUNTS,
 ) -> dict[int, Grown]:
-    """Serve so many models, each with the bytes of `artifact`, and measure the server. `row`: a request for any of them.
+    """Serve so many models, each with the bytes of `artifact`, and measure the server. `row`: a request for one.
 
     `time` puts the server under load, at the path that it is given. Without compiling, and without a trial of each in
     a child process, which leave nothing here and take minutes for a thousand. Raises ProcessFailed, and as `time` does.

@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(models: Path) -> Iterator[LiveServer]:
     """Workers that serve them."""
-    flags = {"compile": "off", "load_isolation": "none", "poll_interval_s": 0.2}
+    flags: dict[str, Any] = {"compile": "off", "load_isolation": "none", "poll_interval_s": 0.2}
     with live_server(models, workers=WORKERS, **flags) as server:
         yield server
 

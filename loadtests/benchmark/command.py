@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from model_manager.settings import Settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from loadtests.benchmark import plot
+from loadtests.benchmark import growth_plot, plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
 from loadtests.benchmark.batching import batching_ratios
+from loadtests.benchmark.growth import growth_by_count
 from loadtests.benchmark.instructions import CannotCount, table_of
 from loadtests.benchmark.instructions import count as count_instructions
-from loadtests.benchmark.measuring import Outcome, Schedule, attempt
-from loadtests.benchmark.model_memory import resident_by_count
+from loadtests.benchmark.measuring import Outcome, Schedule, attempt, require_no_error
 from loadtests.benchmark.report import document_of, print_report
 from loadtests.benchmark.targets import Stage, Target, uvicorn_options
 from loadtests.benchmark.telemetry import telemetry_ratios
+from loadtests.benchmark.timing import Timing
 from loadtests.benchmark.wide_models import load_cpu_seconds
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk, wrk_version
@@ -65,7 +67,7 @@ class Bench:
                 self._weigh(workload)
 
     def _weigh(self, workload: Workload) -> None:
-        """See what batching, metrics and traces, wide and many models cost, once all other servers have stopped."""
+        """See what batching, metrics and traces, wide models and many cost, once all other servers have stopped."""
         schedule, outcome, id = self._schedule, self.outcomes[workload.plan.id], workload.plan.id
         try:
             with self._console.status(f"{id} with batching and without, {schedule.batching_pairs} times"):
@@ -76,9 +78,22 @@ class Bench:
                 outcome.load_cpu = load_cpu_seconds(self._stage.folder / "wide")
             with self._console.status(f"serving up to {max(schedule.model_counts):,} models"):
                 artifact = next((self._stage.models / workload.plan.model).glob("*/model.joblib"))
-                outcome.resident = resident_by_count(artifact, self._stage.folder / "many", schedule.model_counts)
+                outcome.growth = growth_by_count(
+                    artifact,
+                    self._stage.folder / "many",
+                    row=workload.bodies[0].read_bytes(),
+                    time=partial(self._under_load, workload),
+                    core=self._stage.cores.server,
+                    counts=schedule.model_counts,
+                )
         except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
             outcome.status, outcome.reason = "failed", str(error)
+
+    def _under_load(self, workload: Workload, server: Server, path: str) -> Timing:
+        seconds = self._schedule.seconds
+        timing = self._stage.post(workload, server, path, connections=max(workload.plan.connections), seconds=seconds)
+        require_no_error(timing, path)
+        return timing
 
     def _check(self, workloads: Sequence[Workload], shipped: Server) -> dict[str, bytes]:
         """Hold the answers of every workload against scikit-learn; returns the first of each that is right."""
@@ -226,6 +241,9 @@ def _draw(outcomes: dict[str, Outcome], document: dict[str, Any], path: Path, co
     )
     try:
         plot.draw(outcomes, caption, path)
+        for outcome in outcomes.values():
+            if outcome.growth:
+                growth_plot.draw(outcome.growth, caption, path.with_stem(f"{path.stem}-growth"))
     except ImportError:
         console.print("no picture: matplotlib is not installed; `make bench` installs it", highlight=False)
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from loadtests.benchmark.answers import WrongAnswer, check_answers
-from loadtests.benchmark.model_memory import COUNTS
+from loadtests.benchmark.growth import COUNTS, Grown
 from loadtests.benchmark.targets import Target
 from loadtests.benchmark.timing import NO_CONNECTION, PREDICT, SERVER, Point, Points, Timing
 from loadtests.benchmark.workloads import Plan, Workload
@@ -29,7 +29,7 @@ class Outcome:
     batching: Sequence[float] = ()  # idle latency with batching on ÷ off
     telemetry: Sequence[float] = ()  # rate with metrics and traces ÷ rate without, second by second
     load_cpu: Mapping[str, float] = field(default_factory=dict)  # CPU seconds until a wide model is ready, by its name
-    resident: Mapping[int, float] = field(default_factory=dict)  # MB that a server holds, by its number of models
+    growth: Mapping[int, Grown] = field(default_factory=dict)  # what a server is like, by its number of models
 
     @property
     def form(self) -> str:
@@ -64,7 +64,7 @@ class Schedule:
 
     @property
     def model_counts(self) -> tuple[int, ...]:
-        """How many models are served to see what one more weighs."""
+        """How many models are served to see what grows with them."""
         return COUNTS[:-1] if self.quick else COUNTS
 
     def runs(self, plan: Plan, targets: Sequence[Target]) -> Iterator[tuple[int, int, Target]]:

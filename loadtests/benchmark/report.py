@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.benchmark.bars import Reached, hold_against_bars
+from loadtests.benchmark.growth import Grown
 from loadtests.benchmark.measuring import Outcome, rows_ratio
 from loadtests.benchmark.timing import NO_CONNECTION, SERVER, Summary
 from tools.terminal_tables import print_table
@@ -27,6 +28,9 @@ def document_of(outcomes: Mapping[str, Outcome], circumstances: Mapping[str, Any
 def print_report(console: Console, outcomes: Mapping[str, Outcome]) -> None:
     """Print a table of figures, then one of bars, then what failed."""
     print_table(console, _figures(list(outcomes.values())))
+    for outcome in outcomes.values():
+        if outcome.growth:
+            print_table(console, _growth(outcome.growth))
     print_table(console, _bars(hold_against_bars(outcomes)))
     for outcome in outcomes.values():
         if outcome.status != "measured":
@@ -49,7 +53,7 @@ def _workload(outcome: Outcome) -> Document:
         "batching_ratios": list(outcome.batching),
         "telemetry_ratios": list(outcome.telemetry),
         "load_cpu_seconds": dict(outcome.load_cpu),
-        "resident_mb": {str(count): held for count, held in outcome.resident.items()},
+        "growth": {str(count): asdict(grown) for count, grown in outcome.growth.items()},
         "runs": [
             {"target": p.target, "connections": p.connections, "round": p.round, "rate": p.timing.rate}
             | asdict(p.timing)
@@ -84,6 +88,23 @@ def _figures(outcomes: Sequence[Outcome]) -> Table:
                 style=mark,
             )
         table.add_section()
+    return table
+
+
+def _growth(growth: Mapping[int, Grown]) -> Table:
+    table = Table(title="what grows with the number of models, and what does not", title_justify="left")
+    for heading in ("models", "requests/s", "p99 ms", "memory MB", "start s", "swap to answer s", "scrape ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for count, grown in growth.items():
+        table.add_row(
+            f"{count:,}",
+            f"{grown.rate:,.0f}",
+            f"{grown.p99_ms:.2f}",
+            f"{grown.resident_mb:,.0f}",
+            f"{grown.start_s:.1f}",
+            f"{grown.swap_s:.2f}",
+            f"{grown.scrape_ms:.0f}",
+        )
     return table
 
 

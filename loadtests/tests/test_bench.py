@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from loadtests.benchmark import growth_plot
 from loadtests.benchmark.answers import difference, read_values
 from loadtests.benchmark.bars import hold_against_bars
+from loadtests.benchmark.growth import Grown
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt, rows_ratio
-from loadtests.benchmark.report import document_of
+from loadtests.benchmark.report import document_of, print_report
 from loadtests.benchmark.targets import Target
 from loadtests.benchmark.telemetry import ratios_of
 from loadtests.benchmark.timing import (
@@ -89,6 +93,22 @@ def test_summaries_are_medians_in_order_of_connections_with_calls_last() -> None
     assert summaries == [(BARE, 1, 6), (SERVER, 16, 2), (PREDICT, NO_CONNECTION, 9)]
 
 
+def _grown(resident_mb: float, rate: float) -> Grown:
+    return Grown(resident_mb, start_s=1.0, rate=rate, p99_ms=9.0, swap_s=0.1, scrape_ms=4.0)
+
+
+def test_what_grows_is_told_and_drawn(tmp_path: Path) -> None:
+    growth = {1: _grown(180.0, 100.0), 100: _grown(185.0, 99.0)}
+    outcome = Outcome(PLANS["W1"], "measured", growth=growth)
+    document = document_of({"W1": outcome}, {})
+    assert document["workloads"][0]["growth"]["100"]["resident_mb"] == 185.0
+    said = StringIO()
+    print_report(Console(file=said, width=200), {"W1": outcome})
+    assert "swap to answer s" in said.getvalue()
+    growth_plot.draw(growth, "a machine", tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() -> None:
     points = [
         *rounds(BARE, 1, 900, p50_ms=0.1), *rounds(SERVER, 1, 500, p50_ms=0.25),
@@ -96,12 +116,12 @@ def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() ->
     ]  # fmt: skip
     outcome = Outcome(
         PLANS["W1"], "measured", points=Points(points), batching=[1.1, 1.0, 0.9], telemetry=[0.7, 0.9, 0.95],
-        load_cpu={"words": 0.4, "columns": 2.5}, resident={1: 180.0, 1000: 230.0},
+        load_cpu={"words": 0.4, "columns": 2.5}, growth={1: _grown(180.0, 100.0), 1000: _grown(230.0, 95.0)},
     )  # fmt: skip
     reached = hold_against_bars({"W1": outcome})
     assert [(bar.value, bar.met) for bar in reached] == [
         (1.3, True), (2.5, False), (1.0, True), (0.9, False), (2.0, True), (0.4, True), (2.5, False),
-        (pytest.approx(0.05005, rel=1e-3), True),
+        (pytest.approx(0.05005, rel=1e-3), True), (0.95, True),
     ]  # fmt: skip
 
 

@@ -5,27 +5,19 @@ In the flow: supervisor → **keeper** (one for each worker) → worker.
 
 import asyncio
 import logging
-import multiprocessing
-import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from multiprocessing import resource_tracker
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import msgspec
 
-from model_manager.worker import Post, Question, ask, work
+from model_manager.template import Forked
+from model_manager.worker import Question, ask
 
 logger = logging.getLogger(__name__)
-
-# A fork of this process would copy its threads' locks in whatever state they are; the fork server has no threads, and
-# has imported what takes seconds to import.
-_FORK: Final = multiprocessing.get_context("forkserver")
-_FORK.set_forkserver_preload(["model_manager.worker", "onnxruntime"])
 
 FROZEN: Final = "frozen"
 _LONGEST_BACKOFF_S: Final = 30.0
@@ -35,7 +27,7 @@ _LAST_WORDS_S: Final = 3.0
 
 
 class Keeper:
-    """One of the workers. `post`: what its next process is started with.
+    """One of the workers. `start` starts its next process, on a thread.
 
     `died` is called with how a process ended that was not asked to, before the next is started: at once if it says that
     whatever ended it is kept out from now on. `heard` is called with every answer of a process, and how long that has
@@ -47,19 +39,19 @@ class Keeper:
         number: int,
         report: Path,
         *,
-        post: Callable[[int], Post],
+        start: Callable[[int], Forked],
         frozen_after_s: float,
         died: Callable[[int, str], Awaitable[bool]],
         heard: Callable[[str, float], None],
     ) -> None:
         self.number = number
         self.report = report
-        self._post = post
+        self._start = start
         self._frozen_after_s = frozen_after_s
         self._died = died
         self._heard = heard
-        self.process: ForkServerProcess | None = None
-        self._former: ForkServerProcess | None = None
+        self.process: Forked | None = None
+        self._former: Forked | None = None
         self.waiting_for: str | None = None
         """What it last said that it waits for before it can get traffic; None while it says nothing."""
         self.ready = asyncio.Event()
@@ -112,7 +104,7 @@ class Keeper:
         if self.process is not None:
             self._kill(self.process)
 
-    def _kill(self, process: ForkServerProcess) -> None:
+    def _kill(self, process: Forked) -> None:
         if process is self.process and process.is_alive():
             logger.error("worker %d does not end and is killed", self.number)
             process.kill()
@@ -120,23 +112,22 @@ class Keeper:
     async def _run(self, stopping: asyncio.Event) -> int:
         self.waiting_for, self._frozen = None, False
         self.ready.clear()
-        process = _FORK.Process(target=work, args=(self._post(self.number),))
-        await asyncio.to_thread(_start, process)  # the first waits for the fork server, which imports
+        process = await asyncio.to_thread(self._start, self.number)
         self.process = process
         if stopping.is_set():  # the signal came while the process was being started
             process.terminate()
         watching = asyncio.create_task(self._watch(process))
         try:
-            await _ended(process)
+            code = await process.ended()
         finally:
             watching.cancel()
             self.waiting_for = None
             self.ready.clear()
-        code = process.exitcode or 0
+        self._forget_former()  # of two that ended before any was ready, the last is enough
         self.process, self._former = None, process
         return code
 
-    async def _watch(self, process: ForkServerProcess) -> None:
+    async def _watch(self, process: Forked) -> None:
         """Ask the process how it is, and end it when its event loop has stood still, once it had begun to turn.
 
         Only time in which this process was awake counts, so that a machine that was suspended ends nobody.
@@ -162,17 +153,15 @@ class Keeper:
         await self._end(process)
 
     def _forget_former(self) -> None:
-        """Let go of the process before this one. Should it live, since the fork server died and not it, it ends now."""
+        """Let go of the process before this one. Should it live, since the template died and not it, it ends now."""
         if self._former is not None:
             self._former.close()
             self._former = None
 
-    async def _end(self, process: ForkServerProcess) -> None:
+    async def _end(self, process: Forked) -> None:
         logger.error("the event loop of worker %d stands still: its process is ended", self.number)
         self._frozen = True
-        assert process.pid is not None, "it was started"
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGABRT)  # upon which it writes down where it is
+        process.abort()  # upon which it writes down where it is
         await asyncio.sleep(_LAST_WORDS_S)
         if process.is_alive():
             process.kill()
@@ -186,25 +175,3 @@ def _how(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def _start(process: ForkServerProcess) -> None:
-    """Start a process that takes no notice of Ctrl-C until it handles it: imports would end in a traceback each."""
-    resource_tracker.ensure_running()  # which the first start would do, and unblock the signal after it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-async def _ended(process: ForkServerProcess) -> None:
-    """Wait for a process without a thread."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(process.sentinel, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(process.sentinel)
-    await asyncio.to_thread(process.join)

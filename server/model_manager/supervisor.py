@@ -6,9 +6,10 @@ Unix socket each, and nothing beside it: a probe of readiness costs them no metr
 after a process that is gone.
 
 A worker that dies is started again, later each time it dies soon; so is one whose event loop stands still, once it was
-ended. Workers are forked from a process that has imported everything and does nothing (multiprocessing's fork server),
-so that a new one is there at once. Of every death the journal is asked which versions it ran (serving/quarantine.py);
-when that puts one in quarantine, the workers that still serve it make room, one by one, for others that do not.
+ended. Workers are forked from a process that has imported everything and does nothing (template.py), so that a new one
+is there at once, and shares with the others what is the same in all of them. Of every death the journal is asked which
+versions it ran (serving/quarantine.py); when that puts one in quarantine, the workers that still serve it make room,
+one by one, for others that do not.
 
 The pod is ready for the first time when all workers that run are, and from then on while any is. It is not alive when
 nothing has worked for long although workers were started again: then the container may be.
@@ -50,6 +51,7 @@ from model_manager.serving.keys import Keyring
 from model_manager.serving.profile import Profile
 from model_manager.serving.quarantine import Quarantine, kept
 from model_manager.settings import Settings, opentelemetry_variables
+from model_manager.template import Forked, Template
 from model_manager.traces import start_tracing
 from model_manager.version import __version__
 from model_manager.worker import STOPPING, Post, Question, ask
@@ -71,6 +73,11 @@ def run(settings: Settings) -> int:
     Raises StartRefused like a single process does.
     """
     check_folder(settings)
+    with Template.started() as template:  # first: what is forked has no threads and no sockets yet
+        return _run(settings, template)
+
+
+def _run(settings: Settings, template: Template) -> int:
     _check_what_workers_need(settings)
     credentials = Credentials(settings)
     with (
@@ -81,7 +88,7 @@ def run(settings: Settings) -> int:
         _remembering(settings.state, Path(folder)) as quarantine,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
-        return runner.run(Supervisor(settings, api, Path(folder), quarantine).run(admin, credentials))
+        return runner.run(Supervisor(settings, api, Path(folder), quarantine, template).run(admin, credentials))
 
 
 def _check_what_workers_need(settings: Settings) -> None:
@@ -115,6 +122,7 @@ class Supervisor:
         api: socket.socket,
         folder: Path,
         quarantine: Quarantine,
+        template: Template,
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -122,12 +130,13 @@ class Supervisor:
         self._api = api
         self._stopping_sign = folder / STOPPING
         self._quarantine = quarantine
+        self._template = template
         self._clock = clock
         self._keepers = [
             Keeper(
                 number,
                 folder / f"worker-{number}.sock",
-                post=self._post,
+                start=self._start,
                 frozen_after_s=settings.frozen_after_s,
                 died=self._died,
                 heard=self._heard,
@@ -177,9 +186,10 @@ class Supervisor:
 
     # deaths
 
-    def _post(self, number: int) -> Post:
+    def _start(self, number: int) -> Forked:
         report, state = self._keepers[number].report, self._quarantine.folder
-        return Post(number, self._settings, self._api, state, report, replaces=self._was_ready)
+        post = Post(number, self._settings, state, report, replaces=self._was_ready)
+        return self._template.fork(post, self._api)
 
     async def _died(self, number: int, how: str) -> bool:
         """Find out who is to blame, and see that nobody serves it any more. Whether that was found out."""

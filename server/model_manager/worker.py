@@ -6,7 +6,6 @@ connections until every version it is to serve is ready or has failed, so the ot
 
 import asyncio
 import faulthandler
-import multiprocessing
 import os
 import signal
 import socket
@@ -29,6 +28,7 @@ from model_manager.serving.index import IndexRow
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.profile import Profile
 from model_manager.serving.quarantine import Quarantine
+from model_manager.serving.shared_copies import SharedCopies
 from model_manager.serving.system import System
 from model_manager.settings import Settings, wants_colours
 
@@ -75,14 +75,16 @@ class Post:
 
     number: int
     settings: Settings
-    api: socket.socket
     state: Path
     report: Path
     replaces: bool
 
 
-def work(post: Post) -> None:
-    """What a worker process does from start to end."""
+def work(post: Post, api: socket.socket, supervisor: int, copies: socket.socket) -> int:
+    """What a worker process does from start to end; its exit code.
+
+    It serves on `api`, for as long as `supervisor` is open at its other end, and shares models over `copies`.
+    """
     faulthandler.enable()  # a crash in native code, or a supervisor that loses patience, names the Python code
     np.random.seed()  # workers are forked from one process and must not draw the same numbers
     settings = post.settings
@@ -94,10 +96,11 @@ def work(post: Post) -> None:
     )
     post.report.unlink(missing_ok=True)  # left by a worker that died
     with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        system = System(settings, Attribution(Quarantine(post.state), worker=post.number), nursery)
-        code = runner.run(_serve_and_report(system, post))
+        attribution = Attribution(Quarantine(post.state), worker=post.number)
+        system = System(settings, attribution, nursery, SharedCopies(copies))
+        code = runner.run(_serve_and_report(system, post, api, supervisor))
     leave(code, system.unfinished)
-    raise SystemExit(code)
+    return code
 
 
 async def ask(path: Path, question: Question, kind: type[T], *, limit_s: float) -> T:
@@ -149,15 +152,13 @@ async def _answer(system: System, question: Question) -> Answer:
     return await system.inspect(question.about, question.seconds)
 
 
-async def _serve_and_report(system: System, post: Post) -> int:
-    supervisor = multiprocessing.parent_process()
-    assert supervisor is not None, "only a supervisor starts workers"
-    loop, orphaned = asyncio.get_running_loop(), supervisor.sentinel
+async def _serve_and_report(system: System, post: Post, api: socket.socket, supervisor: int) -> int:
+    loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        loop.remove_reader(orphaned)
+        loop.remove_reader(supervisor)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    loop.add_reader(orphaned, stop)  # a worker without its supervisor would serve on a port that nobody watches
+    loop.add_reader(supervisor, stop)  # a worker without its supervisor would serve on a port that nobody watches
     async with await start_answering(system, post.report):
-        return await serve(system, post.api, None, last=post.report.with_name(STOPPING).exists, replaces=post.replaces)
+        return await serve(system, api, None, last=post.report.with_name(STOPPING).exists, replaces=post.replaces)

@@ -201,16 +201,12 @@ def test_a_worker_that_dies_is_started_again_and_none_outlives_its_supervisor(fo
 
 def _children(pid: int) -> list[int]:
     """The worker processes of a supervisor: the children of the process that it forks them from."""
-    return [worker for server in _born(pid) if _is_fork_server(server) for worker in _born(server)]
+    return [worker for template in _born(pid) for worker in _born(template)]
 
 
 def _born(pid: int) -> list[int]:
     lists = Path(f"/proc/{pid}/task").glob("*/children")  # one a thread
     return [int(child) for children in lists for child in children.read_text().split()]
-
-
-def _is_fork_server(pid: int) -> bool:
-    return b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _alive(pid: int) -> bool:

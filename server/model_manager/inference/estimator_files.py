@@ -37,13 +37,14 @@ class LoadedEstimator:
     """An unpickled, fitted estimator. `library_warning` says which scikit-learn wrote it, if it was another.
 
     `declared`: what the artifact itself says it takes, where metadata says nothing. `compilable`: whether faster forms
-    may be looked for.
+    may be looked for. `copied`: whether it was made of a copy that other processes share (estimator_copy.py).
     """
 
     estimator: Any
     library_warning: str | None
     declared: Declared | None = None
     compilable: bool = True
+    copied: bool = False
 
 
 def load_estimator(

@@ -57,7 +57,7 @@ def run_nursery(control: socket.socket, prepare: str) -> NoReturn:
     adopt_orphans()
     _function(prepare)()
     gc.freeze()  # what was imported stays in pages that are shared with the server
-    woken = _wake_on_child()
+    woken = wake_on_child()
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(woken, select.POLLIN)
@@ -124,7 +124,7 @@ def _function(named: str) -> Callable[..., object]:
 
 def _reap(keepers: set[int]) -> None:
     """Forget the keepers that ended, and kill what those that were killed have left behind."""
-    while (pid := _ended()) is not None:
+    while (pid := ended_child()) is not None:
         os.waitpid(pid, 0)
         keepers.discard(pid)
     for stray in set(_children()) - keepers:
@@ -186,12 +186,12 @@ def _be_child(orders: socket.socket, keeper: int, output: int) -> NoReturn:
 
 def _see_to_the_end(child: int, watch: int, reading: int) -> None:
     adopt_orphans()
-    woken = _wake_on_child()
+    woken = wake_on_child()
     output = _Output(reading)
     poll = select.poll()
     for number in (watch, reading, woken):
         poll.register(number, select.POLLIN)
-    while (ended := _ended()) != child:
+    while (ended := ended_child()) != child:
         if ended is not None:
             os.waitpid(ended, 0)  # an orphan that came here
             continue
@@ -266,7 +266,7 @@ class _Output:
         return self._head + (b"\n[...]\n" if left_out else b"") + self._tail
 
 
-def _wake_on_child() -> int:
+def wake_on_child() -> int:
     """Give the number of a pipe that becomes readable whenever a child ends."""
 
     def noticed(signum: int, frame: FrameType | None) -> None:
@@ -280,7 +280,7 @@ def _wake_on_child() -> int:
     return reading
 
 
-def _ended() -> int | None:
+def ended_child() -> int | None:
     """A child that ended and was not waited for."""
     try:
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -44,6 +44,7 @@ from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.proving import Described, Reading, contained, prove, read
 from model_manager.serving.servable import Provenance, Servable
+from model_manager.serving.shared_copies import SharedCopies
 from model_manager.serving.trying import Children, Trial
 from model_manager.serving.turns import Turns
 from model_manager.traces import batch_span
@@ -65,7 +66,8 @@ class Loader:
     versions are loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest
     says nothing. `attribution`: who notes what is called, and refuses what ends the server. `tracing`: where loads and
     batches are recorded, if anywhere. `check_process` is told whose code ran. `drift`: what
-    counts how far rows lie from the training data, if anything does.
+    counts how far rows lie from the training data, if anything does. `copies`: where models are shared with other
+    processes.
     """
 
     metrics: Metrics
@@ -84,6 +86,7 @@ class Loader:
     turns: Turns = field(default_factory=lambda: Turns(2))
     check_process: Callable[[str], None] = lambda suspect: None
     drift: Drift | None = None
+    copies: SharedCopies | None = None
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
@@ -137,10 +140,18 @@ class Loader:
             signature = proven.signature
             if _identity(artifact) != seen:  # what was proven is not what would be read
                 raise LoadFailed("digest_mismatch", "it changed while it was tried, and will be read again")
-        loaded, metadata = await self._calling(noted, "reading it", read, artifact, reading)
+        reader = read if self.copies is None else partial(self.copies.read, digest=wanted.digest)
+        loaded, metadata = await self._calling(noted, "reading it", reader, artifact, reading)
         times.append(perf_counter())
         entered(State.PROVING, f"it was read in {times[-1] - times[-2]:.3f} s")
-        described = await self._calling(noted, "proving it", prove, loaded, metadata, signature)
+        try:
+            described = await self._calling(noted, "proving it", prove, loaded, metadata, signature)
+        except LoadFailed:
+            if not loaded.copied:
+                raise
+            artifact.seek(0)  # what a copy does not answer, the artifact may
+            loaded, metadata = await self._calling(noted, "reading it", read, artifact, reading)
+            described = await self._calling(noted, "proving it", prove, loaded, metadata, signature)
         inline = await self._measure(noted, described, trial)
         times.append(perf_counter())
         servable = self._servable(wanted, metadata, loaded.library_warning, described.predictor, inline, noted)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any, BinaryIO, Final, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from model_manager.inference.golden import check_golden
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.inference.probe import refuse_raising
 from model_manager.inference.signature.infer import infer_signature
+from model_manager.inference.warm_up import small_model
 from model_manager.repository.libraries import library_differences
 from model_manager.repository.metadata import Golden, Metadata, declared_from, parse_metadata
 from model_manager.repository.packages import Format
@@ -127,3 +129,9 @@ def _golden_rows(golden: Golden, signature: Signature) -> Rows:
         return rows_from_instances(golden.instances, signature, source="golden.instances")
     except InvalidInput as error:
         raise LoadFailed("metadata_invalid", f"metadata.json: {error}") from None
+
+
+def warm_up() -> None:
+    """Read and prove a small model of our own, for what is done once in a process and then remembered."""
+    reading = Reading("joblib", None, "warn", skops_trusted=(), most_bytes=1 << 20)
+    prove(*read(BytesIO(small_model()), reading))

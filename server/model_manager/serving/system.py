@@ -50,6 +50,7 @@ from model_manager.serving.profile import Profile, profiles_of
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
 from model_manager.serving.shadowing import Shadowing
+from model_manager.serving.shared_copies import SharedCopies
 from model_manager.serving.trying import Children
 from model_manager.serving.turns import Turns
 from model_manager.serving.views import ModelView, VersionStatus
@@ -78,9 +79,16 @@ class System:
     """
 
     def __init__(
-        self, settings: Settings, attribution: Attribution | None = None, nursery: Nursery | None = None
+        self,
+        settings: Settings,
+        attribution: Attribution | None = None,
+        nursery: Nursery | None = None,
+        copies: SharedCopies | None = None,
     ) -> None:
-        """`nursery`: where versions are tried before they are loaded; without one they are loaded here alone."""
+        """`nursery`: where versions are tried before they are loaded; without one they are loaded here alone.
+
+        `copies`: what is shared with other processes, if anything.
+        """
         self.settings = settings
         self.attribution = attribution or Attribution()
         policy = Policy.from_settings(settings)
@@ -129,6 +137,7 @@ class System:
             turns=Turns(_LOADERS),
             check_process=self.process_state.check,
             drift=self._drift,
+            copies=copies,
         )
         improver = Improver(
             self._compiling,

@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ECOSYSTEM := .venv-ecosystem
 STORES := .venv-stores
 CLIENTS := .venv-clients
+CLIENT_GROUPS := clients client-triton client-mlserver openapi
 SAMPLES := build/models
 UV_VERSION := 0.13.9
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -14,7 +15,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
+.PHONY: help serve samples test test-ecosystem test-stores test-clients cluster-test fuzz e2e check docs format bench budget chaos loadtest observe split image sbom lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +43,8 @@ test-stores: $(VENV)/dev.stamp $(STORES)/stores.done  ## Test publishing and fet
 cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
 	$(BIN)/python -m pytest -m cluster tests/cluster
 
-test-clients: $(VENV)/dev.stamp $(CLIENTS)/clients.done  ## Test clients of other projects and languages, in an environment of their own
-	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
+test-clients: $(VENV)/dev.stamp $(CLIENT_GROUPS:%=$(CLIENTS)/%/installed.stamp)  ## Test clients of other projects and languages, in environments of their own
+	REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -110,7 +111,7 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
 	$< pip compile --group stores --output-file locks/stores.txt $(LOCK)
-	$< pip compile --group clients --output-file locks/clients.txt $(LOCK)
+	for group in $(CLIENT_GROUPS); do $< pip compile --group $$group --output-file locks/$$group.txt $(LOCK) || exit 1; done
 	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
 
@@ -133,9 +134,10 @@ $(STORES)/stores.done: locks/stores.txt
 	$(STORES)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	touch $@
 
-$(CLIENTS)/clients.done: locks/clients.txt
-	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+# an environment for each group: their dependencies would not go together with ours, nor with one another
+$(CLIENTS)/%/installed.stamp: locks/%.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	touch $@
 
 clean:  ## Remove everything that was built

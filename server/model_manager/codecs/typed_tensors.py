@@ -35,7 +35,7 @@ class RawTensor(msgspec.Struct, gc=False):
     name: str
     shape: list[int]
     datatype: str
-    data: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     parameters: Parameters = msgspec.UNSET
 
 

@@ -37,12 +37,22 @@ def test_the_description_is_of_openapi_3_1(server: LiveServer, tmp_path: Path) -
     file = tmp_path / "openapi.json"
     file.write_text(server.api.get("/openapi.json").text, encoding="utf-8")
     assert json.loads(file.read_text(encoding="utf-8"))["openapi"] == "3.1.0"
-    ran = subprocess.run([program_of_clients("openapi", "openapi-spec-validator"), str(file)], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [program_of_clients("openapi", "openapi-spec-validator"), str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_answers_are_as_described_whatever_is_asked(server: LiveServer, tmp_path: Path) -> None:
-    command = [program_of_clients("openapi", "schemathesis"), "run", f"{server.api.base_url}/openapi.json", "--no-color"]
+    command = [
+        program_of_clients("openapi", "schemathesis"),
+        "run",
+        f"{server.api.base_url}/openapi.json",
+        "--no-color",
+    ]
     command += ["--max-examples", "10", "--phases", "examples,coverage,fuzzing", "--seed", "1"]
     command += ["--checks", ",".join(CHECKS), "--generation-database", "none", "--wait-for-schema", "60"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -1,6 +1,5 @@
-"""docs/protocols.md: whatever it says of an endpoint or an option is held by tests that it names, and that are there."""
+"""docs/protocols.md: what it says of an endpoint or an option is held by tests that it names, and that are there."""
 
-import ast
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -26,9 +25,9 @@ def tests_by_file() -> dict[str, set[str]]:
     """The names of the tests in every file of tests, by the name of the file."""
     found = defaultdict(set)
     for path in (ROOT / "tests").rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found[path.stem].add(node.name)
+        found[path.stem].update(
+            re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        )
     return found
 
 
@@ -41,7 +40,6 @@ def test_every_row_names_tests_that_are_there(section: str, tests_by_file: dict[
         named = re.findall(r"`(\w+)\.(\w+)`", tests)
         assert named, f"{option} names no test"
         for file, test in named:
-            assert test.startswith("test_"), option
             assert test in tests_by_file[file], f"{option}: there is no {file}.{test}"
 
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
 LEFT_OUT = "positive_data_acceptance"
 """The one check of schemathesis that asks whether whatever fits is taken: no schema says that the numbers of a tensor
-fill its shape, that its datatype is that of the column, or, on the routes of any model, what the model's columns are."""
+fill its shape, that its datatype is that of the column or, on the routes of any model, what its columns are."""
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository of sample models, trained once for the whole run, whichever of its processes is the first to ask."""
+    """The repository of sample models, trained once for the whole run, by the first of its processes that asks."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent

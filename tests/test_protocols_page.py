@@ -23,7 +23,7 @@ def rows_of(section: str) -> list[list[str]]:
 @pytest.fixture(scope="module")
 def tests_by_file() -> dict[str, set[str]]:
     """The names of the tests in every file of tests, by the name of the file."""
-    found = defaultdict(set)
+    found: dict[str, set[str]] = defaultdict(set)
     for path in (ROOT / "tests").rglob("test_*.py"):
         found[path.stem].update(
             re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)

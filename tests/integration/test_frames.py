@@ -16,7 +16,7 @@ from tests.integration.conftest import running_app
 
 TABLE = pd.DataFrame(
     {
-        "when": pd.to_datetime(["2026-01-31", "2026-02-28 12:30", "2026-03-31", "2026-01-31"] * 10),
+        "when": pd.to_datetime(["2026-01-31", "2026-02-28 12:30", "2026-03-31", "2026-01-31"] * 10, format="ISO8601"),
         "kind": pd.Categorical(["new", "used", None, "used"] * 10),
         "zip": ["01234", "98765", "01234", "00001"] * 10,
         "amount": [1.5, np.nan, 2.5, -1.0] * 10,
@@ -55,7 +55,7 @@ async def test_a_frame_of_dates_categories_and_missing_values_is_answered_as_the
 ) -> None:
     model = await asyncio.to_thread(fitted)
     await asyncio.to_thread(pack, model, name="m", version="1", out=tmp_path, data=TABLE)
-    request = {"parameters": {"content_type": "pd"}, "inputs": columns_of(FRAME)}
+    request: dict[str, Any] = {"parameters": {"content_type": "pd"}, "inputs": columns_of(FRAME)}
     async with running_app(tmp_path) as (api, _, _):
         answer = await api.post("/v2/models/m/infer", json=request)
         assert answer.status_code == 200, answer.text

@@ -31,7 +31,7 @@ def test_the_description_is_of_openapi_3_1(server: LiveServer, tmp_path: Path) -
     file.write_text(server.api.get("/openapi.json").text, encoding="utf-8")
     assert json.loads(file.read_text(encoding="utf-8"))["openapi"] == "3.1.0"
     ran = subprocess.run(
-        [program_of_clients("openapi", "openapi-spec-validator"), str(file)],
+        [str(program_of_clients("openapi", "openapi-spec-validator")), str(file)],
         capture_output=True,
         text=True,
         check=False,

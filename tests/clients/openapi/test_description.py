@@ -41,7 +41,7 @@ def test_the_description_is_of_openapi_3_1(server: LiveServer, tmp_path: Path) -
 
 def test_answers_are_as_described_whatever_is_asked(server: LiveServer, tmp_path: Path) -> None:
     command = [
-        program_of_clients("openapi", "schemathesis"),
+        str(program_of_clients("openapi", "schemathesis")),
         "run",
         f"{server.api.base_url}/openapi.json",
         "--no-color",

@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 ECOSYSTEM := .venv-ecosystem
 STORES := .venv-stores
 CLIENTS := .venv-clients
+CLIENT_GROUPS := clients client-triton client-mlserver openapi
 SAMPLES := build/models
 MINORS := 11 12 13
 UV_VERSION := 0.13.9
@@ -15,7 +16,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom test-pythons release release-files publish rollouts lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom test-pythons release release-files publish rollouts test-clients lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +60,8 @@ rollouts: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Measure what Flagger and Argo
 	CLUSTER_ROLLOUTS=docs/rollouts.json $(BIN)/python -m pytest -m cluster tests/cluster/test_rollouts.py
 	$(BIN)/python -m tests.cluster.picture docs/rollouts.json docs/rollouts.png
 
-test-clients: $(VENV)/dev.stamp $(CLIENTS)/clients.done  ## Test clients of other projects and languages, in an environment of their own
-	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
+test-clients: $(VENV)/dev.stamp $(CLIENT_GROUPS:%=$(CLIENTS)/%/installed.stamp)  ## Test clients of other projects and languages, in environments of their own
+	REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
 
 test-browser: $(VENV)/dev.stamp $(VENV)/browser.stamp  ## Test the console in Chromium, which has to be there
 	$(BIN)/python -m pytest -m browser tests/browser
@@ -147,7 +148,7 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
 	$< pip compile --group stores --output-file locks/stores.txt $(LOCK)
-	$< pip compile --group clients --output-file locks/clients.txt $(LOCK)
+	for group in $(CLIENT_GROUPS); do $< pip compile --group $$group --output-file locks/$$group.txt $(LOCK) || exit 1; done
 	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
 	$< pip compile pyproject.toml --group browser --constraint locks/dev.txt --output-file locks/browser.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)
@@ -169,9 +170,10 @@ $(STORES)/stores.done: locks/stores.txt
 	$(STORES)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	touch $@
 
-$(CLIENTS)/clients.done: locks/clients.txt
-	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+# an environment for each group: their dependencies would not go together with ours, nor with one another
+$(CLIENTS)/%/installed.stamp: locks/%.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
 	touch $@
 
 clean:  ## Remove everything that was built

@@ -4,6 +4,7 @@ And what every run is held by: no test is out of time by a bet on the speed of t
 ends with the run, however that ends.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -53,8 +54,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository of sample models, trained once for the whole run."""
-    repository = tmp_path_factory.mktemp("samples")
-    command = [sys.executable, "-m", "models.build", "--out", str(repository)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    """The repository of sample models, trained once for the whole run, by the first of its processes that asks."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    repository, unfinished = folder / "samples", folder / "samples-unfinished"
+    with (folder / "samples.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not repository.exists():
+            command = [sys.executable, "-m", "models.build", "--out", str(unfinished)]
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+            unfinished.rename(repository)
     return repository

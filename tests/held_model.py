@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.models import dump
@@ -45,4 +46,24 @@ class _Held:
 def _pass(name: str, estimator: Any) -> Any:
     _GATES[name].entered.set()
     _GATES[name].opened.wait()
+    return estimator
+
+
+def unloadable_without(file: Path, estimator: Any) -> bytes:
+    """An artifact that becomes `estimator` where a file is there, and raises where it is not, in any process."""
+    return dump(_Dependent(str(file), estimator))
+
+
+class _Dependent:
+    def __init__(self, file: str, estimator: Any) -> None:
+        self._file = file
+        self._estimator = estimator
+
+    def __reduce__(self) -> Any:
+        return _with_file, (self._file, self._estimator)
+
+
+def _with_file(file: str, estimator: Any) -> Any:
+    if not Path(file).exists():
+        raise FileNotFoundError("the dictionary of this model is not there yet")
     return estimator

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from model_manager.repository.manifest import parse_manifest
@@ -85,8 +86,19 @@ def test_every_request_answers_as_printed(reader: Path, server: LiveServer) -> N
     assert asked == README.count("curl -s")
 
 
+def test_a_row_a_frame_and_a_file_are_answered_as_printed(reader: Path, server: LiveServer) -> None:
+    ((script, printed),) = [pair for pair in pairwise(BLOCKS) if "httpx.post" in pair[0].text]
+    (reader / "ask.py").write_text(script.text.replace("localhost:8080", server.api.base_url.netloc.decode()))
+    assert run(".venv/bin/python ask.py", reader) == printed.text
+    (command,) = [block.text for block in BLOCKS if "model-manager predict" in block.text]
+    run(command, reader, server)
+    rows, scored = (pd.read_csv(reader / name) for name in ("customers.csv", "scored.csv"))
+    assert scored.drop(columns="predict").equals(rows)
+    assert set(scored["predict"]) == {"yes", "no"}
+
+
 def test_the_packages_a_reader_writes_go_live(reader: Path, server: LiveServer) -> None:
-    scripts = [block.text for block in BLOCKS if block.language == "python"]
+    scripts = [block.text for block in BLOCKS if block.language == "python" and "pack(" in block.text]
     assert len(scripts) == 1
     subprocess.run([sys.executable, "-c", scripts[0]], cwd=reader, check=True)
     wait_until(lambda: server.status("wine", "1") == ("READY", ""), "the packed model to serve")

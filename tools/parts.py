@@ -58,12 +58,12 @@ def program_of_debian(name: str, package: str) -> Path:
     return Path(str(found))
 
 
-def python_of_clients(program: str) -> Path:
-    """The Python of the environment of clients, which has this program and is on PATH; skips or fails without it."""
-    found = shutil.which(program)
-    if found is None:
-        absent(f"{program} is not on PATH: make test-clients installs it, with the other clients")
-    return Path(str(found)).with_name("python")
+def program_of_clients(group: str, name: str = "python") -> Path:
+    """A program of the environment that a group of clients in pyproject.toml has; skips or fails without it."""
+    environment = ROOT / ".venv-clients" / group
+    if not (environment / "installed.stamp").exists():
+        absent(f"no environment of the group {group!r}: make test-clients sets it up, with those of the other clients")
+    return environment / "bin" / name
 
 
 def module(name: str, *, installed_by: str = "make test") -> ModuleType:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import click
 import model_manager
-from model_manager.api.openapi import SCHEMAS
+from model_manager.api.openapi_schemas import SCHEMAS
 from model_manager.app import create_admin_app, create_app
 from model_manager.cli import cli
 from model_manager.metrics import catalogue

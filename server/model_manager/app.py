@@ -164,6 +164,7 @@ def create_app(
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
             Route("/v2/repository/index", index.index, methods=["GET", "POST"]),
+            *(_control(system, limit=limit, alone=not replaces) if settings.repository_control else ()),
         ],
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
@@ -242,7 +243,6 @@ def create_admin_app(
     `token`: what it asks for, but for health. `ledger`: the folder it is kept in, if it is.
     """
     health, index = Health(pod.waiting_for, pod.not_alive), Index(pod.index, limit=max_body_bytes)
-    control = RepositoryControl(pod.load, pod.unload, limit=max_body_bytes)
     statistics = Statistics(pod.current_metrics, pod.index)
     debug = Debug(pod.inspect, on=debug_routes)
     console = Console(pod, ledger=ledger, actions=console_actions, limit=max_body_bytes)
@@ -255,8 +255,7 @@ def create_admin_app(
             Route("/v2/health/live", health.live),
             Route("/v2/health/ready", health.ready),
             Route("/v2/repository/index", index.index, methods=["GET", "POST"]),
-            Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
-            Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
+            *_control(pod, limit=max_body_bytes),
             Route("/v2/models/stats", statistics.all),
             Route("/v2/models/{model:name}/stats", statistics.model),
             Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
@@ -309,6 +308,15 @@ class Root:
             },
             headers={"vary": "accept"},
         )
+
+
+def _control(pod: Pod, *, limit: int, alone: bool = True) -> list[Route]:
+    """The routes of orders for single models: of the admin port, and of the API port where the operator opens them."""
+    control = RepositoryControl(pod.load, pod.unload, limit=limit, alone=alone)
+    return [
+        Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
+        Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
+    ]
 
 
 async def _describe_admin(debug_routes: bool, request: Request) -> Response:

@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     invocations_model: str = Field(
         default="", description="Model that answers MLflow's /invocations, where several are served."
     )
+    repository_control: bool = Field(
+        default=False, description="Take load and unload of models on the API port, too; one process only."
+    )
     max_connections: int = Field(
         default=10_000, ge=1, description="Most connections of a port at once, in each process; more get 503."
     )

@@ -176,7 +176,7 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.timeout_ms, settings.drain_timeout_s, settings.poll_interval_s) == (2500.5, 12.5, 0.5)
     assert (settings.lame_duck_s, settings.allowed_hosts) == (2.5, "iris.example.com,*.models.example.com")
     origins = "https://shop.example.com,https://lab.example.com:8443"
-    assert (settings.cors_origins, settings.invocations_model) == (origins, "iris")
+    assert (settings.cors_origins, settings.invocations_model, settings.repository_control) == (origins, "iris", True)
     assert (settings.max_connections, settings.max_receiving_bytes) == (1000, 536870912)
     assert (settings.max_header_bytes, settings.max_headers) == (16384, 50)
     assert (settings.header_timeout_s, settings.body_timeout_s, settings.write_timeout_s) == (5, 60, 60)

@@ -1,10 +1,9 @@
 """tritonclient over HTTP and MLServer's codecs, as they are: their default calls work, and give scikit-learn's numbers.
 
-Each runs as a program in an environment of its own, named by a variable: TRITONCLIENT_PYTHON, MLSERVER_PYTHON.
+Each runs as a program in an environment of its own.
 """
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,10 @@ from sklearn.preprocessing import OneHotEncoder
 
 from tests.live import LiveServer, live_server
 from tests.models import dump, put
+from tools.parts import program_of_clients
+from tools.patience import stretched
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 HERE = Path(__file__).parent
 X, Y = load_iris(return_X_y=True)
@@ -44,14 +45,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
-def ran(variable: str, program: str, *arguments: str) -> Any:
-    """What a program in the environment that a variable names prints."""
-    python = os.environ.get(variable)
-    if python is None:
-        assert not os.environ.get("REQUIRE_ALL_PARTS"), f"{variable} is not set"
-        pytest.skip(f"no {variable}")
+def ran(group: str, program: str, *arguments: str) -> Any:
+    """What a program prints in the environment of a group of clients."""
+    command = [str(program_of_clients(group)), str(HERE / program), *arguments]
     done = subprocess.run(
-        [python, str(HERE / program), *arguments], capture_output=True, text=True, encoding="utf-8", check=False
+        command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=stretched(300)
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -60,7 +58,7 @@ def ran(variable: str, program: str, *arguments: str) -> Any:
 @pytest.fixture(scope="module")
 def triton(server: LiveServer) -> Any:
     url = server.api.base_url
-    return ran("TRITONCLIENT_PYTHON", "tritonclient/calls.py", f"{url.host}:{url.port}", json.dumps(ROWS.tolist()))
+    return ran("client-triton", "tritonclient/calls.py", f"{url.host}:{url.port}", json.dumps(ROWS.tolist()))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +93,7 @@ def test_mlservers_codecs_rebuild_what_was_answered(server: LiveServer) -> None:
     tensor = {"name": "input", "shape": list(ROWS.shape), "datatype": "FP64", "data": ROWS.ravel().tolist()}
     answer = server.api.post("/v2/models/iris/infer", json={"inputs": [tensor]})
     assert answer.status_code == 200, answer.text
-    said = ran("MLSERVER_PYTHON", "mlserver/decode.py", answer.text)
+    said = ran("client-mlserver", "mlserver/decode.py", answer.text)
     (decoded,) = said["answers"]
     assert decoded["outputs"]["predict"] == IRIS.predict(ROWS).tolist()
     assert decoded["outputs"]["predict_proba"] == IRIS.predict_proba(ROWS).tolist()

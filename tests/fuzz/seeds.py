@@ -7,7 +7,7 @@ import numpy as np
 from model_manager.codecs.binary_tensors import bytes_of
 from model_manager.signature import DTYPES, Signature
 
-from tests.fuzz.targets import SIGNATURES, TARGETS
+from tests.fuzz.targets import REGRESSION, SIGNATURES, TARGETS
 
 _SHA: Final = "0123456789abcdef" * 4
 _CELLS: Final[dict[str, Any]] = {"INT64": 3, "UINT8": 3, "FP32": 2.5, "FP64": 2.5, "BOOL": True, "BYTES": "f"}
@@ -17,6 +17,7 @@ TOKENS: Final = (
         "instances", "inputs", "outputs", "signature_name", "parameters", "name", "shape", "datatype", "data", "id",
         "model_version", "content_type", "predict", "predict_proba", "input", "text", "age", "fare", "sex", "ready",
         "FP64", "FP32", "FP16", "INT64", "UINT64", "BOOL", "BYTES", "2026-11-02T10:00:00Z", "golden", "baseline",
+        "dataframe_split", "dataframe_records", "columns", "params", "examples", "context", "b64",
         "binary_data_size", "binary_data", "binary_data_output", "classification", "base64", "pd_json",
     )),
     *(word.encode() for word in (
@@ -70,10 +71,21 @@ def seeds() -> list[tuple[str, bytes]]:
             ]
         found.append((f"v2-{name}", _json({"id": "1", "inputs": tensors, "outputs": [{"name": "predict"}]})))
         found += _binary(name, signature, tensors)
+        if name in ("array", "table"):
+            lines = [",".join(map(str, cells)) for cells in (names, row, row)]
+            example = dict(zip(names, row, strict=True))
+            found += [
+                (f"mlflow-{name}", _json({"dataframe_split": {"columns": names, "index": [0], "data": [row]}})),
+                (f"mlflow-{name}", _json({"dataframe_records": [example], "params": {"outputs": "predict"}})),
+                (f"csv-{name}", "\n".join(lines).encode()),
+            ]
+        if name == "table":
+            found.append(("classify", _json({"examples": [{names[0]: [row[0]]}], "context": example})))
     numbers = [1.0] * 2 * 4096
     large = {"name": "input", "shape": [4096, 2], "datatype": "FP64", "data": numbers}
     found += [
         ("v2-unknown-width", _json({"inputs": [large]})),
+        ("regress", _json({"examples": [dict.fromkeys((column.name for column in REGRESSION.columns or ()), 1.5)]})),
         ("predicted", _json({"instances": [[5.1, 3.5, 1.4, 0.2]]})),
         ("predicted", _json({"instances": [{"age": 3, "fare": None, "sex": "f"}]})),
         ("manifest", b"models:\n  iris:\n    default: '1'\n    versions:\n      '1': {artifact: a.joblib, sha256: %b}\n"

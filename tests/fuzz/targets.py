@@ -18,7 +18,9 @@ import pandas as pd
 from model_manager.api.v2 import Index
 from model_manager.call import Call, Headers, request_id
 from model_manager.codecs.content import require_json
+from model_manager.codecs.mlflow import MLflowCodec
 from model_manager.codecs.v1 import V1Codec
+from model_manager.codecs.v1_examples import ClassifyCodec, RegressCodec
 from model_manager.codecs.v2 import V2Codec
 from model_manager.errors import (
     KeysInvalid,
@@ -37,7 +39,7 @@ from model_manager.repository.metadata import declared_from, parse_metadata
 from model_manager.serving.index import IndexRow
 from model_manager.serving.keys import Keyring, digest_of, parse_keys
 from model_manager.serving.outcomes import explain
-from model_manager.signature import DTYPES, Array, Column, Declared, Layout, Moments, PredictRequest, Signature
+from model_manager.signature import DTYPES, Array, Column, Declared, Layout, Moments, Output, PredictRequest, Signature
 from model_manager.traces.headers import trace_fields
 from model_manager.traces.propagation import Propagation
 from sklearn.compose import make_column_transformer
@@ -70,6 +72,9 @@ TABLE = Signature(
     OUTPUTS,
 )
 WIDE = Signature(Layout.ARRAY, tuple(Column(f"c{n}", "FP64") for n in range(300)), True, OUTPUTS)
+_SCORE = Output("predict_proba", "FP64", (-1, 2), classes=("no", "yes"))
+SCORES = Signature(Layout.FRAME, TABLE.columns, True, (_SCORE,))
+REGRESSION = Signature(Layout.ARRAY, NAMED.columns, True, (Output("predict", "FP64", (-1,)),))
 SIGNATURES: Final[Mapping[str, Signature]] = {
     "array": NAMED,
     "unknown-width": ANY_WIDTH,
@@ -101,14 +106,16 @@ def _told(message: str) -> None:
         raise PromiseBroken(f"a refusal of {len(text)} bytes")
 
 
-def _codec(codec: V1Codec | V2Codec, signature: Signature) -> Target:
+def _codec(
+    codec: V1Codec | V2Codec | MLflowCodec | ClassifyCodec | RegressCodec, signature: Signature, headers: Headers = ()
+) -> Target:
     def decode(body: bytes) -> None:
         try:
-            request = codec.decode((), body)
+            request = codec.decode(headers, body)
         except RequestRefused as refused:
             _refused(refused)
             return
-        _is_well_formed(request, signature, infinities=b"Infinity" in body)
+        _is_well_formed(request, signature, infinities=b"inf" in body.lower())
         results = {name: _answer(signature, name, len(request.rows)) for name in request.outputs}
         _, answer = codec.encode(request, results)
         json.loads(answer.decode())
@@ -280,6 +287,18 @@ TARGETS: Final[dict[str, Target]] = {
         for name, one in SIGNATURES.items()
     },
     **{f"v2-binary-{name}": _binary(one) for name, one in SIGNATURES.items()},
+    **{
+        f"{kind}-{name}": _codec(
+            codec(SIGNATURES[name], max_rows=_MOST_ROWS, model="m", version="1"), SIGNATURES[name], headers
+        )
+        for name in ("array", "table")
+        for kind, codec, headers in (
+            ("mlflow", MLflowCodec, ()),
+            ("csv", MLflowCodec, ((b"content-type", b"text/csv"),)),
+        )
+    },
+    "classify": _codec(ClassifyCodec(SCORES, max_rows=_MOST_ROWS, model="m", version="1"), SCORES),
+    "regress": _codec(RegressCodec(REGRESSION, max_rows=_MOST_ROWS, model="m", version="1"), REGRESSION),
     "predicted": predicted,
     "manifest": manifest,
     "metadata": metadata,

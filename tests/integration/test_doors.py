@@ -66,7 +66,7 @@ def guarded(
 def test_nobody_gets_in_without_a_key_but_a_kubelet(guarded: tuple[LiveServer, ConfigMapVolume]) -> None:
     server = guarded[0]
     routes = ("/", "/v1/models", "/v1/models/iris", "/v2", "/v2/", "/v2/models", "/v2/models/iris", "/nowhere", "//",
-              "/v2/models/iris/ready", "/v2/health/live/x", "/v2/Health/live")  # fmt: skip
+              "/v2/models/iris/ready", "/v2/health/live/x", "/v2/Health/live", "/openapi.json", "/docs/x")  # fmt: skip
     refused = [server.api.get(route) for route in routes]
     refused.append(server.api.post(V1.format("iris"), json={"instances": ROW}))
     refused.append(server.api.post(V2.format("iris"), json=TENSOR, headers={"x-api-key": "key-of-nobody"}))
@@ -76,7 +76,7 @@ def test_nobody_gets_in_without_a_key_but_a_kubelet(guarded: tuple[LiveServer, C
         assert answer.headers["www-authenticate"] == 'Bearer realm="model-manager"'
         assert set(answer.json()) == {"error"}
         assert not re.search("iris|churn", answer.text)
-    for route in ("/v2/health/live", "/v2/health/ready", "/v2/health/live/"):
+    for route in ("/v2/health/live", "/v2/health/ready", "/v2/health/live/", "/docs", "/docs/start.js"):
         assert server.api.get(route).status_code == 200
 
 

@@ -90,6 +90,13 @@ def test_its_answers_are_those_of_one_without(server: LiveServer) -> None:
     assert server.api.get("/v2/models/iris/versions/1").json()["properties"]["isolation"] == "process"
 
 
+@pytest.mark.parametrize("model", ["iris", "plain-iris"])
+def test_an_infinity_is_its_callers_wherever_the_model_computes(server: LiveServer, model: str) -> None:
+    refused = server.api.post(f"/v1/models/{model}:predict", content=b'{"instances": [[1, 2, 3, Infinity]]}')
+    assert refused.status_code == 400, refused.text
+    assert "row 0, column 3: inf is too large for this model" in refused.json()["error"]
+
+
 @pytest.mark.parametrize("deed", KEPT_TO_THE_REQUEST)
 def test_a_request_that_does_a_deed_fails_and_no_other(server: LiveServer, deed: str) -> None:
     model, stopped = deed.replace(" ", "-"), threading.Event()

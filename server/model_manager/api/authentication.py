@@ -11,6 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from model_manager.api.docs import ASSETS
 from model_manager.api.problems import response_of
 from model_manager.errors import ModelManagerError, Unauthenticated
 from model_manager.serving.admin_token import AdminToken
@@ -20,7 +21,10 @@ from model_manager.serving.outcomes import explain
 CLIENT: Final = "model_manager.client"
 """Where a request's scope holds the client whose key it carried."""
 
-_OPEN: Final = frozenset({"/v2/health/live", "/v2/health/ready", "/ping", "/health"})
+_OPEN: Final = frozenset(
+    {"/v2/health/live", "/v2/health/ready", "/ping", "/health", "/docs", *(f"/docs/{name}" for name in ASSETS)}
+)
+"""A browser that opens the page has no key; the page asks for one, since the description that it shows needs it."""
 _OF_MODELS: Final = frozenset({"/v1/models/", "/v2/models/"})
 _LENGTH: Final = 11  # of either
 _MOST_KNOWN: Final = 10_000

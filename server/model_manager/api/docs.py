@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 _FOLDER: Final = files("model_manager.api") / "swagger_ui"
-_ASSETS: Final = {
+ASSETS: Final = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
     "start.js": "text/javascript; charset=utf-8",
@@ -35,15 +35,15 @@ def page(request: Request) -> Response:
 def asset(request: Request) -> Response:
     """Give a file of the page."""
     name = request.path_params["asset"]
-    if name not in _ASSETS:
+    if name not in ASSETS:
         raise HTTPException(404, f"there is no such file of the page: {name[:100]}")
     headers = {**_HEADERS, "vary": "accept-encoding"}
     packed = _FOLDER / f"{name}.gz"
     if not packed.is_file():
-        return Response((_FOLDER / name).read_bytes(), media_type=_ASSETS[name], headers=headers)
+        return Response((_FOLDER / name).read_bytes(), media_type=ASSETS[name], headers=headers)
     content = packed.read_bytes()
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["content-encoding"] = "gzip"
     else:
         content = gzip.decompress(content)
-    return Response(content, media_type=_ASSETS[name], headers=headers)
+    return Response(content, media_type=ASSETS[name], headers=headers)

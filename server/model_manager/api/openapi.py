@@ -18,10 +18,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from model_manager.api.authentication import may_see
+from model_manager.api.openapi_schemas import BODIES, SCHEMAS, Body
 from model_manager.codecs.schemas import output_schema, rows_schema, tensors_schema, v1_example, v2_example
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
-from model_manager.signature import DTYPES, Signature
+from model_manager.signature import Signature
 from model_manager.version import __version__
 
 _MOST_BYTES: Final = 1 << 20
@@ -32,57 +33,6 @@ _ERROR: Final = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 _BY_KEY: Final = {"type": "http", "scheme": "bearer", "description": "An API key."}
-SCHEMAS: Final[dict[str, Any]] = {
-    "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
-    "V1Request": {
-        "type": "object",
-        "description": "Rows as `instances`, or columns as `inputs`.",
-        "oneOf": [
-            {"required": ["instances"], "properties": {"instances": {"type": "array", "minItems": 1}}},
-            {
-                "required": ["inputs"],
-                "properties": {"inputs": {"type": ["array", "object"], "minItems": 1, "minProperties": 1}},
-            },
-        ],
-    },
-    "V1Answer": {
-        "type": "object",
-        "properties": {"predictions": {"type": "array"}, "outputs": {}},
-        "minProperties": 1,
-    },
-    "V2Tensor": {
-        "type": "object",
-        "required": ["name", "datatype", "shape"],
-        "properties": {
-            "name": {"type": "string"},
-            "datatype": {"type": "string", "enum": [*DTYPES]},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
-            "data": {},
-            "parameters": {"type": ["object", "null"]},
-        },
-    },
-    "V2Request": {
-        "type": "object",
-        "required": ["inputs"],
-        "properties": {
-            "id": {"type": ["string", "null"]},
-            "inputs": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/V2Tensor"}},
-            "outputs": {"type": ["array", "null"], "items": {"type": "object", "required": ["name"]}},
-            "parameters": {"type": ["object", "null"]},
-        },
-    },
-    "V2Answer": {
-        "type": "object",
-        "required": ["model_name", "model_version", "outputs"],
-        "properties": {
-            "model_name": {"type": "string"},
-            "model_version": {"type": "string"},
-            "id": {"type": "string"},
-            "outputs": {"type": "array", "items": {"$ref": "#/components/schemas/V2Tensor"}},
-        },
-    },
-}
-"""What requests and answers hold, whatever the model."""
 
 
 class OpenApi:
@@ -138,38 +88,39 @@ def _paths_of_routes(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         if not isinstance(route, Route):
             continue
         path = _PARAMETER.sub(r"{\1}", route.path)
-        for method in sorted((route.methods or {"GET"}) - {"HEAD"}):
+        for method in sorted((route.methods or {"GET"}) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(route, path, method)
     return paths
 
 
 def _operation(route: Route, path: str, method: str) -> dict[str, Any]:
-    said = inspect.getdoc(route.endpoint) or ""
-    protocol = _protocol_of(path)
+    body = _body_of(path)
     operation: dict[str, Any] = {
         "tags": [family if (family := path.split("/")[1]) in ("v1", "v2") else "server"],
-        "summary": said.splitlines()[0].rstrip(".") if said and protocol is None else f"{method} {path}",
         "responses": {"200": {"description": "It is so."}, "default": _ERROR},
     }
     if names := _PARAMETER.findall(path):
         operation["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]
-    if protocol is not None:
-        operation |= _asking(protocol, {"$ref": f"#/components/schemas/{protocol}Request"}, None)
-        operation["summary"] = f"Predict, by {protocol}"
-        operation["responses"] = {
-            "200": _answer({"$ref": f"#/components/schemas/{protocol}Answer"}),
-            "default": _ERROR,
-        }
+    if body is None:
+        said = inspect.getdoc(route.endpoint) or ""
+        operation["summary"] = said.splitlines()[0].rstrip(".") if said else f"{method} {path}"
+        return operation
+    operation |= _asking(_named(body.request), None)
+    operation["requestBody"]["required"] = body.required
+    operation["responses"]["200"] = _answer(_named(body.answer))
+    operation["summary"] = body.summary
     return operation
 
 
-def _protocol_of(path: str) -> str | None:
-    """Which protocol's rows a route takes, if it is one that predicts."""
-    if path.endswith(":predict"):
-        return "V1"
-    return "V2" if path.endswith("/infer") else None
+def _body_of(path: str) -> Body | None:
+    """What a route takes, where it takes a body."""
+    return next((body for end, body in BODIES.items() if path.endswith(end)), None)
+
+
+def _named(schema: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{schema}"}
 
 
 def _paths_of(servable: Servable) -> dict[str, Any]:
@@ -196,7 +147,7 @@ def _paths_of(servable: Servable) -> dict[str, Any]:
             "post": {
                 **common,
                 "summary": f"{summary}, by V1",
-                **_asking("V1", v1, {"instances": [row]}),
+                **_asking(v1, {"instances": [row]}),
                 "responses": {"200": _answer(answer), "default": _ERROR},
             }
         },
@@ -204,8 +155,8 @@ def _paths_of(servable: Servable) -> dict[str, Any]:
             "post": {
                 **common,
                 "summary": f"{summary}, by V2",
-                **_asking("V2", v2, {"inputs": v2_example(signature, row)}),
-                "responses": {"200": _answer({"$ref": "#/components/schemas/V2Answer"}), "default": _ERROR},
+                **_asking(v2, {"inputs": v2_example(signature, row)}),
+                "responses": {"200": _answer(_named("V2Answer")), "default": _ERROR},
             }
         },
     }
@@ -223,7 +174,7 @@ def _predictions(signature: Signature) -> dict[str, Any]:
     return {"anyOf": [*(schema for schema in schemas.values()), several]}
 
 
-def _asking(protocol: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+def _asking(schema: dict[str, Any], example: Any) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": schema}
     if example is not None:
         content["example"] = example

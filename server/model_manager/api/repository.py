@@ -7,8 +7,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from model_manager.api.authentication import may_see
 from model_manager.api.body import SMALL_BODY, read_body
-from model_manager.errors import InvalidInput, ModelNotFound
+from model_manager.errors import InvalidInput, ModelForbidden, ModelNotFound
 
 _TAKEN: Final = frozenset({"unload_dependents"})
 """Parameters that change nothing: no model depends on another here."""
@@ -26,14 +27,23 @@ def _refuse_other_sites(request: Request) -> None:
 
 
 class RepositoryControl:
-    """The two routes. `load` and `unload` are told a model, and say whether there is one. `limit`: bytes of a body."""
+    """The two routes. `load` and `unload` are told a model, and say whether there is one. `limit`: bytes of a body.
+
+    `alone`: whether no other process serves the models, who would not hear of it.
+    """
 
     def __init__(
-        self, load: Callable[[str], Awaitable[bool]], unload: Callable[[str], Awaitable[bool]], *, limit: int
+        self,
+        load: Callable[[str], Awaitable[bool]],
+        unload: Callable[[str], Awaitable[bool]],
+        *,
+        limit: int,
+        alone: bool,
     ) -> None:
         self._load = load
         self._unload = unload
         self._limit = min(limit, SMALL_BODY)
+        self._alone = alone
 
     async def load(self, request: Request) -> Response:
         """Take up a model that was unloaded, and try again now what failed of it; the index tells what comes of it."""
@@ -45,6 +55,10 @@ class RepositoryControl:
 
     async def _ordered(self, request: Request, word: str, order: Callable[[str], Awaitable[bool]]) -> Response:
         model = request.path_params["model"]
+        if not may_see(request, model):
+            raise ModelForbidden(f"this key may not use model '{model}'")
+        if not self._alone:
+            raise InvalidInput(f"{word}: several workers answer here, and one alone would be told; ask the admin port")
         _refuse_other_sites(request)
         for name in await self._parameters(request, word):
             if name not in _TAKEN:

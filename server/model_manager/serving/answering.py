@@ -137,7 +137,7 @@ class Answering:
             raise
         except BaseException as error:  # what encodes an answer may call code of the model
             if isinstance(error, PredictionFailed) and servable is not None and request is not None:
-                place = out_of_range(error.__cause__, request.rows, servable.signature)
+                place = out_of_range(error.__cause__ or error, request.rows, servable.signature)
                 if place is not None:
                     return self._failed(call, servable, observation, InvalidInput(place))
             answer = self._failed(call, servable, observation, error)

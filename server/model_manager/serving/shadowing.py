@@ -157,7 +157,7 @@ class Shadowing:
         error = future.exception()
         try:
             if isinstance(error, PredictionFailed):
-                place = out_of_range(error.__cause__, sent.request.rows, shadow.signature)
+                place = out_of_range(error.__cause__ or error, sent.request.rows, shadow.signature)
                 error = error if place is None else InvalidInput(place)
             code = self._count(shadow, error, took)
             if self._records is not None:

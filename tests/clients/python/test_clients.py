@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from tests.live import LiveServer, live_server
 from tests.models import dump, put
-from tools.parts import python_of_clients
+from tools.parts import program_of_clients
 from tools.patience import stretched
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
@@ -53,7 +53,7 @@ def csv_file(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def printed_by(client: str, *arguments: object) -> Any:
     """What a client's script makes of the answers."""
-    python = python_of_clients("mlflow")
+    python = program_of_clients("clients")
     command = [str(python), "-W", "ignore", str(HERE / client), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=stretched(300))
     assert done.returncode == 0, done.stderr

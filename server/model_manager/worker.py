@@ -12,6 +12,7 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -19,6 +20,7 @@ import msgspec
 import numpy as np
 
 from model_manager.drift import Tally
+from model_manager.feedback import AccuracyTally, Label, Status
 from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
@@ -34,17 +36,37 @@ T = TypeVar("T")
 
 STOPPING: Final = "stopping"
 """A file beside the sockets that says to the workers that all of them stop."""
+_LONGEST_QUESTION: Final = 1 << 30  # as many labels as one request may bring
+_ANSWER_S: Final = 5.0
 
 
 class Question(msgspec.Struct):
-    """What the supervisor asks a worker; `seconds` is for a profile, `model` for load and unload."""
+    """What the supervisor, or another worker, asks a worker.
 
-    about: Literal["readiness", "metrics", "index", "last good", "load", "unload", "drift", "drift counts"] | Topic
+    `seconds` is for a profile, `model` for load, unload and labels.
+    """
+
+    about: (
+        Literal["readiness", "metrics", "index", "last good", "load", "unload", "drift", "drift counts"]
+        | Literal["accuracy", "labels"]
+        | Topic
+    )
     seconds: float = 0.0
     model: str = ""
+    labels: list[Label] = []
 
 
-Answer: TypeAlias = str | bool | list[Family] | list[IndexRow] | list[GoodState] | list[Tally] | list[Inspection]
+Answer: TypeAlias = (
+    str
+    | bool
+    | list[Family]
+    | list[IndexRow]
+    | list[GoodState]
+    | list[Tally]
+    | list[AccuracyTally]
+    | list[Status]
+    | list[Inspection]
+)
 """Why there should be no traffic, or what was asked for."""
 
 
@@ -72,6 +94,7 @@ def work(post: Post) -> None:
     post.report.unlink(missing_ok=True)  # left by a worker that died
     with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         system = System(settings, Attribution(Quarantine(post.state), worker=post.number), nursery)
+        system.labelling.beside = partial(_ask_others, post)
         code = runner.run(_serve_and_report(system, post))
     leave(code, system.unfinished)
     raise SystemExit(code)
@@ -101,7 +124,7 @@ async def start_answering(system: System, path: Path) -> asyncio.Server:
             await writer.drain()
         writer.close()
 
-    return await asyncio.start_unix_server(answer, path)
+    return await asyncio.start_unix_server(answer, path, limit=_LONGEST_QUESTION)
 
 
 async def _answer(system: System, question: Question) -> Answer:
@@ -119,7 +142,26 @@ async def _answer(system: System, question: Question) -> Answer:
         return await system.drift()
     if question.about == "drift counts":
         return await system.drift(named=False)
+    if question.about == "accuracy":
+        return await system.accuracy()
+    if question.about == "labels":
+        return await system.join(question.model, question.labels)
     return await system.inspect(question.about, question.seconds)
+
+
+async def _ask_others(post: Post, model: str, labels: list[Label]) -> tuple[list[list[Status]], int]:
+    """What became of labels in the other workers, and how many of those did not say."""
+    others = [number for number in range(post.settings.workers) if number != post.number]
+    question = Question("labels", model=model, labels=labels)
+    asking = [
+        ask(post.report.with_name(f"worker-{number}.sock"), question, list[Status], limit_s=_ANSWER_S)
+        for number in others
+    ]
+    answers = [
+        one for one in await asyncio.gather(*asking, return_exceptions=True) if not isinstance(one, BaseException)
+    ]
+    answers = [one for one in answers if len(one) == len(labels)]
+    return answers, len(others) - len(answers)
 
 
 async def _serve_and_report(system: System, post: Post) -> int:

@@ -34,6 +34,25 @@ _ERROR: Final = {
 _BY_KEY: Final = {"type": "http", "scheme": "bearer", "description": "An API key."}
 _SCHEMAS: Final[dict[str, Any]] = {
     "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
+    "Label": {
+        "type": "object",
+        "required": ["id", "label"],
+        "properties": {
+            "id": {"type": "string", "minLength": 1},
+            "label": {"type": ["string", "number", "boolean"]},
+            "row": {"type": "integer", "minimum": 0, "default": 0},
+        },
+    },
+    "Labels": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/Label"},
+            {
+                "type": "object",
+                "required": ["labels"],
+                "properties": {"labels": {"type": "array", "items": {"$ref": "#/components/schemas/Label"}}},
+            },
+        ]
+    },
     "V1Request": {
         "type": "object",
         "description": "Rows as `instances`, or columns as `inputs`.",
@@ -154,6 +173,8 @@ def _operation(route: Route, path: str, method: str) -> dict[str, Any]:
         operation["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]
+    if path.endswith(":feedback"):
+        operation |= _asking("Labels", {"$ref": "#/components/schemas/Labels"}, None)
     if protocol is not None:
         operation |= _asking(protocol, {"$ref": f"#/components/schemas/{protocol}Request"}, None)
         operation["summary"] = f"Predict, by {protocol}"

@@ -57,7 +57,7 @@ class _Entry:
 
 
 class Kept:
-    """Answers of one version. `new_id` gives an id to a request that came without one. Times in perf_counter seconds."""
+    """Answers of one version. `new_id` gives an id to a request without one. Times in perf_counter seconds."""
 
     def __init__(self, signature: Signature, version: tuple[str, str], bounds: Bounds, new_id: Callable[[], str]):
         self.version = version

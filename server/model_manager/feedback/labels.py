@@ -16,8 +16,8 @@ _LONGEST_ID: Final = 1024
 Status: TypeAlias = Literal["joined", "unusable", "ambiguous", "too_late", "not_sampled", "unknown"]
 """Of one label, the more telling first, where several processes were asked.
 
-`unusable`: the answer is here, and the label is none for it. `ambiguous`: its id names several requests. `too_late`: its
-answer was here, and is scored already. `not_sampled`: answers of such an id are not kept.
+`unusable`: the answer is here, and has no such row, or the label is none for it. `ambiguous`: the id names several
+requests. `too_late`: the answer was here, and is scored already. `not_sampled`: answers of such an id are not kept.
 """
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 

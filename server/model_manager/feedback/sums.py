@@ -1,4 +1,4 @@
-"""What adds up over predictions, processes and pods: counts and sums of scored rows, and the figures made of them. Pure.
+"""What adds up over predictions and processes: counts and sums of scored rows, and the figures made of them. Pure.
 
 In the flow: kept (a row whose time is over) → **sums** → tallies.
 """

@@ -23,8 +23,14 @@ SERIES = {
     "fast": 'model_manager_request_duration_seconds_bucket{namespace="models",pod="POD",le="0.25"}',
     "slow": 'model_manager_request_duration_seconds_bucket{namespace="models",pod="POD",le="0.5"}',
     "all": 'model_manager_request_duration_seconds_bucket{namespace="models",pod="POD",le="+Inf"}',
+    "right": 'model_manager_labelled_predictions_total{namespace="models",pod="POD",outcome="right"}',
+    "misjudged": 'model_manager_labelled_predictions_total{namespace="models",pod="POD",outcome="wrong"}',
+    "drifted": 'model_manager_drifted_columns{namespace="models",pod="POD"}',
     "failed": 'model_manager_version_state{namespace="models",pod="POD",state="failed"}',
 }
+
+
+KEYS = ("success-percent", "p99-ms", "failed-versions", "live-accuracy-percent", "drifted-columns")
 
 
 def queries(render: Render) -> dict[str, str]:
@@ -32,10 +38,7 @@ def queries(render: Render) -> dict[str, str]:
     found = {each["metadata"]["name"]: each["spec"]["query"] for each in render.all("MetricTemplate")}
     for template in render.all("AnalysisTemplate"):
         found |= {each["name"]: each["provider"]["prometheus"]["query"] for each in template["spec"]["metrics"]}
-    return {
-        next(key for key in ("success-percent", "p99-ms", "failed-versions") if name.endswith(key)): query
-        for name, query in found.items()
-    }
+    return {next(key for key in KEYS if name.endswith(key)): query for name, query in found.items()}
 
 
 def test_argo_measures_the_pods_of_the_new_hash_alone(helm4: Helm) -> None:

@@ -42,7 +42,7 @@ class _Answer(msgspec.Struct):
 
 @dataclass(slots=True)
 class Told:
-    """What became of labels: how many of each status, the first that were not joined in words, and rows without a label.
+    """What became of labels: how many of each status, the first that were not joined, and how many rows had none.
 
     `unanswered`: labels not joined of which some pod did not say whether it has the answer.
     """
@@ -59,9 +59,10 @@ class Told:
 
 
 def labels_in(table: Table) -> tuple[list[Sent], list[str]]:
-    """Read a table's labels and where each stands: columns id (or request_id), label, and row where requests had several.
+    """Read a table's labels, and where each stands.
 
-    Raises TableRefused for what cannot be read; rows without a label are left out.
+    Its columns: id (or request_id), label, and row where requests had several; rows without a label are left out.
+    Raises TableRefused for what cannot be read.
     """
     id = next((name for name in _IDS if table.named(name) is not None), None)
     if id is None or table.named(_LABEL) is None:

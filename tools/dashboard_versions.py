@@ -134,10 +134,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "percentunit",
             (
                 (
-                    "sum by (model_name, model_version) "
-                    '(increase(model_manager_labelled_predictions_total{V,outcome="right"}[1h]))'
-                    " / sum by (model_name, model_version) "
-                    '(increase(model_manager_labelled_predictions_total{V,outcome=~"right|wrong"}[1h]))',
+                    (
+                        "sum by (model_name, model_version) "
+                        '(increase(model_manager_labelled_predictions_total{V,outcome="right"}[1h]))'
+                        " / sum by (model_name, model_version) "
+                        '(increase(model_manager_labelled_predictions_total{V,outcome=~"right|wrong"}[1h]))'
+                    ),
                     OF_VERSION,
                 ),
             ),
@@ -148,23 +150,27 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             (
                 (
-                    "sum by (model_name, model_version) "
-                    "(increase(model_manager_prediction_absolute_error_sum{V}[1h]))"
-                    " / sum by (model_name, model_version) "
-                    "(increase(model_manager_prediction_absolute_error_count{V}[1h]))",
+                    (
+                        "sum by (model_name, model_version) "
+                        "(increase(model_manager_prediction_absolute_error_sum{V}[1h]))"
+                        " / sum by (model_name, model_version) "
+                        "(increase(model_manager_prediction_absolute_error_count{V}[1h]))"
+                    ),
                     OF_VERSION,
                 ),
             ),
         ),
         Panel(
             "Answers with a label",
-            "Coverage: labels that came in time, of the answers whose time is over. Low, the figures beside say little.",
+            "Labels that came in time, of the answers whose time is over. Where they are few, figures say little.",
             "percentunit",
             (
                 (
-                    "sum by (model_name, model_version) (increase(model_manager_labelled_predictions_total{V}[1h]))"
-                    " / sum by (model_name, model_version) "
-                    "(increase(model_manager_mature_predictions_total{V}[1h]))",
+                    (
+                        "sum by (model_name, model_version) (increase(model_manager_labelled_predictions_total{V}[1h]))"
+                        " / sum by (model_name, model_version) "
+                        "(increase(model_manager_mature_predictions_total{V}[1h]))"
+                    ),
                     OF_VERSION,
                 ),
             ),

@@ -65,14 +65,20 @@ class Peers:
         try:
             headers = {"content-type": "application/json"}
             if self._token is not None:
-                headers["authorization"] = f"Bearer {read_file(self._token).strip()}"
+                headers["authorization"] = f"Bearer {read_file(self._token).strip().decode()}"
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             said = answer.read()
             if answer.status == 200:
                 return msgspec.json.decode(said, type=_Told).statuses
             logger.warning("labels: the pod at %s answers %d", address, answer.status)
-        except (OSError, http.client.HTTPException, msgspec.DecodeError, ConfigurationError) as error:
+        except (
+            OSError,
+            http.client.HTTPException,
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            ConfigurationError,
+        ) as error:
             logger.warning("labels: the pod at %s does not answer: %r", address, error)
         finally:
             connection.close()

@@ -15,7 +15,7 @@ CLASSES = ("no", "yes")
 
 
 def signature(*outputs: Output) -> Signature:
-    return Signature(Layout.ARRAY, "FP64", None, outputs)
+    return Signature(Layout.ARRAY, None, False, outputs)
 
 
 BINARY = signature(

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from sys import getsizeof
 from typing import Any, Final
 from zlib import crc32
@@ -70,7 +71,7 @@ class Kept:
         self._taken = self._taken_bytes = 0  # the thread's, as is everything below
         self._entries: dict[str, _Entry] = {}  # in the order in which they came
         self._bytes = 0
-        self._over: dict[str, None] = {}
+        self._over: dict[str, float] = {}  # ids of answers that were counted, and when: for as long again
         self._evicted = 0
         self._total = Sums()
         self._panes: deque[tuple[int, Sums]] = deque(maxlen=PANES)
@@ -152,6 +153,8 @@ class Kept:
         return not self._classes and entry.answers is not None and entry.answers.dtype.kind == "f"
 
     def _count_mature(self, now: float) -> None:
+        for id in list(takewhile(lambda id: self._over[id] + self._bounds.window_s <= now, self._over)):
+            del self._over[id]
         ended = []
         for id, entry in self._entries.items():
             if entry.at + self._bounds.window_s > now:
@@ -163,7 +166,7 @@ class Kept:
         for id in ended:
             entry = self._entries.pop(id)
             self._bytes -= entry.size
-            self._over[id] = None
+            self._over[id] = now
             if entry.repeated:
                 continue
             counted.mature += entry.rows

@@ -56,6 +56,15 @@ def test_each_label_is_told_what_became_of_it() -> None:
     assert version.join(Label("new", "yes"), AFTER) == "joined"
 
 
+def test_the_ids_of_answers_that_were_counted_go_after_as_long_again() -> None:
+    version = kept()
+    answer(version, "a", "yes")
+    version.fold(AFTER)
+    assert version.join(Label("a", "yes"), AFTER) == "too_late"
+    version.fold(AFTER + WINDOW_S)
+    assert version.join(Label("a", "yes"), AFTER) == "unknown"
+
+
 def test_an_id_of_several_requests_counts_for_nothing() -> None:
     version = kept()
     answer(version, "twice", "yes")

@@ -65,7 +65,7 @@ def test_labels_reach_the_worker_that_answered_and_a_worse_version_is_told_by_th
     server: LiveServer, tmp_path: Path
 ) -> None:
     with watching({"stable": str(server.admin.base_url)}, folder=tmp_path) as prometheus:
-        joined = {"1": 0, "2": 0}
+        joined, label = {"1": 0, "2": 0}, {"id": "none yet", "label": ""}
         for row in range(len(ROWS)):
             for version in joined:
                 label = {"id": ask(server, row, version), "label": str(TRUTH[row])}
@@ -166,7 +166,7 @@ def test_a_server_that_takes_no_labels_says_so_and_gives_no_ids(folder: Path, tm
 
 def test_a_label_reaches_the_pod_that_answered(folder: Path) -> None:
     """A pod whose peers are found by a name: here one other, with an admin port of its own."""
-    common: dict[str, object] = {"compile": "off", "load_isolation": "none", "feedback_window_s": 600}
+    common: dict[str, Any] = {"compile": "off", "load_isolation": "none", "feedback_window_s": 600}
     with live_server(folder, **common) as holder:
         peers = f"http://localhost:{holder.admin.base_url.port}"
         with live_server(folder, feedback_peers=peers, **common) as other:

@@ -38,9 +38,9 @@ class Labels:
         """Tell what was true of rows that were answered, by the ids of their requests."""
         model = request.path_params["model"]
         self._registry.model(model)
+        labels = await _labels_in(request, self._limit)
         if not self._labelling.is_on:
             return JSONResponse({"error": f"{model}: {_OFF}"}, 404)
-        labels = await _labels_in(request, self._limit)
         statuses, unanswered = await self._labelling.give(model, labels)
         counts = Counter(statuses)
         told = {

@@ -173,7 +173,7 @@ def _operation(route: Route, path: str, method: str) -> dict[str, Any]:
         operation["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]
-    if path.endswith(":feedback"):
+    if path.endswith(":feedback") and method == "POST":
         operation |= _asking("Labels", {"$ref": "#/components/schemas/Labels"}, None)
     if protocol is not None:
         operation |= _asking(protocol, {"$ref": f"#/components/schemas/{protocol}Request"}, None)

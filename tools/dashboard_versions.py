@@ -127,6 +127,67 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Live accuracy": (
+        Panel(
+            "Right answers",
+            "Share of right answers, of those with a label whose time for one ended within the last hour.",
+            "percentunit",
+            (
+                (
+                    (
+                        "sum by (model_name, model_version) "
+                        '(increase(model_manager_labelled_predictions_total{V,outcome="right"}[1h]))'
+                        " / sum by (model_name, model_version) "
+                        '(increase(model_manager_labelled_predictions_total{V,outcome=~"right|wrong"}[1h]))'
+                    ),
+                    OF_VERSION,
+                ),
+            ),
+        ),
+        Panel(
+            "Mean absolute error",
+            "Of answered numbers with a label whose time for one ended within the last hour.",
+            "short",
+            (
+                (
+                    (
+                        "sum by (model_name, model_version) "
+                        "(increase(model_manager_prediction_absolute_error_sum{V}[1h]))"
+                        " / sum by (model_name, model_version) "
+                        "(increase(model_manager_prediction_absolute_error_count{V}[1h]))"
+                    ),
+                    OF_VERSION,
+                ),
+            ),
+        ),
+        Panel(
+            "Answers with a label",
+            "Labels that came in time, of the answers whose time is over. Where they are few, figures say little.",
+            "percentunit",
+            (
+                (
+                    (
+                        "sum by (model_name, model_version) (increase(model_manager_labelled_predictions_total{V}[1h]))"
+                        " / sum by (model_name, model_version) "
+                        "(increase(model_manager_mature_predictions_total{V}[1h]))"
+                    ),
+                    OF_VERSION,
+                ),
+            ),
+        ),
+        Panel(
+            "Label lag",
+            "Time from an answer to its label: median and 90th percentile.",
+            "s",
+            tuple(
+                (
+                    quantile(share, "model_manager_label_lag_seconds", "model_name, model_version"),
+                    f"{OF_VERSION} {name}",
+                )
+                for share, name in ((0.5, "p50"), (0.9, "p90"))
+            ),
+        ),
+    ),
     "Convergence": (
         Panel(
             "Wanted but not in force",

@@ -21,6 +21,7 @@ from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.drift import DriftRoutes
+from model_manager.api.feedback import AccuracyRoutes, Labels
 from model_manager.api.front import Front, prefers_page
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
@@ -35,6 +36,7 @@ from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
 from model_manager.drift import Tally
 from model_manager.errors import ModelManagerError
+from model_manager.feedback import AccuracyTally, Label, Status
 from model_manager.ledger import GoodState
 from model_manager.metrics import Family
 from model_manager.repository.wanted import NAME_PATTERN
@@ -113,6 +115,7 @@ def create_app(
         Health(system.waiting_for, system.not_alive, told=system.keyring is None),
         Index(system.index, limit=limit),
     )
+    labels = Labels(system.labelling, system.registry, limit=limit)
     known = known or KnownPaths()
     known.direct = middleware is MIDDLEWARE and system.keyring is None and not settings.cors_origins
     statistics, configuration = Statistics(system.current_metrics, system.index), Configuration(system)
@@ -142,6 +145,7 @@ def create_app(
                 for verb, ask in (("predict", predict), ("classify", classify), ("regress", regress))
                 for one in ("", *_ONE_VERSION)
             ),
+            Route("/v1/models/{model:name}:feedback", labels.take, methods=["POST"]),
             *(Route(f"/v1/models/{{model:name}}{one}", v1.model) for one in ("", *_ONE_VERSION)),
             *(Route(f"/v1/models/{{model:name}}{one}/metadata", v1.metadata) for one in ("", *_ONE_VERSION)),
             Route("/invocations", invocations, methods=["POST"]),
@@ -215,6 +219,14 @@ class Pod(Protocol):
         """How many sampled rows of the last hour fell into which bins, by version."""
         ...
 
+    async def accuracy(self) -> list[AccuracyTally]:
+        """How right each version was, by the labels that came."""
+        ...
+
+    async def join(self, model: str, labels: list[Label]) -> list[Status]:
+        """Join labels with the answers that are here."""
+        ...
+
     async def profiles(self, model: str) -> list[Profile]:
         """What the ready versions of a model say of themselves."""
         ...
@@ -247,6 +259,7 @@ def create_admin_app(
     debug = Debug(pod.inspect, on=debug_routes)
     console = Console(pod, ledger=ledger, actions=console_actions, limit=max_body_bytes)
     log, drift = LedgerRoutes(ledger, pod.last_good), DriftRoutes(pod.drift)
+    accuracy = AccuracyRoutes(pod.accuracy, pod.join, limit=max_body_bytes)
     return Starlette(
         routes=[
             Route("/", partial(_describe_admin, debug_routes)),
@@ -261,6 +274,8 @@ def create_admin_app(
             Route("/v2/models/{model:name}/versions/{version:name}/stats", statistics.model),
             Route("/v2/models/{model:name}/drift", drift.model),
             Route("/v2/models/{model:name}/versions/{version:name}/drift", drift.model),
+            Route("/v2/models/{model:name}/feedback", accuracy.model),
+            Route("/v2/models/{model:name}/feedback", accuracy.join, methods=["POST"]),
             Route("/ledger", log.ledger),
             Route("/ledger/last-good", log.last_good),
             Route("/debug/tasks", debug.tasks),
@@ -296,6 +311,7 @@ class Root:
                     "of TensorFlow Serving": "…/labels/{label}…, POST …:classify, POST …:regress, GET …/metadata",
                     "of MLflow": "POST /invocations, GET /ping, GET /health, GET /version",
                     "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
+                    "labels that came later": "POST /v1/models/{model}:feedback",
                     "models": "GET /v2/models",
                     "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
                     "statistics": "GET /v2/models/stats, GET /v2/models/{model}[/versions/{version}]/stats",
@@ -325,6 +341,7 @@ async def _describe_admin(debug_routes: bool, request: Request) -> Response:
     routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
     routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
     routes += ["GET /v2/models/{model}[/versions/{version}]/drift"]
+    routes += ["GET /v2/models/{model}/feedback"]
     routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
     if debug_routes:
         routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]

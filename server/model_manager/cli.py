@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "diff": "diff:diff",
     "evaluate": "evaluate:evaluate",
     "export": "export:export",
+    "feedback": "feedback:feedback",
     "history": "history:history",
     "import": "import_:import_",
     "list": "list:list_",

@@ -213,6 +213,25 @@ class Settings(BaseSettings):
         default=100, ge=0, le=200, description="Most rows a second that drift of a version is counted on; 0: none."
     )
 
+    feedback_window_s: float = Field(
+        default=0,
+        ge=0,
+        le=7_776_000,
+        description="Seconds in which a label may come after its answer; 0: none is taken.",
+    )
+    feedback_entries: int = Field(
+        default=100_000, ge=1, le=10_000_000, description="Most requests of a version whose answers wait for labels."
+    )
+    feedback_mb: int = Field(
+        default=64, ge=1, le=65_536, description="Most MiB that the answers of a version take which wait for labels."
+    )
+    feedback_share: float = Field(
+        default=1, ge=0, le=1, description="Share of requests whose answers wait for labels, chosen by their ids."
+    )
+    feedback_peers: str = Field(
+        default="", description="Address of all pods' admin ports, http://NAME:PORT: labels are told to each of them."
+    )
+
     ledger: str = Field(
         default="", description="Folder that the ledger is kept in: what served when, and who changed it."
     )

@@ -30,9 +30,10 @@ import msgspec
 
 from model_manager.api.credentials import Credentials
 from model_manager.drift import Tally, add_up, families_of, is_of_drift
+from model_manager.feedback import AccuracyTally, Label, Status, add_up_accuracy, better_of, families_of_accuracy
 from model_manager.keeper import Keeper
 from model_manager.ledger import GoodState
-from model_manager.metrics import READY, Family, LiveFamilies, Metrics, merge_families
+from model_manager.metrics import ACCURACY, READY, Family, LiveFamilies, Metrics, merge_families
 from model_manager.process import (
     admin_app,
     admin_server,
@@ -48,6 +49,7 @@ from model_manager.serving.attempt import Attempt
 from model_manager.serving.index import IndexRow, merge_indexes
 from model_manager.serving.inspection import Inspection, Topic
 from model_manager.serving.keys import Keyring
+from model_manager.serving.labelling import Labelling
 from model_manager.serving.profile import Profile
 from model_manager.serving.quarantine import Quarantine, kept
 from model_manager.settings import Settings, opentelemetry_variables
@@ -96,6 +98,7 @@ def _check_what_workers_need(settings: Settings) -> None:
     if settings.api_keys is not None:
         Keyring(settings.api_keys, Metrics(), workers=settings.workers)
     RecordStream.from_settings(settings)
+    Labelling.from_settings(settings, None)
     tracing = start_tracing(opentelemetry_variables())
     if tracing is not None:
         tracing.shutdown(0)
@@ -294,7 +297,7 @@ class Supervisor:
     async def current_metrics(self) -> Sequence[Family]:
         """The sum of all workers' metrics, and what only their supervisor knows."""
         workers = await self._ask(Question("metrics"), list[Family])
-        told = [[one for one in families if one.description != READY and not is_of_drift(one)] for families in workers]
+        told = [[one for one in families if not _is_apart(one)] for families in workers]
         ready = [
             series.value
             for families in workers
@@ -311,7 +314,9 @@ class Supervisor:
         live.add_unclean_ends(self._quarantine.ends)
         live.add_unanswered_questions(self._unanswered)
         tallies = add_up(await self._ask(Question("drift counts"), list[Tally]))
-        return [*merge_families([*told, live.families()]), *await asyncio.to_thread(families_of, tallies)]
+        accuracy = families_of_accuracy(await self.accuracy())
+        of_drift = await asyncio.to_thread(families_of, tallies)
+        return [*merge_families([*told, live.families()]), *of_drift, *accuracy]
 
     async def drift(self) -> list[Tally]:
         """The counts of all workers, added up."""
@@ -329,6 +334,14 @@ class Supervisor:
             if found is not None:
                 return found
         return Attempt(503, "no worker answers")
+    async def accuracy(self) -> list[AccuracyTally]:
+        """How right each version was in all workers, added up."""
+        return add_up_accuracy(await self._ask(Question("accuracy"), list[AccuracyTally]))
+
+    async def join(self, model: str, labels: list[Label]) -> list[Status]:
+        """Join labels with the answers of every worker."""
+        answers = await self._ask(Question("labels", model=model, labels=labels), list[Status])
+        return better_of([["unknown"] * len(labels), *answers])
 
     async def load(self, model: str) -> bool:
         """Have every worker take up a model, or try it again; whether any knows it."""
@@ -342,3 +355,8 @@ class Supervisor:
         """What each worker is doing now."""
         found = await self._ask(Question(topic, seconds), list[Inspection])
         return [inspection for inspections in found for inspection in inspections]
+
+
+def _is_apart(family: Family) -> bool:
+    """Whether a metric is not the sum of the workers': made of counts that add up, or said by the supervisor itself."""
+    return family.description == READY or is_of_drift(family) or family.description in ACCURACY

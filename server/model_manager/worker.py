@@ -11,6 +11,7 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 import numpy as np
 
 from model_manager.drift import Tally
+from model_manager.feedback import AccuracyTally, Label, Status
 from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
@@ -36,20 +38,26 @@ T = TypeVar("T")
 
 STOPPING: Final = "stopping"
 """A file beside the sockets that says to the workers that all of them stop."""
+_LONGEST_QUESTION: Final = 1 << 30  # as many labels as one request may bring
+_ANSWER_S: Final = 5.0
 
 
 class Question(msgspec.Struct):
-    """What the supervisor asks a worker; `seconds` is for a profile, the others for what is asked of one model."""
+    """What the supervisor, or another worker, asks a worker.
+
+    `seconds` is for a profile, the others for what is asked of one model.
+    """
 
     about: (
         Literal["readiness", "metrics", "index", "last good", "load", "unload", "drift", "drift counts", "profiles"]
-        | Literal["attempt"]
+        | Literal["attempt", "accuracy", "labels"]
         | Topic
     )
     seconds: float = 0.0
     model: str = ""
     version: str = ""
     body: str = ""
+    labels: list[Label] = []
 
 
 Answer: TypeAlias = (
@@ -61,6 +69,8 @@ Answer: TypeAlias = (
     | list[Tally]
     | list[Profile]
     | Attempt
+    | list[AccuracyTally]
+    | list[Status]
     | list[Inspection]
 )
 """Why there should be no traffic, or what was asked for."""
@@ -98,6 +108,7 @@ def work(post: Post, api: socket.socket, supervisor: int, copies: socket.socket)
     with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         attribution = Attribution(Quarantine(post.state), worker=post.number)
         system = System(settings, attribution, nursery, SharedCopies(copies))
+        system.labelling.beside = partial(_ask_others, post)
         code = runner.run(_serve_and_report(system, post, api, supervisor))
     leave(code, system.unfinished)
     return code
@@ -127,7 +138,7 @@ async def start_answering(system: System, path: Path) -> asyncio.Server:
             await writer.drain()
         writer.close()
 
-    return await asyncio.start_unix_server(answer, path)
+    return await asyncio.start_unix_server(answer, path, limit=_LONGEST_QUESTION)
 
 
 async def _answer(system: System, question: Question) -> Answer:
@@ -149,7 +160,26 @@ async def _answer(system: System, question: Question) -> Answer:
         return await system.profiles(question.model)
     if question.about == "attempt":
         return await system.attempt(question.model, question.version, question.body)
+    if question.about == "accuracy":
+        return await system.accuracy()
+    if question.about == "labels":
+        return await system.join(question.model, question.labels)
     return await system.inspect(question.about, question.seconds)
+
+
+async def _ask_others(post: Post, model: str, labels: list[Label]) -> tuple[list[list[Status]], int]:
+    """What became of labels in the other workers, and how many of those did not say."""
+    others = [number for number in range(post.settings.workers) if number != post.number]
+    question = Question("labels", model=model, labels=labels)
+    asking = [
+        ask(post.report.with_name(f"worker-{number}.sock"), question, list[Status], limit_s=_ANSWER_S)
+        for number in others
+    ]
+    answers = [
+        one for one in await asyncio.gather(*asking, return_exceptions=True) if not isinstance(one, BaseException)
+    ]
+    answers = [one for one in answers if len(one) == len(labels)]
+    return answers, len(others) - len(answers)
 
 
 async def _serve_and_report(system: System, post: Post, api: socket.socket, supervisor: int) -> int:

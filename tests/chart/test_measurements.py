@@ -23,8 +23,14 @@ SERIES = {
     "fast": 'model_manager_request_duration_seconds_bucket{namespace="models",pod="POD",le="0.25"}',
     "slow": 'model_manager_request_duration_seconds_bucket{namespace="models",pod="POD",le="0.5"}',
     "all": 'model_manager_request_duration_seconds_bucket{namespace="models",pod="POD",le="+Inf"}',
+    "right": 'model_manager_labelled_predictions_total{namespace="models",pod="POD",outcome="right"}',
+    "misjudged": 'model_manager_labelled_predictions_total{namespace="models",pod="POD",outcome="wrong"}',
+    "drifted": 'model_manager_drifted_columns{namespace="models",pod="POD"}',
     "failed": 'model_manager_version_state{namespace="models",pod="POD",state="failed"}',
 }
+
+
+KEYS = ("success-percent", "p99-ms", "failed-versions", "live-accuracy-percent", "drifted-columns")
 
 
 def queries(render: Render) -> dict[str, str]:
@@ -32,10 +38,7 @@ def queries(render: Render) -> dict[str, str]:
     found = {each["metadata"]["name"]: each["spec"]["query"] for each in render.all("MetricTemplate")}
     for template in render.all("AnalysisTemplate"):
         found |= {each["name"]: each["provider"]["prometheus"]["query"] for each in template["spec"]["metrics"]}
-    return {
-        next(key for key in ("success-percent", "p99-ms", "failed-versions") if name.endswith(key)): query
-        for name, query in found.items()
-    }
+    return {next(key for key in KEYS if name.endswith(key)): query for name, query in found.items()}
 
 
 def test_argo_measures_the_pods_of_the_new_hash_alone(helm4: Helm) -> None:
@@ -88,7 +91,43 @@ def test_prometheus_answers_what_is_asked(
     series += [  # on the side that is not asked about
         {"series": SERIES[name].replace("POD", old), "values": _growing(name, 600)} for name in ("broken", "failed")
     ]
-    expected = {"success-percent": success, "p99-ms": p99, "failed-versions": failed}
+    _check(promtool, tmp_path, series, asked, {"success-percent": success, "p99-ms": p99, "failed-versions": failed})
+
+
+LIVE = {"analysis.minAccuracyPercent": "90", "analysis.maxDriftedColumns": "0", "analysis.liveWindow": "5m"}
+
+
+@pytest.mark.parametrize(
+    ("grow", "accuracy", "drifted"),
+    [({"right": 19, "misjudged": 1}, 95, 0), ({"right": 3, "misjudged": 1, "drifted": 1}, 75, 1), ({}, None, 0)],
+    ids=["well", "wrong and drifting", "no labels"],
+)
+@pytest.mark.parametrize("file", [FLAGGER, ARGO], ids=lambda file: file.name)
+def test_labels_and_drift_are_measured_of_new_pods_where_that_is_asked_for(
+    helm4: Helm, tmp_path: Path, file: Path, grow: dict[str, float], accuracy: float | None, drifted: float
+) -> None:
+    if (promtool := shutil.which("promtool")) is None:
+        parts.absent("promtool is not installed")
+        return
+    asked = queries(helm4.template(file=file, sets=LIVE))
+    asked = {name: query.replace("{{args.canary}}", "77") for name, query in asked.items()}
+    new = "shop-model-manager-77-x2x9z" if file == ARGO else "shop-model-manager-stable-77-x2x9z"
+    old = new.replace("-77-", "-5bf9-" if file == ARGO else "-primary-5bf9-")
+    series = [{"series": SERIES[name].replace("POD", new), "values": _growing(name, by)} for name, by in grow.items()]
+    series += [
+        {"series": SERIES[name].replace("POD", old), "values": _growing(name, 9)} for name in ("misjudged", "drifted")
+    ]
+    _check(promtool, tmp_path, series, asked, {"live-accuracy-percent": accuracy, "drifted-columns": drifted})
+
+
+def test_labels_and_drift_are_not_measured_unasked(helm4: Helm) -> None:
+    assert set(queries(helm4.template(file=ARGO))) == {"success-percent", "p99-ms", "failed-versions"}
+
+
+def _check(
+    promtool: str, folder: Path, series: list[dict[str, str]], asked: dict[str, str], expected: dict[str, float | None]
+) -> None:
+    """Hold the answers to queries against what is expected; None for no number."""
     tests = [
         {
             "expr": f"round({asked[name]}, 0.001) == round({asked[name]}, 0.001)",  # without what is not a number
@@ -97,13 +136,13 @@ def test_prometheus_answers_what_is_asked(
         }
         for name, value in expected.items()
     ]
-    (tmp_path / "test.yaml").write_text(
+    (folder / "test.yaml").write_text(
         yaml.safe_dump({"tests": [{"interval": "15s", "input_series": series, "promql_expr_test": tests}]})
     )
-    done = subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _growing(name: str, by: float) -> str:
     """A counter that grows with every scrape; a gauge that says 1."""
-    return "1x60" if name == "failed" else f"0+{by}x60"
+    return "1x60" if name in ("failed", "drifted") else f"0+{by}x60"

@@ -209,6 +209,21 @@ def allowed(rules: list[Document], port: int, path: str, **source: str) -> bool:
     return any(passes(rule) for rule in rules)
 
 
+def test_labels_reach_every_pod_where_they_are_taken(helm4: Helm) -> None:
+    taken = helm4.template(file=CANARY, sets={"settings.feedbackWindowS": "600"})
+    own = {"principals": "example.internal/ns/models/sa/shop-model-manager"}
+    rules = taken.one("AuthorizationPolicy")["spec"]["rules"]
+    assert allowed(rules, 8081, "/v2/models/iris/feedback", **own)
+    assert not allowed(rules, 8081, "/v2/models/iris/feedback", principals="cluster.local/ns/web/sa/shop")
+    (peers,) = [one for one in taken.all("Service") if one["metadata"]["name"].endswith("-peers")]
+    assert (peers["spec"]["clusterIP"], "version" in peers["spec"]["selector"]) == ("None", False)
+    admin = taken.one("NetworkPolicy")["spec"]["ingress"][1]["from"]
+    assert {"podSelector": {"matchLabels": peers["spec"]["selector"]}} in admin
+    untaken = helm4.template(file=CANARY)
+    assert not any(one["metadata"]["name"].endswith("-peers") for one in untaken.all("Service"))
+    assert not allowed(untaken.one("AuthorizationPolicy")["spec"]["rules"], 8081, "/v2/models/iris/feedback", **own)
+
+
 def test_a_caller_reaches_its_models_and_no_other(helm4: Helm) -> None:
     rules = helm4.template(file=CANARY).one("AuthorizationPolicy")["spec"]["rules"]
     shop, person = "cluster.local/ns/web/sa/shop", "https://login.example.com/anna"

@@ -17,7 +17,7 @@ from tests.chart.chart import CHART, MATRIX, Helm, Refused, environment, leaves
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 README = (CHART / "README.md").read_text()
-THE_CHARTS_OWN = {"models", "state", "cache", "ledger"}  # the mounted folders
+THE_CHARTS_OWN = {"models", "state", "cache", "ledger", "feedback_peers"}  # the mounted folders, a Service
 UNSET = {"threads", "load_memory_mb", "admin_host", "grpc_port"}  # by limits of CPU and memory, by host; off
 UNSET |= {"admin_token", "api_keys", "tls_cert", "tls_key", "tls_client_ca"}  # no Secret is there by itself
 OPEN = {"global", "metadata"}  # a parent's values; metadata.json, which the server checks
@@ -137,7 +137,7 @@ def test_the_chart_installs_the_version_it_is_released_with() -> None:
 
 def test_every_setting_of_the_server_is_a_value_with_the_same_default() -> None:
     described = SCHEMA["properties"]["settings"]["properties"]
-    assert set(described) == {camel(name) for name in Settings.model_fields} - THE_CHARTS_OWN
+    assert set(described) == {camel(name) for name in Settings.model_fields if name not in THE_CHARTS_OWN}
     for name, field in Settings.model_fields.items():
         if name not in THE_CHARTS_OWN | UNSET:
             expected = OTHERWISE.get(name, field.default)
@@ -187,6 +187,9 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert (settings.artifact_stores, settings.cache, settings.cache_mb) == ("s3://models/", "/cache", 2048)
     assert settings.drift_rows_per_s == 50
+    assert (settings.feedback_window_s, settings.feedback_entries) == (86400.5, 50_000)
+    assert (settings.feedback_mb, settings.feedback_share) == (32, 0.25)
+    assert settings.feedback_peers == "http://iris-peers.models:9001"
     assert (settings.ledger, settings.ledger_mb, settings.ledger_days) == ("", 32, 30)
     assert (settings.skops_trusted, settings.max_artifact_mb) == ("sklearn.tree._tree.Tree", 1048576)
     assert (settings.artifact_owners, settings.require_digest, settings.refuse_writable) == ("0,10001", False, True)

@@ -98,7 +98,7 @@ def test_ports_and_probes_are_those_of_the_server(helm4: Helm, file: Path) -> No
             assert f'Route("{asked["path"]}"' in routes
     for service in render.all("Service"):
         port, *grpc = service["spec"]["ports"]
-        admin = service["metadata"]["name"].endswith("-admin")
+        admin = service["metadata"]["name"].endswith(("-admin", "-peers"))
         assert port["targetPort"] == ("http-admin" if admin else "http")
         asked = {environment(one).get(GRPC) for one in render.all("Deployment")} - {None}
         assert [(one["name"], one["appProtocol"], str(one["port"])) for one in grpc] == [

@@ -90,6 +90,14 @@ labels:
 {{- mergeOverwrite (deepCopy $root.Values.settings) (default dict (last .).settings) | toJson }}
 {{- end }}
 
+{{/* Not empty when a track takes labels, and its pods tell them to each other. */}}
+{{- define "model-manager.takesLabels" -}}
+{{- range $track, $config := include "model-manager.tracks" . | fromJson }}
+{{- $settings := include "model-manager.settings" (list $ $config) | fromJson }}
+{{- if and $settings.feedbackWindowS (not $settings.tlsCert) }}true{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* (list $ config): the artifacts of one track, its own over the chart's, as JSON. */}}
 {{- define "model-manager.artifacts" -}}
 {{- $root := first . }}

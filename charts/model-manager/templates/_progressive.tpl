@@ -147,6 +147,20 @@ failed-versions:
   max: 0
   query: >-
     count(model_manager_version_state{ {{- $of }},state="failed"} == 1) or vector(0)
+{{- if hasKey . "minAccuracyPercent" }}
+# No label of which the time is over is no number.
+live-accuracy-percent:
+  min: {{ .minAccuracyPercent }}
+  query: >-
+    100 * sum(increase(model_manager_labelled_predictions_total{ {{- $of }},outcome="right"}[{{ .liveWindow }}]))
+    / sum(increase(model_manager_labelled_predictions_total{ {{- $of }},outcome=~"right|wrong"}[{{ .liveWindow }}]))
+{{- end }}
+{{- if hasKey . "maxDriftedColumns" }}
+drifted-columns:
+  max: {{ .maxDriftedColumns }}
+  query: >-
+    max(model_manager_drifted_columns{ {{- $of }}}) or vector(0)
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -8,6 +8,45 @@ from typing import Any, Final, NamedTuple
 from model_manager.signature import DTYPES
 
 SCHEMAS: Final[dict[str, Any]] = {
+    "Label": {
+        "type": "object",
+        "required": ["id", "label"],
+        "properties": {
+            "id": {"type": "string", "minLength": 1},
+            "label": {"type": ["string", "number", "boolean"]},
+            "row": {"type": "integer", "minimum": 0, "default": 0},
+        },
+    },
+    "Labels": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/Label"},
+            {
+                "type": "object",
+                "required": ["labels"],
+                "properties": {"labels": {"type": "array", "items": {"$ref": "#/components/schemas/Label"}}},
+            },
+        ]
+    },
+    "LabelsTaken": {
+        "type": "object",
+        "required": ["counts", "unanswered", "labels"],
+        "properties": {
+            "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "unanswered": {"type": "integer", "minimum": 0},
+            "labels": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "row", "status"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "row": {"type": "integer"},
+                        "status": {"type": "string"},
+                    },
+                },
+            },
+        },
+    },
     "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
     "V1Request": {
         "type": "object",
@@ -122,6 +161,7 @@ class Body(NamedTuple):
 
 
 BODIES: Final = {
+    ":feedback": Body("What was true of rows that were answered", "Labels", "LabelsTaken"),
     ":predict": Body("Predict, by V1", "V1Request", "V1Answer"),
     ":classify": Body("A score for each class, by V1", "V1Examples", "V1Result"),
     ":regress": Body("One number for each example, by V1", "V1Examples", "V1Result"),

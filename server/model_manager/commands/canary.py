@@ -17,7 +17,7 @@ Exit codes:
   0  canary is no worse: go on
   1  canary is worse: roll back
   2  wrong usage, Prometheus cannot be asked, or interrupted
-  3  not enough requests yet: ask again later
+  3  not enough requests, or labels, yet: ask again later
 
 \b
 Examples:
@@ -27,7 +27,9 @@ Examples:
 An error is a 5xx; what the client did wrong (4xx, 499) is no error and counts as no request. Something is worse when it
 is above its limit and chance does not explain it (p < 0.001): errors and latency by Fisher's exact test, labels by
 total variation and resampling, numbers by Kolmogorov-Smirnov. Errors that chance does not explain are worse even with
-fewer than --min-requests.
+fewer than --min-requests. Where labels come (docs/live-accuracy.md), answers are compared whose time for a label ended
+within the window: classes by Fisher's exact test, numbers by resampling their absolute errors. Wrong answers that
+chance does not explain are worse even with fewer than --min-labels.
 """
 
 

@@ -86,6 +86,30 @@ _LIMITS_OPTIONS = (
         help="How far the predictions may be apart before it is said: 0 same, 1 nothing in common.",
     ),
     click.option(
+        "--min-labels",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        help="Labels that each side needs, where labels come at all.",
+    ),
+    click.option(
+        "--max-accuracy-drop",
+        type=_share,
+        default=0.01,
+        show_default=True,
+        help="By how much the share of right answers may be lower, where labels come.",
+    ),
+    click.option(
+        "--max-error-ratio",
+        type=click.FloatRange(0, min_open=True),
+        default=1.1,
+        show_default=True,
+        help="How many times the mean absolute error of stable that of canary may be, where labels are numbers.",
+    ),
+    click.option(
+        "--fail-on-drift", is_flag=True, help="Take it for worse when columns drift on canary and not on stable."
+    ),
+    click.option(
         "--fail-on-distance", is_flag=True, help="Take predictions that far apart for worse; a new model may differ."
     ),
 )

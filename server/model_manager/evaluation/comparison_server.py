@@ -4,10 +4,8 @@ https://github.com/kserve/open-inference-protocol
 """
 
 import http.client
-import itertools
 import json
 import re
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,17 +17,12 @@ import numpy as np
 
 from model_manager.codecs.outputs import encode_flat, encode_json
 from model_manager.errors import ServerRefused, one_line
+from model_manager.evaluation.patient_requests import TIMEOUT_S, ask, reason_of
 from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Output, Rows, Signature
 
-TIMEOUT_S: Final = 60.0
 _MOST_ROWS: Final = 1_000
 _MOST_CELLS: Final = 100_000
 """Of one request: far below what a server takes by default."""
-_TRIES: Final = 6
-_LONGEST_WAIT_S: Final = 5.0
-_UNAVAILABLE: Final = (429, 503)
-_PASSING: Final = (*_UNAVAILABLE, 502, 504)
-"""What proxies answer, too, while pods are replaced."""
 
 
 class _Tensor(msgspec.Struct):
@@ -127,33 +120,7 @@ class ServedVersion:
         ]
 
     def _ask(self, path: str, body: bytes | None) -> bytes:
-        """Ask, and ask again where the server says that it is busy; to the end of patience, if there is any."""
-        began = time.monotonic()
-        for tries in itertools.count(1):
-            request = urllib.request.Request(f"{self._url}{path}", data=body, headers=self._headers)
-            try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-                    return bytes(response.read())
-            except urllib.error.HTTPError as error:
-                with error:
-                    said = error.read()
-                passing = _UNAVAILABLE if self._patience_s is None else _PASSING
-                if error.code not in passing or self._given_up(tries, began):
-                    told = f"{self._place} answers {error.code}: {_reason(said, error.reason)}"
-                    raise ServerRefused(told, status=error.code) from None
-                retry_after = error.headers.get("retry-after")
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                if self._patience_s is None or isinstance(error, ValueError) or self._given_up(tries, began):
-                    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-                    raise ServerRefused(f"{self._place} cannot be asked: {reason}") from None
-                retry_after = None
-            time.sleep(_wait_s(retry_after, _LONGEST_WAIT_S if self._patience_s is None else self._patience_s))
-        raise AssertionError("the last try returns or raises")
-
-    def _given_up(self, tries: int, began: float) -> bool:
-        if self._patience_s is None:
-            return tries >= _TRIES
-        return time.monotonic() - began >= self._patience_s
+        return ask(f"{self._url}{path}", body, self._headers, place=self._place, patience_s=self._patience_s)
 
 
 def default_version(url: str, model: str, api_key: str | None = None) -> str:
@@ -167,28 +134,13 @@ def default_version(url: str, model: str, api_key: str | None = None) -> str:
             return msgspec.json.decode(response.read(), type=_Metadata).properties["version"]
     except urllib.error.HTTPError as error:
         with error:
-            told = f"{url} answers {error.code}: {_reason(error.read(), error.reason)}"
+            told = f"{url} answers {error.code}: {reason_of(error.read(), error.reason)}"
         raise ServerRefused(told, status=error.code) from None
     except (msgspec.DecodeError, KeyError):
         raise ServerRefused(f"{url} does not tell which version of {model} answers; name one: {model}/2") from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise ServerRefused(f"{url} cannot be asked: {reason}") from None
-
-
-def _wait_s(retry_after: str | None, longest: float) -> float:
-    try:
-        return min(longest, max(0.1, float(retry_after or 1)))
-    except ValueError:
-        return 1.0
-
-
-def _reason(said: bytes, otherwise: str) -> str:
-    """The words of a refusal: ours and V2's are {"error": "…"}."""
-    try:
-        return str(json.loads(said)["error"])
-    except (ValueError, TypeError, KeyError):
-        return otherwise
 
 
 def _signature(metadata: _Metadata) -> Signature:

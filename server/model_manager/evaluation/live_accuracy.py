@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
 from model_manager.errors import TableRefused
+from model_manager.feedback import is_same, number_in
 from model_manager.tables.table_files import Table
 
 _TYPE: Final = "model-manager.prediction.v1"
@@ -212,27 +213,10 @@ def _of_numbers(pairs: Sequence[tuple[Predicted, Label]]) -> dict[str, float]:
     try:
         off = np.array([float(str(one.answer)) - float(str(label.value)) for one, label in pairs])
     except ValueError:
-        worst = next(label.value for _, label in pairs if not _is_number(label.value))
+        worst = next(label.value for _, label in pairs if number_in(label.value) is None)
         raise TableRefused(f"the model answers numbers, and the label {worst!r} is none") from None
     return {"mae": float(np.abs(off).mean()), "rmse": float(np.sqrt(np.square(off).mean()))}
 
 
 def _class_of(label: object, classes: Sequence[str]) -> int | None:
     return next((at for at, one in enumerate(classes) if str(label).strip() == one), None)
-
-
-def is_same(answer: object, label: object) -> bool:
-    """Whether a label, which a file may hold as text, is what was answered: 1 is 1.0, and 01234 is not 1234."""
-    if isinstance(answer, str):
-        return answer == str(label)
-    if isinstance(answer, bool):
-        return str(label).strip().lower() in (("true", "1") if answer else ("false", "0"))
-    return _is_number(answer) and _is_number(label) and float(str(answer)) == float(str(label))
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True

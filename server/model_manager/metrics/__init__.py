@@ -6,11 +6,21 @@ room's door: the rest of the server imports from here alone. Each metric is desc
 """
 
 from model_manager.metrics.catalogue.drift import DRIFT
+from model_manager.metrics.catalogue.feedback import ACCURACY
 from model_manager.metrics.catalogue.process import READY
 from model_manager.metrics.catalogue.requests import REQUEST_SECONDS, REQUESTS
 from model_manager.metrics.exposition import Exposition
 from model_manager.metrics.instruments import Family
-from model_manager.metrics.live import Convergence, DriftedColumn, LiveDrift, LiveFamilies, LiveServable, LiveVersion
+from model_manager.metrics.live import (
+    Convergence,
+    Counted,
+    DriftedColumn,
+    LiveAccuracy,
+    LiveDrift,
+    LiveFamilies,
+    LiveServable,
+    LiveVersion,
+)
 from model_manager.metrics.loop_lag import measure_loop_lag
 from model_manager.metrics.merge import merge_families
 from model_manager.metrics.predictions import COUNTED_OUTPUT
@@ -18,16 +28,19 @@ from model_manager.metrics.process_metrics import ProcessMetrics
 from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
 
 __all__ = [
+    "ACCURACY",
     "COUNTED_OUTPUT",
     "DRIFT",
     "READY",
     "REQUESTS",
     "REQUEST_SECONDS",
     "Convergence",
+    "Counted",
     "DriftedColumn",
     "DropReason",
     "Exposition",
     "Family",
+    "LiveAccuracy",
     "LiveDrift",
     "LiveFamilies",
     "LiveServable",

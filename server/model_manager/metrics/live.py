@@ -6,7 +6,7 @@ In the flow: system, at a scrape → **live** → exposition, or merge in a supe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model_manager.metrics.catalogue import drift, fetching, process, requests, versions
+from model_manager.metrics.catalogue import drift, feedback, fetching, process, requests, versions
 from model_manager.metrics.instruments import Description, Family, Series
 
 
@@ -74,6 +74,31 @@ class LiveDrift:
     rows: int
     drifted: int
     columns: Sequence[DriftedColumn]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A histogram: the upper bounds of its buckets, what each counted, the last one unbounded, and the sum."""
+
+    bounds: tuple[float, ...]
+    counts: list[int]
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAccuracy:
+    """What a scrape shows of a version's live accuracy; `figures` and `coverage` are those of the last hour."""
+
+    model: str
+    version: str
+    mature: int
+    labelled: Mapping[str, int]
+    errors: Counted
+    losses: Counted
+    lags: Counted
+    evicted: int
+    figures: Mapping[str, float]
+    coverage: float | None
 
 
 class LiveFamilies:
@@ -166,6 +191,33 @@ class LiveFamilies:
             self._add(drift.DRIFT_JS, of_column, column.js)
             self._add(drift.DRIFT_NOISE, of_column, column.noise)
 
+    def add_accuracy(self, one: LiveAccuracy) -> None:
+        """Read how right a version was; nothing that its kind of answer, or the want of labels, leaves empty."""
+        labels = (one.model, one.version)
+        self._add(feedback.MATURE_PREDICTIONS, labels, one.mature)
+        self._add(feedback.FEEDBACK_EVICTED, labels, one.evicted)
+        for outcome, count in one.labelled.items():
+            if count:
+                self._add(feedback.LABELLED_PREDICTIONS, (*labels, outcome), count)
+        histograms = (
+            (feedback.ABSOLUTE_ERROR, one.errors),
+            (feedback.LOG_LOSS, one.losses),
+            (feedback.LABEL_LAG, one.lags),
+        )
+        for description, counted in histograms:
+            if any(counted.counts):
+                series = Series(labels, counted.sum, counted.counts, counted.bounds)
+                self._family(description).series.append(series)
+        for name, value in one.figures.items():
+            self._add(feedback.LIVE_METRIC, (*labels, name), value)
+        if one.coverage is not None:
+            self._add(feedback.LIVE_COVERAGE, labels, one.coverage)
+
+    def add_feedback(self, labels: Mapping[str, int]) -> None:
+        """Read what became of the labels that callers sent, by status."""
+        for status, count in labels.items():
+            self._add(feedback.FEEDBACK_LABELS, (status,), count)
+
     def add_ledger(self, *, written: int, dropped: int) -> None:
         """Read what became of the ledger's entries."""
         for outcome, count in (("written", written), ("dropped", dropped)):
@@ -176,7 +228,10 @@ class LiveFamilies:
         return list(self._families.values())
 
     def _add(self, description: Description, labels: tuple[str, ...], value: float = 1) -> None:
+        self._family(description).series.append(Series(labels, value))
+
+    def _family(self, description: Description) -> Family:
         family = self._families.get(description.name)
         if family is None:
             family = self._families[description.name] = Family(description, [])
-        family.series.append(Series(labels, value))
+        return family

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from model_manager.rollout.distribution import Distance, Histogram, kolmogorov_smirnov, total_variation
+from model_manager.rollout.distribution import (
+    Distance,
+    Histogram,
+    chance_of_larger_mean,
+    kolmogorov_smirnov,
+    total_variation,
+)
+from model_manager.rollout.live import DRIFTED, Live
 
 SIGNIFICANCE = 0.001
 """Chance is ruled out when it explains the difference in fewer than one comparison of a thousand.
@@ -17,6 +24,9 @@ SIGNIFICANCE = 0.001
 Strict, because a pipeline asks again and again, and because a single failed request falls on a canary with 1% of the
 traffic once in a hundred times, though stable be no better.
 """
+
+_OF_LABELS = ("accuracy", "absolute error")
+_SHOWN = 5
 
 Outcome = Literal["ok", "worse", "differs", "unknown"]
 Verdict = Literal["no worse", "worse", "not enough data"]
@@ -38,6 +48,7 @@ class Side:
     seconds: Histogram = field(default_factory=Histogram)
     labels: Mapping[str, int] = field(default_factory=dict)
     values: Histogram = field(default_factory=Histogram)
+    live: Live = field(default_factory=Live)
 
     def answered(self, status_class: str) -> int:
         """Requests whose status code begins with a digit."""
@@ -56,13 +67,20 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the canary may do worse than stable before it counts, and the requests each side needs."""
+    """What the canary may do worse than stable before it counts, and the requests each side needs.
+
+    `min_labels`: what each side needs where labels come, before the canary is no worse.
+    """
 
     min_requests: int
     max_error_increase: float
     max_p99_ratio: float
     max_distance: float
     fail_on_distance: bool
+    min_labels: int = 100
+    max_accuracy_drop: float = 0.01
+    max_error_ratio: float = 1.1
+    fail_on_drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +109,10 @@ class Comparison:
 
 
 def compare(stable: Side, canary: Side, limits: Limits) -> Comparison:
-    """Check errors, latency and predictions.
+    """Check errors, latency and predictions; accuracy where labels came, and drift where it is told.
 
-    Errors that chance does not explain are worse however few requests there were; everything else waits for
-    `min_requests` on both sides.
+    Errors, and wrong answers, that chance does not explain are worse however few requests there were; everything else
+    waits for `min_requests` on both sides, and where labels come for `min_labels`.
     """
     checks = [check(stable, canary, limits) for check in (_errors, _latency, _predictions)]
     short = [side for side in (stable, canary) if side.faultless < limits.min_requests]
@@ -103,7 +121,11 @@ def compare(stable: Side, canary: Side, limits: Limits) -> Comparison:
         why = f"{missing} of the {limits.min_requests:,} requests needed"
         convincing = [check for check in checks if check.name == "errors" and check.outcome == "worse"]
         checks = [check if check in convincing else replace(check, outcome="unknown", why=why) for check in checks]
-    verdict: Verdict = "not enough data" if short else "no worse"
+    checks += [
+        check for check in (_accuracy(stable, canary, limits), _drift(stable, canary, limits)) if check is not None
+    ]
+    unlabelled = any(check.name in _OF_LABELS and check.outcome == "unknown" for check in checks)
+    verdict: Verdict = "not enough data" if short or unlabelled else "no worse"
     if any(check.outcome == "worse" for check in checks):
         verdict = "worse"
     return Comparison(verdict, stable, canary, tuple(checks))
@@ -140,6 +162,51 @@ def _predictions(stable: Side, canary: Side, limits: Limits) -> Check:
     what, limit = f"{distance.measure} distance {distance.value:.2f}", limits.max_distance
     check = _judged("predictions", what, distance.value, limit, f"above {limit:g}", distance.p_value)
     return check if limits.fail_on_distance or check.outcome == "ok" else replace(check, outcome="differs")
+
+
+def _accuracy(stable: Side, canary: Side, limits: Limits) -> Check | None:
+    """Compare how right both were; None where no label came."""
+    one, other = stable.live, canary.live
+    if not one.labelled and not other.labelled:
+        return None
+    numbers = bool(one.off.total or other.off.total)
+    name = "absolute error" if numbers else "accuracy"
+    if not one.labelled or not other.labelled or numbers != bool(one.off.total and other.off.total):
+        idle = stable.name if not one.labelled else canary.name
+        return Check(name, "unknown", f"no answer of {idle} has a label of which the time is over")
+    if numbers:
+        value, limit = 1.0, limits.max_error_ratio
+        if other.mean_error:
+            value = other.mean_error / one.mean_error if one.mean_error else math.inf
+        what = f"off by {other.mean_error:.4g}, {stable.name} by {one.mean_error:.4g}"
+        check = _judged(
+            name, what, value, limit, f"above {limit:g} times that", chance_of_larger_mean(one.off, other.off)
+        )
+    else:
+        value, limit = one.accuracy - other.accuracy, limits.max_accuracy_drop
+        what = f"{other.accuracy:.2%} right, {one.accuracy:.2%} of {stable.name}'s"
+        p_value = chance_of_excess(one.wrong, one.right + one.wrong, other.wrong, other.right + other.wrong)
+        check = _judged(name, what, value, limit, f"more than {limit * 100:g} points below", p_value)
+    few = [
+        f"{side.name} has {side.live.labelled:,}" for side in (stable, canary) if side.live.labelled < limits.min_labels
+    ]
+    if few and check.outcome != "worse":
+        return replace(check, outcome="unknown", why=f"{' and '.join(few)} of the {limits.min_labels:,} labels needed")
+    return check
+
+
+def _drift(stable: Side, canary: Side, limits: Limits) -> Check | None:
+    """Name the columns that drift on the canary alone; None where no side tells of drift."""
+    if not canary.live.psi:
+        return None
+    alone = [name for name in canary.live.drifted if name not in stable.live.drifted]
+    if not alone:
+        return Check("drift", "ok", "no column drifts on the canary alone", 0.0, DRIFTED)
+    worst = max(alone, key=canary.live.psi.__getitem__)
+    value = canary.live.psi[worst]
+    outcome: Outcome = "worse" if limits.fail_on_drift else "differs"
+    shown = ", ".join(alone[:_SHOWN]) + (f" and {len(alone) - _SHOWN} more" if len(alone) > _SHOWN else "")
+    return Check("drift", outcome, f"{shown}: not as in training, as far as PSI {value:.2f}", value, DRIFTED)
 
 
 def _distance(stable: Side, canary: Side) -> Distance | None:

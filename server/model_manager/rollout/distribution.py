@@ -103,6 +103,30 @@ def total_variation(one: Mapping[str, int], other: Mapping[str, int]) -> Distanc
     return Distance("total variation", value, (at_least + 1) / (RESAMPLES + 1))
 
 
+def chance_of_larger_mean(one: Histogram, other: Histogram) -> float:
+    """How likely chance alone makes the mean of `other` exceed that of `one` by as much as it does, by resampling.
+
+    How often do samples of these sizes, drawn from the two taken together, lie at least as far apart? Values are taken
+    from the middle of their buckets. Both need at least one value, and bounds at which both are known.
+    """
+    import numpy as np  # live accuracy alone needs it
+
+    bounds = sorted({*one.bounds} & {*other.bounds})
+    if not bounds:
+        return 1.0
+    values = np.array([(low + high) / 2 for low, high in zip([0.0, *bounds], [*bounds, bounds[-1]], strict=True)])
+    counts = np.array(
+        [np.diff([0.0, *(side.at_most(bound)[0] for bound in bounds), side.total]) for side in (one, other)]
+    )
+    sizes = counts.sum(axis=1).round().astype(np.int64)
+    means = counts @ values / sizes
+    together = counts.sum(axis=0) / counts.sum()
+    random = np.random.default_rng(_SEED)
+    first, second = (random.multinomial(size, together, RESAMPLES) @ values / size for size in sizes)
+    at_least = int(np.count_nonzero(second - first >= means[1] - means[0] - 1e-12 * max(1.0, abs(means[0]))))
+    return (at_least + 1) / (RESAMPLES + 1)
+
+
 def _half_difference(one: "Shares", other: "Shares") -> "Shares":
     half: Shares = abs(one - other).sum(axis=-1) / 2
     return half

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from model_manager.rollout.comparison import Side
 from model_manager.rollout.distribution import Histogram, merged
+from model_manager.rollout.live import Live
 from model_manager.rollout.prometheus import Prometheus, Series, quoted
 
 STALENESS_S = 300
@@ -65,10 +66,46 @@ def gather(prometheus: Prometheus, question: Question, side: str) -> Side:
         seconds=histogram(counts("model_manager_request_duration_seconds_bucket")),
         labels=_summed(counts("model_manager_predictions_total"), "label"),
         values=histogram(counts("model_manager_prediction_value_bucket")),
+        live=_live(prometheus, question, select),
+    )
+
+
+def _live(prometheus: Prometheus, question: Question, select: str) -> Live:
+    """How right one side was, of answers whose time for a label ended within the window; and what drifts at its end."""
+    start = question.at - question.window_s
+
+    def grown(metric: str) -> list[tuple[dict[str, str], float]]:
+        series = prometheus.matrix(f"{metric}{{{select}}}[{question.window_s + STALENESS_S}s]", question.at)
+        return [(each.metric, growth(each, start)) for each in series]
+
+    def whole(metric: str) -> Counts:
+        return [(labels, round(count)) for labels, count in grown(metric)]
+
+    def largest(metric: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for sample in prometheus.vector(f"{metric}{{{select}}}", question.at):
+            column = f"{sample.metric['kind']} {sample.metric['column']}"
+            found[column] = max(found.get(column, 0.0), float(sample.value[1]))
+        return found
+
+    outcomes = _summed(whole("model_manager_labelled_predictions_total"), "outcome")
+    return Live(
+        mature=sum(count for _, count in whole("model_manager_mature_predictions_total")),
+        right=outcomes.get("right", 0),
+        wrong=outcomes.get("wrong", 0),
+        off=histogram(whole("model_manager_prediction_absolute_error_bucket")),
+        absolute=sum(count for _, count in grown("model_manager_prediction_absolute_error_sum")),
+        psi=largest("model_manager_drift_psi"),
+        noise=largest("model_manager_drift_psi_noise"),
     )
 
 
 def increase(series: Series, start: float) -> int:
+    """How much a counter of whole numbers grew after `start` (Unix, s); see `growth`."""
+    return round(growth(series, start))
+
+
+def growth(series: Series, start: float) -> float:
     """How much a counter grew after `start` (Unix, s), whatever was reset in between.
 
     From its last value before, or from zero when it has none.
@@ -81,7 +118,7 @@ def increase(series: Series, start: float) -> int:
     for value in values[first:]:
         grown += value - before if value >= before else value
         before = value
-    return round(grown)
+    return grown
 
 
 def histogram(counts: Counts) -> Histogram:

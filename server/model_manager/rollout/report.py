@@ -12,6 +12,7 @@ from rich.table import Table
 
 from model_manager.rollout.comparison import Comparison, Side, Verdict
 from model_manager.rollout.evidence import Question
+from model_manager.rollout.live import Live
 
 EXIT_CODES: dict[Verdict, int] = {"no worse": 0, "worse": 1, "not enough data": 3}
 
@@ -27,8 +28,10 @@ def advice(comparison: Comparison, question: Question) -> str:
     match comparison.verdict:
         case "no worse":
             step = f"raise the weight of {canary.name}" if by_track else f"{canary.name} may be the default"
-            differs = any(check.outcome == "differs" for check in comparison.checks)
-            return f"Go on: {step}{', if its predictions may differ this much' if differs else ''}."
+            differing = {check.name for check in comparison.checks if check.outcome == "differs"}
+            conditions = ["its predictions may differ this much"] if "predictions" in differing else []
+            conditions += ["what drifts is no harm to it"] if "drift" in differing else []
+            return f"Go on: {step}{''.join(f', if {one}' for one in conditions)}."
         case "worse":
             to = f"set the weight of {canary.name} to 0" if by_track else f"make {stable.name} the default"
             return f"Roll back: {to}."
@@ -97,7 +100,19 @@ def _side_document(side: Side, window_s: int) -> dict[str, Any]:
         "p99_s": side.seconds.quantile(0.99),
         "rows": side.rows,
         "predictions": side.labels,
+        "live": _live_document(side.live),
         "prediction_quartiles": [side.values.quantile(q) for q in _QUARTILES] if side.values.total else None,
+    }
+
+
+def _live_document(live: Live) -> dict[str, Any]:
+    return {
+        "mature_predictions": live.mature,
+        "labelled_predictions": live.labelled,
+        "coverage": live.coverage,
+        "accuracy": live.accuracy,
+        "mean_absolute_error": live.mean_error,
+        "drifted": live.drifted,
     }
 
 
@@ -122,9 +137,27 @@ def _figures(stable: Side, canary: Side, window_s: int) -> Iterable[tuple[str, s
     yield row("p99", *(_duration(side.seconds.quantile(0.99)) for side in sides))
     yield row("rows", *(f"{side.rows:,}" for side in sides))
     yield from _label_figures(stable, canary)
+    yield from _live_figures(stable.live, canary.live)
     if stable.values.total or canary.values.total:
         for q in _QUARTILES:
             yield row(f"predicted, {q:.0%} are below", *(_number(side.values.quantile(q)) for side in sides))
+
+
+def _live_figures(*sides: Live) -> Iterable[tuple[str, str, str]]:
+    """What labels say of both, where any came."""
+
+    def row(what: str, *values: str) -> tuple[str, str, str]:
+        one, other = values
+        return what, one, other
+
+    if not any(live.labelled for live in sides):
+        return
+    yield row("answers whose time for a label is over", *(f"{live.mature:,}" for live in sides))
+    yield row("with a label", *(f"{live.labelled:,}{_percent(live.coverage)}" for live in sides))
+    if any(live.right or live.wrong for live in sides):
+        yield row("right", *("–" if math.isnan(live.accuracy) else f"{live.accuracy:.2%}" for live in sides))
+    if any(live.off.total for live in sides):
+        yield row("mean absolute error", *(_number(live.mean_error) for live in sides))
 
 
 def _label_figures(stable: Side, canary: Side) -> Iterable[tuple[str, str, str]]:
@@ -158,6 +191,10 @@ def _rate(per_second: float) -> str:
 
 def _share(share: float) -> str:
     return "" if math.isnan(share) else f" ({share:.2%})"
+
+
+def _percent(share: float) -> str:
+    return "" if math.isnan(share) else f" ({share:.0%})"
 
 
 def _duration(seconds: float) -> str:

@@ -124,6 +124,8 @@ class Answering:
             results = await (future if gone is None or not batcher.busy else _unless_gone(future, gone))
             encoding = perf_counter()
             headers, encoded = codec.encode(request, results)
+            if servable.kept is not None:
+                headers = servable.kept.keep(call, request.id, results, headers)
             seconds = (decoded - decoding, perf_counter() - encoding)
             if observation is not None:
                 observation.encoding, observation.encoded, observation.results = encoding, perf_counter(), results

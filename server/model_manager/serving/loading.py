@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, ParamSpec, TypeVar
 
 from model_manager.drift import NOT_COUNTED, Drift
 from model_manager.errors import LoadFailed
+from model_manager.feedback import Feedback
 from model_manager.inference.cost import NOTHING_INLINE, InlineLimits, measure_inline_limits
 from model_manager.inference.predictor import SklearnPredictor
 from model_manager.metrics import COUNTED_OUTPUT, Metrics
@@ -66,8 +67,8 @@ class Loader:
     versions are loaded here alone. `max_rows` bounds one request; `timeout_s` and `compile` hold where the manifest
     says nothing. `attribution`: who notes what is called, and refuses what ends the server. `tracing`: where loads and
     batches are recorded, if anywhere. `check_process` is told whose code ran. `drift`: what
-    counts how far rows lie from the training data, if anything does. `copies`: where models are shared with other
-    processes.
+    counts how far rows lie from the training data, if anything does; `feedback`: what keeps answers for labels.
+    `copies`: where models are shared with other processes.
     """
 
     metrics: Metrics
@@ -87,6 +88,7 @@ class Loader:
     check_process: Callable[[str], None] = lambda suspect: None
     drift: Drift | None = None
     copies: SharedCopies | None = None
+    feedback: Feedback | None = None
 
     async def load(self, wanted: WantedVersion, *, entered: Callable[[State, str], None]) -> Loaded:
         """Bring a wanted version to a servable, calling `entered` with each state on the way, and why.
@@ -269,6 +271,7 @@ class Loader:
             timeout_s=timeout_s,
             max_rows=self.max_rows,
             noted=noted,
+            kept=None if self.feedback is None else self.feedback.watch(wanted.id, signature),
         )
 
 

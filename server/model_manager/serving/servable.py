@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from model_manager.codecs.protocols import codecs_for
+from model_manager.feedback import Kept
 from model_manager.inference.compiled.compilation import CompileReport
 from model_manager.inference.compiled.fastest import CompiledPredictor
 from model_manager.inference.cost import InlineLimits
@@ -109,7 +110,10 @@ class Form:
 
 
 class Servable:
-    """A loaded, proven version. Leased by requests; unloaded when nobody holds it any more."""
+    """A loaded, proven version. Leased by requests; unloaded when nobody holds it any more.
+
+    `kept` holds its answers for labels to come, where those are taken.
+    """
 
     def __init__(
         self,
@@ -123,6 +127,7 @@ class Servable:
         timeout_s: float,
         max_rows: int,
         noted: Noted,
+        kept: Kept | None = None,
     ) -> None:
         self.id = id
         self.signature = signature
@@ -133,6 +138,7 @@ class Servable:
         self.metrics = metrics
         self.timeout_s = timeout_s
         self._noted = noted
+        self.kept = kept
         self.codecs = codecs_for(signature, max_rows=max_rows, model=id.model, version=id.version)
         self.load_seconds: dict[str, float] = {}
         self.leases = 0  # requests that hold one; each delays unloading

@@ -10,6 +10,7 @@ from typing import Final
 
 from model_manager.cpus import allowed_cpus
 from model_manager.drift import Drift, Tally, families_of
+from model_manager.feedback import AccuracyTally, Feedback, Label, Status, families_of_accuracy
 from model_manager.inference.threads import limit_native_threads
 from model_manager.ledger import GoodState, Ledger
 from model_manager.metrics import (
@@ -38,6 +39,7 @@ from model_manager.serving.improving import Improver
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
 from model_manager.serving.keys import Keyring
+from model_manager.serving.labelling import Labelling
 from model_manager.serving.loading import Loader
 from model_manager.serving.loop_watch import LoopWatch
 from model_manager.serving.manager import Manager
@@ -96,6 +98,8 @@ class System:
         self.tracing = start_tracing(opentelemetry_variables())
         self.records = RecordStream.from_settings(settings)
         self._drift = Drift.from_settings(settings)
+        self._feedback = Feedback.from_settings(settings)
+        self.labelling = Labelling.from_settings(settings, self._feedback)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
         keys = settings.api_keys
@@ -138,6 +142,7 @@ class System:
             check_process=self.process_state.check,
             drift=self._drift,
             copies=copies,
+            feedback=self._feedback,
         )
         improver = Improver(
             self._compiling,
@@ -202,6 +207,8 @@ class System:
             self.records.start()
         if self._drift is not None:
             self._drift.start()
+        if self._feedback is not None:
+            self._feedback.start()
         if self.ledger is not None:
             self.ledger.start()
         lag = self.metrics.event_loop_lag.labels()
@@ -236,6 +243,8 @@ class System:
             self._predicting.shutdown()
             if self._drift is not None:
                 self._drift.close()
+            if self._feedback is not None:
+                self._feedback.close()
             for executor in (self._compiling, self._loading, self._reading):
                 executor.shutdown(wait=False, cancel_futures=True)
             await self._flush()
@@ -320,9 +329,11 @@ class System:
             live.add_records(sent=records.sent, sampled_out=records.sampled_out, dropped=records.dropped)
         if self.ledger is not None:
             live.add_ledger(written=self.ledger.written, dropped=self.ledger.dropped)
+        live.add_feedback(self.labelling.counts)
         of_process = await asyncio.to_thread(self._process_metrics.families)
         of_drift = await asyncio.to_thread(families_of, await self.drift(named=False))
-        return [*self.metrics.families(), *live.families(), *of_drift, *of_process]
+        of_accuracy = await asyncio.to_thread(families_of_accuracy, await self.accuracy())
+        return [*self.metrics.families(), *live.families(), *of_drift, *of_accuracy, *of_process]
 
     async def index(self) -> list[IndexRow]:
         """Every known version and its state."""
@@ -344,6 +355,13 @@ class System:
     async def attempt(self, model: str, version: str, body: str) -> Attempt:
         """Ask one version for what a body of V1 asks for; counted like every request."""
         return await attempt(self.answering, model, version, body)
+    async def accuracy(self) -> list[AccuracyTally]:
+        """How right each version was, by the labels that came."""
+        return [] if self._feedback is None else await asyncio.to_thread(self._feedback.tallies)
+
+    async def join(self, model: str, labels: list[Label]) -> list[Status]:
+        """Join labels with the answers of this process."""
+        return await self.labelling.join(model, labels)
 
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from model_manager.errors import TableRefused
-from model_manager.evaluation.live_accuracy import Label, Predicted, is_same, read_predictions, score
+from model_manager.evaluation.live_accuracy import Label, Predicted, read_predictions, score
+from model_manager.feedback import is_same
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ a name that a client made up. A version's series go when it goes.
 
 from typing import Final
 
-from model_manager.metrics.catalogue import drift, fetching, predictions, process, requests, versions
+from model_manager.metrics.catalogue import drift, feedback, fetching, predictions, process, requests, versions
 from model_manager.metrics.instruments import Description
 
 CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
@@ -28,6 +28,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
     "Rows and batches": (requests.ROWS_PREDICTED, requests.BATCH_ROWS, requests.QUEUE_ROWS, requests.QUEUE_LIMIT_ROWS),
     "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
     "Drift": drift.DRIFT,
+    "Live accuracy": (*feedback.ACCURACY, feedback.FEEDBACK_LABELS),
     "Versions": (
         versions.VERSION_STATE,
         versions.VERSION_QUARANTINED,

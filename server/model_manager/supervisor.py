@@ -334,6 +334,7 @@ class Supervisor:
             if found is not None:
                 return found
         return Attempt(503, "no worker answers")
+
     async def accuracy(self) -> list[AccuracyTally]:
         """How right each version was in all workers, added up."""
         return add_up_accuracy(await self._ask(Question("accuracy"), list[AccuracyTally]))

@@ -355,6 +355,7 @@ class System:
     async def attempt(self, model: str, version: str, body: str) -> Attempt:
         """Ask one version for what a body of V1 asks for; counted like every request."""
         return await attempt(self.answering, model, version, body)
+
     async def accuracy(self) -> list[AccuracyTally]:
         """How right each version was, by the labels that came."""
         return [] if self._feedback is None else await asyncio.to_thread(self._feedback.tallies)

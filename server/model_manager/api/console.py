@@ -24,6 +24,7 @@ from model_manager.api.routes import Route
 from model_manager.console import ASSETS, Page, Pages, asset, body_of, figures_of
 from model_manager.drift import Tally
 from model_manager.errors import InvalidInput, LedgerUnreadable, ModelNotFound, VersionNotFound
+from model_manager.feedback import AccuracyTally
 from model_manager.ledger import Event, history_of
 from model_manager.metrics import Family
 from model_manager.serving.attempt import Attempt
@@ -63,6 +64,10 @@ class Told(Protocol):
         """How many sampled rows of the last hour fell into which bins, by version."""
         ...
 
+    async def accuracy(self) -> list[AccuracyTally]:
+        """How right each version was, by the labels that came."""
+        ...
+
     async def profiles(self, model: str) -> list[Profile]:
         """What the ready versions of a model say of themselves."""
         ...
@@ -97,6 +102,7 @@ class Console:
             Route(model, self.model),
             Route(f"{model}/parts/versions", partial(self.part, self._pages.versions)),
             Route(f"{model}/parts/drift", partial(self.part, self._pages.drift)),
+            Route(f"{model}/parts/accuracy", partial(self.part, self._pages.accuracy)),
             Route(f"{version}/form", self.form),
             Route(f"{version}/try", self.attempt, methods=["POST"]),
         ]
@@ -163,8 +169,9 @@ class Console:
         if model and not any(row.name == model for row in rows):
             raise ModelNotFound(f"no model {model!r} is known here")
         tallies = [tally for tally in await self._told.drift() if may_see(request, tally.model)]
+        accuracies = [one for one in await self._told.accuracy() if may_see(request, one.model)]
         waiting = await self._told.waiting_for()
-        return Page(rows, waiting, self._actions, tallies, model=model, now=datetime.now(UTC), **more)
+        return Page(rows, waiting, self._actions, tallies, accuracies, model=model, **more)
 
     async def _profile(self, request: Request) -> tuple[Page, Profile]:
         model, version = request.path_params["model"], request.path_params["version"]

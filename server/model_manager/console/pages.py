@@ -6,7 +6,6 @@ In the flow: api/console gathers what the pod says → **pages** → HTML.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +13,7 @@ from markupsafe import Markup
 
 from model_manager.console.asking import ROW, fields_of
 from model_manager.drift import Tally, report
+from model_manager.feedback import AccuracyTally, report_accuracy
 from model_manager.ledger import Event
 from model_manager.serving.attempt import Attempt
 from model_manager.serving.index import IndexRow
@@ -49,13 +49,13 @@ class Page:
     waiting_for: str = ""
     actions: bool = False
     tallies: Sequence[Tally] = ()
+    accuracies: Sequence[AccuracyTally] = ()
     events: Sequence[Event] | None = None
     """None where no ledger is kept."""
     unread: str = ""
     """Why the ledger cannot be read, if it cannot."""
     model: str = ""
     profiles: Sequence[Profile] = ()
-    now: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +107,7 @@ class Pages:
             default=_Model(page.model, versions).default,
             profiles=[_told(one) for one in page.profiles],
             drift=_drift(page),
+            accuracy=_accuracy(page),
             events=_events(page),
         )
 
@@ -117,6 +118,10 @@ class Pages:
     def drift(self, page: Page) -> str:
         """How far a model's rows lie from the training, which changes."""
         return self._render("parts/drift.html", page, drift=_drift(page))
+
+    def accuracy(self, page: Page) -> str:
+        """How right a model's versions were, which changes."""
+        return self._render("parts/accuracy.html", page, accuracy=_accuracy(page))
 
     def form(self, page: Page, profile: Profile) -> str:
         """A form for a row of one version."""
@@ -156,6 +161,10 @@ def _drift(page: Page) -> list[dict[str, Any]]:
     for one in told:
         one["shown"], one["more"] = one["columns"][:_COLUMNS_SHOWN], max(0, len(one["columns"]) - _COLUMNS_SHOWN)
     return told
+
+
+def _accuracy(page: Page) -> list[dict[str, Any]]:
+    return [report_accuracy(tally) for tally in page.accuracies if tally.model == page.model]
 
 
 def _told(profile: Profile) -> dict[str, Any]:

@@ -4,9 +4,8 @@ In the flow: process → **greeting** → standard error, once every wanted vers
 machines go without it.
 """
 
-import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TextIO
 
 from model_manager.api.front import easiest
 from model_manager.serving.system import System
@@ -16,11 +15,13 @@ _LONGEST_WAIT_S: Final = 600.0
 _EVERYWHERE: Final = ("0.0.0.0", "[::]")
 
 
-async def greet(system: System, addresses: Mapping[str, str]) -> None:
-    """Wait until the models are loaded, and say so in three lines. `addresses`: of `api` and `admin`."""
+async def greet(system: System, *, addresses: Mapping[str, str], stream: TextIO) -> None:
+    """Wait until the models are loaded, and say so in three lines. `addresses`: of `api` and `admin`.
+
+    `stream` is standard error as it was before models might print there: serving/printing.py.
+    """
     await system.loaded(limit_s=_LONGEST_WAIT_S)
-    stream = sys.__stderr__  # what sys.stderr is by now belongs to the models: serving/printing.py
-    if stream is not None and not system.registry.stopping:
+    if not system.registry.stopping:
         stream.write("".join(f"{line}\n" for line in _lines(system, addresses)))
         stream.flush()
 

@@ -76,7 +76,7 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
     ):
         system = System(settings, attribution, nursery)
         if beside is None and settings.log_format == "console":
-            beside = partial(greet, addresses=_addresses(settings, api, admin))
+            beside = partial(greet, addresses=_addresses(settings, api, admin), stream=sys.stderr)
         code = runner.run(serve(system, api, admin, beside=beside))
     leave(code, system.unfinished)
     return code

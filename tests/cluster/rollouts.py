@@ -51,7 +51,6 @@ class Release:
                 "serverAddress": self.prometheus,
                 "interval": "10s",
                 "stepWeights": [1, 25, 50],
-                "maxP99Ms": 1500,
             },
             "tracks": {"stable": {"weight": 100, "models": {"iris": {"versions": {version: artifact}}}}},
             "artifacts": {"configMaps": {"artifacts": True}},

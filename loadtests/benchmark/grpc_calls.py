@@ -42,7 +42,8 @@ def message() -> bytes:
 async def _call(address: str, calls: int, at_once: int) -> bytes:
     """Make so many calls, and give the last answer. Raises grpc.RpcError."""
     async with grpc.aio.insecure_channel(address) as channel:
-        ask, answers = channel.unary_unary(_INFER), []
+        ask = channel.unary_unary(_INFER)
+        answers: list[bytes] = []
 
         async def caller() -> None:
             for _ in range(calls // at_once):

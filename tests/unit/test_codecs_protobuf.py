@@ -104,6 +104,12 @@ def test_a_row_of_halves_is_read_exactly() -> None:
     np.testing.assert_array_equal(block, [[0.5, 65504.0]])
 
 
+def test_a_size_that_is_said_of_raw_contents_changes_nothing() -> None:
+    request = message(("x", "FP64", [1, 2]), raw=[ONE])
+    request.inputs[0].parameters["binary_data_size"].int64_param = 16
+    assert read(array_of("FP64"), request).rows.blocks[0].tolist() == [[1.0, 2.0]]
+
+
 def test_columns_of_a_table_come_in_any_order() -> None:
     text = "Málaga".encode()
     request = message(

@@ -8,6 +8,7 @@ import numpy as np
 
 from model_manager.codecs.binary_tensors import array_of, encode_text, no_text
 from model_manager.codecs.json_text import excerpt
+from model_manager.codecs.parameters import BINARY_SIZE
 from model_manager.codecs.rows import refuse_too_many
 from model_manager.codecs.typed_decoding import Blocks
 from model_manager.errors import InvalidInput
@@ -162,7 +163,9 @@ def document_of(tensor: Any, raw: bytes | None, max_rows: int) -> dict[str, obje
     shape, datatype, place = list(tensor.shape), tensor.datatype, f"input {excerpt(tensor.name)}"
     document = {"name": tensor.name, "shape": shape, "datatype": datatype, "data": []}
     if tensor.parameters:
-        document["parameters"] = parameters_of(tensor.parameters)
+        document["parameters"] = parameters = parameters_of(tensor.parameters)
+        if raw is not None:
+            parameters.pop(BINARY_SIZE, None)  # KServe's client says it of raw contents, too
     if datatype in DTYPES and len(shape) in (1, 2) and min(shape) >= 0:
         refuse_too_many(shape[0], max_rows, place)
         document["data"] = _values(tensor, raw, math.prod(shape), place)

@@ -4,7 +4,7 @@ In the flow: supervisor → keeper → **template** → worker. On Linux it is f
 thread, an event loop or a socket, so what was imported lies in memory once, for the supervisor, for this and for every
 worker; elsewhere, and where one died, it is a new interpreter. Between an order and the next it waits; it has no
 threads, opens no sessions and runs no model's code but, once, that of a small one of ours, which spares each worker
-8 MB of what libraries remember; so the fork of a worker is as good the hundredth time.
+6 MB of what libraries remember; so the fork of a worker is as good the hundredth time.
 
 It also keeps the copies of models that its workers share (copies_kept.py), since it outlives each of them.
 """

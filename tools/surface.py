@@ -68,8 +68,9 @@ def _routes(app: Starlette) -> Iterator[str]:
 def _properties(schemas: Mapping[str, Any]) -> Iterator[str]:
     """What requests and answers hold, by the names that /openapi.json has for them."""
     for name, schema in schemas.items():
-        for alternative in schema.get("oneOf", [schema]):
-            for field in alternative["properties"]:
+        of_all = schema.get("items", schema)
+        for alternative in [of_all, *schema.get("oneOf", ()), *schema.get("anyOf", ())]:
+            for field in alternative.get("properties", {}):
                 yield f"{name}.{field}"
 
 

@@ -71,15 +71,17 @@ def ask(server: LiveServer, *, drifted: bool) -> None:
 
 
 @contextmanager
-def served(**settings: object) -> Iterator[LiveServer]:
+def served(*, console_actions: bool = False) -> Iterator[LiveServer]:
     """The server, once both versions serve and the other one has failed."""
     with tempfile.TemporaryDirectory(prefix="model-manager-console-") as folder:
         repository = Path(folder) / "models"
         _repository(repository)
-        with live_server(
-            repository, wait=False, state=Path(folder) / "state", drift_rows_per_s=10_000, **settings
-        ) as server:
-            for version in "12":
-                wait_until(lambda of=version: server.status(MODEL, of)[0] == "READY", "the versions to serve")
+        options: dict[str, Any] = {"state": Path(folder) / "state", "drift_rows_per_s": 10_000}
+        if console_actions:
+            options["console_actions"] = True
+        with live_server(repository, wait=False, **options) as server:
+            wait_until(
+                lambda: all(server.status(MODEL, version)[0] == "READY" for version in "12"), "the versions to serve"
+            )
             wait_until(lambda: server.status("broken", "1")[1] != "", "the other one to fail")
             yield server

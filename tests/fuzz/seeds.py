@@ -71,9 +71,9 @@ def seeds() -> list[tuple[str, bytes]]:
             ]
         found.append((f"v2-{name}", _json({"id": "1", "inputs": tensors, "outputs": [{"name": "predict"}]})))
         found += _binary(name, signature, tensors)
+        example = dict(zip(names, row, strict=False))
         if name in ("array", "table"):
             lines = [",".join(map(str, cells)) for cells in (names, row, row)]
-            example = dict(zip(names, row, strict=True))
             found += [
                 (f"mlflow-{name}", _json({"dataframe_split": {"columns": names, "index": [0], "data": [row]}})),
                 (f"mlflow-{name}", _json({"dataframe_records": [example], "params": {"outputs": "predict"}})),

@@ -1,6 +1,7 @@
 """A supervisor asks its workers for what it was asked for, and for nothing else."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from model_manager.serving.quarantine import Quarantine
 from model_manager.serving.system import System
 from model_manager.settings import Settings
 from model_manager.supervisor import Supervisor
+from model_manager.template import Template
 from model_manager.worker import start_answering
 
 from tests.models import constant, dump, put
@@ -54,13 +56,14 @@ async def supervised(
     settings = await asyncio.to_thread(lambda: Settings(models=folder / "models", workers=workers))
     systems = [await asyncio.to_thread(Worker, settings) for _ in range(workers)]
     servers = [await start_answering(system, folder / f"worker-{number}.sock") for number, system in enumerate(systems)]
-    with socket.socket() as api:
+    with socket.socket() as api, socket.socket() as control:
+        template = Template(control, os.getpid())  # nobody is started here
         async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
             stop = asyncio.Event()
             ready = [tasks.create_task(_run(system, stop)) for system in systems]
             while any(system.registry.waiting_for() for system in systems):
                 await asyncio.sleep(0.005)
-            yield Supervisor(settings, api, folder, Quarantine(folder / "state"), clock=clock), systems
+            yield Supervisor(settings, api, folder, Quarantine(folder / "state"), template, clock=clock), systems
             stop.set()
             await asyncio.wait(ready)
     for server in servers:

@@ -76,7 +76,7 @@ def served(*, console_actions: bool = False) -> Iterator[LiveServer]:
     with tempfile.TemporaryDirectory(prefix="model-manager-console-") as folder:
         repository = Path(folder) / "models"
         _repository(repository)
-        options: dict[str, Any] = {"state": Path(folder) / "state", "drift_rows_per_s": 10_000}
+        options: dict[str, Any] = {"state": Path(folder) / "state", "drift_rows_per_s": 200}
         if console_actions:
             options["console_actions"] = True
         with live_server(repository, wait=False, **options) as server:

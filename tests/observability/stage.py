@@ -55,6 +55,7 @@ def _track(track: str, iris: str, packages: Path, folder: Path, receiver: Server
     (models / "broken.joblib").write_bytes(b"no artifact")
     (models / "models.yaml").write_text(yaml.safe_dump({"models": _manifest(iris, packages)}))
     flags = ["--records", str(folder / f"records-{track}.jsonl"), "--records-sample", "0.1"]
+    flags += ["--feedback-window-s", "2"]  # labels come at once
     flags += ["--artifact-roots", str(packages), "--ledger", str(folder / f"ledger-{track}")]
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.api,

@@ -37,6 +37,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             'min_over_time(up{job="model-manager"}[15s]) == 1 and count_over_time(up[20s]) > 15',
             'rate(model_manager_dropped_requests_total{reason="queue_full"}[15s]) > 0',
             "rate(model_manager_spans_exported_total[15s]) > 0",
+            'rate(model_manager_labelled_predictions_total{outcome="number"}[15s]) > 0',
         ]
         for expression in waited_for:
             wait_until(lambda asked=expression: running.prometheus.query(asked), expression)  # type: ignore[misc]

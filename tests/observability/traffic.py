@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -31,6 +33,7 @@ class Traffic:
         self._diabetes = next(package for package in packages if package.model == "diabetes")
         self._apis = {track: urlsplit(running.api).netloc for track, running in stage.servers.items()}
         self._observed = {"iris": load_iris().data.tolist(), "breast-cancer": load_breast_cancer().data.tolist()}
+        self._said: dict[str, Any] = {}  # the last prediction of each model
         self.sent = 0
 
     def send(self, number: int) -> None:
@@ -41,12 +44,24 @@ class Traffic:
         connections = [http.client.HTTPConnection(self._apis[track], timeout=10) for _ in requests]
         for connection in connections:
             connection.connect()
-        for connection, (path, body) in zip(connections, requests, strict=True):
-            connection.request("POST", path, body, {"content-type": "application/json"})
-        for connection in connections:
-            connection.getresponse().read()
+        ids = [f"{threading.get_ident()}-{number}-{one}" for one in range(len(requests))]
+        for connection, (path, body), id in zip(connections, requests, ids, strict=True):
+            connection.request("POST", path, body, {"content-type": "application/json", "x-request-id": id})
+        for connection, (path, _), id in zip(connections, requests, ids, strict=True):
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status == HTTPStatus.OK and path.endswith(":predict") and not burst:
+                self._label(connection, path.removesuffix(":predict"), id, json.loads(body)["predictions"][0])
             connection.close()
         self.sent += len(requests)
+
+    def _label(self, connection: http.client.HTTPConnection, model: str, id: str, said: Any) -> None:
+        """Tell what was true of the first row: mostly what was predicted, now and then what was predicted before."""
+        before = self._said.get(model, said)
+        self._said[model] = said
+        label = said + random.gauss(0, 10) if isinstance(said, float) else random.choices([said, before], [9, 1])[0]
+        connection.request("POST", f"{model}:feedback", json.dumps({"id": id, "label": label}))
+        connection.getresponse().read()
 
     def _request(self, number: int) -> tuple[str, str]:
         """What is asked: of forty requests two are wrong, each in a way of its own."""

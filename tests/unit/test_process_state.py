@@ -139,3 +139,15 @@ async def test_what_cannot_be_put_back_is_told_once(metrics: Metrics, caplog: py
         state.check()
     (told,) = [record for record in caplog.records if "switch interval" in record.message]
     assert "cannot be put back" in told.message
+
+
+def test_filters_that_are_all_gone_come_back_and_nobody_is_blamed() -> None:
+    """Two threads that leave `catch_warnings` in the wrong order leave an empty list behind."""
+    metrics = Metrics()
+    state, before = ProcessState(metrics, lambda since: "somebody"), [*warnings.filters]
+    assert before
+    with warnings.catch_warnings():
+        warnings.filters[:] = []  # type: ignore[index]
+        state.check()
+        assert list(warnings.filters) == before
+    assert changes(metrics) == {}

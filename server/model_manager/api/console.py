@@ -114,7 +114,7 @@ class Console:
 
     async def models(self, request: Request) -> Response:
         """Give the part of the overview that changes."""
-        return _html(self._pages.models(await self._page(request)))
+        return _html(await asyncio.to_thread(self._pages.models, await self._page(request)))
 
     async def model(self, request: Request) -> Response:
         """Show one model. Raises ModelNotFound."""
@@ -125,12 +125,12 @@ class Console:
 
     async def part(self, make: Callable[[Page], str], request: Request) -> Response:
         """Give a part of a model's page that changes. Raises ModelNotFound."""
-        return _html(make(await self._page(request, request.path_params["model"])))
+        return _html(await asyncio.to_thread(make, await self._page(request, request.path_params["model"])))
 
     async def form(self, request: Request) -> Response:
         """Give a form for a row of a version. Raises ModelNotFound, VersionNotFound."""
         page, profile = await self._profile(request)
-        return _html(self._pages.form(page, profile))
+        return _html(await asyncio.to_thread(self._pages.form, page, profile))
 
     async def attempt(self, request: Request) -> Response:
         """Ask a version for the row that was filled in, and show the answer, or what is wrong with the row."""
@@ -140,7 +140,7 @@ class Console:
         sent = await read_body(request.scope["headers"], request.receive, limit=self._limit)
         body = body_of(profile, dict(parse_qsl(sent.decode("utf-8", "replace"), keep_blank_values=True)))
         found = await self._told.attempt(profile.model, profile.version, body)
-        return _html(self._pages.answer(page, found, body))
+        return _html(await asyncio.to_thread(self._pages.answer, page, found, body))
 
     async def live(self, request: Request) -> Response:
         """Give the totals of every version, or of those of `?model=`; pages draw the differences."""
@@ -158,7 +158,8 @@ class Console:
         name = request.path_params["file"]
         if name not in ASSETS:
             raise HTTPException(404, f"there is no such file of the console: {name[:100]}")
-        content, packed = asset(name, compressed="gzip" in request.headers.get("accept-encoding", ""))
+        compressed = "gzip" in request.headers.get("accept-encoding", "")
+        content, packed = await asyncio.to_thread(partial(asset, name, compressed=compressed))
         headers = {**_HEADERS, "cache-control": "max-age=3600", "vary": "accept-encoding"}
         if packed:
             headers["content-encoding"] = "gzip"

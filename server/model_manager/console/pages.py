@@ -6,6 +6,7 @@ In the flow: api/console gathers what the pod says → **pages** → HTML.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -71,23 +72,32 @@ class _Model:
 
 
 class Pages:
-    """Makes pages. What is below `under`, the path of the console, belongs to it."""
+    """Makes pages, on any thread but the event loop's: templates are read when they are needed first.
+
+    What is below `under`, the path of the console, belongs to it.
+    """
 
     def __init__(self, under: str) -> None:
-        self._environment = Environment(
+        self._under = under
+
+    @cached_property
+    def _environment(self) -> Environment:
+        environment = Environment(
             loader=PackageLoader("model_manager.console"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
-        self._environment.globals |= {"under": under, "server_version": __version__}
-        self._environment.filters |= {
+        environment.globals |= {"under": self._under, "server_version": __version__}
+        environment.filters |= {
             "mark": lambda state: _WORDS.get(state, "bad"),
             "short": lambda text: text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…",
             "time": lambda at: Markup('<time datetime="{0}">{1:%Y-%m-%d %H:%M:%S}</time>').format(at.isoformat(), at),
             "number": lambda value: f"{value:,.4g}",
         }
+        return environment
 
     def overview(self, page: Page) -> str:
         """Every model, in what state, and what happened last."""

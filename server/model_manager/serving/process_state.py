@@ -56,6 +56,9 @@ class ProcessState:
         self._changes = metrics.process_changes
         self._suspects = suspects
         self._kept: list[Kept] = []
+        # Two threads that leave scikit-learn's ensembles in the wrong order may leave no filter at all, and then those
+        # warn of every tree of every request. That is nobody's fault, and told to nobody.
+        self._filters = [*warnings.filters]
 
     @asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:
@@ -81,6 +84,9 @@ class ProcessState:
     def check(self, suspect: str | None = None) -> None:
         """Put back what is not as it was, and tell of it: of `suspect`, or of all whose code ran just now."""
         outcomes = {}
+        if not warnings.filters:
+            warnings.filters[:] = self._filters  # type: ignore[index]  # it is a list
+            warnings._filters_mutated()  # type: ignore[attr-defined]
         for part in self._kept:
             now = part.read()
             if now == part.value:

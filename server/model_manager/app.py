@@ -21,6 +21,7 @@ from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
 from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.drift import DriftRoutes
+from model_manager.api.explain import Explain
 from model_manager.api.feedback import AccuracyRoutes, Labels
 from model_manager.api.front import Front, prefers_page
 from model_manager.api.health import Health
@@ -116,6 +117,7 @@ def create_app(
         Index(system.index, limit=limit),
     )
     labels = Labels(system.labelling, system.registry, limit=limit)
+    explain = Explain(system.explaining, system.registry, limit=limit)
     known = known or KnownPaths()
     known.direct = middleware is MIDDLEWARE and system.keyring is None and not settings.cors_origins
     statistics, configuration = Statistics(system.current_metrics, system.index), Configuration(system)
@@ -143,6 +145,10 @@ def create_app(
             *(
                 Route(f"/v1/models/{{model:name}}{one}:{verb}", ask, methods=["POST"])
                 for verb, ask in (("predict", predict), ("classify", classify), ("regress", regress))
+                for one in ("", *_ONE_VERSION)
+            ),
+            *(
+                Route(f"/v1/models/{{model:name}}{one}:explain", explain.explain, methods=["POST"])
                 for one in ("", *_ONE_VERSION)
             ),
             Route("/v1/models/{model:name}:feedback", labels.take, methods=["POST"]),
@@ -308,6 +314,7 @@ class Root:
                 "models": models,
                 "routes": {
                     "predict": "POST /v1/models/{model}[/versions/{version}]:predict",
+                    "explain": "POST /v1/models/{model}[/versions/{version}]:explain",
                     "of TensorFlow Serving": "…/labels/{label}…, POST …:classify, POST …:regress, GET …/metadata",
                     "of MLflow": "POST /invocations, GET /ping, GET /health, GET /version",
                     "infer": "POST /v2/models/{model}[/versions/{version}]/infer",

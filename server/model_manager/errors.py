@@ -8,6 +8,7 @@ ModelManagerError
 │   ├── UnsupportedContent      a content type or encoding that is not served
 │   ├── Unauthenticated         no API key, or one that is not known
 │   ├── ModelForbidden          the API key is not for this model
+│   ├── NotExplained            this version's answers, or so many rows, are not explained
 │   ├── ModelNotFound           no such model
 │   └── VersionNotFound         the model exists, that version does not
 ├── ClientGone                  the caller left before its answer was there; nobody is told
@@ -18,6 +19,7 @@ ModelManagerError
 │   └── RateLimited             the API key has used up its rate
 ├── DeadlineExceeded            the time allowed for the request has passed
 ├── PredictionFailed            the estimator raised, or returned the wrong number of rows
+├── ExplanationMismatch         an explanation does not add up to the answer, and is not given
 ├── LoadFailed                  one version cannot be served; carries a reason from a closed list
 ├── StoreFailed                 a store of artifacts cannot be reached, or refuses; carries a reason
 ├── QueryFailed                 Prometheus, or a running server, cannot be asked, or refuses
@@ -129,6 +131,10 @@ class ModelForbidden(RequestRefused):
     """The API key is known, and is not for this model."""
 
 
+class NotExplained(RequestRefused):
+    """An explanation of this version, or of so many rows, is not to be had; the message says why."""
+
+
 class ModelNotFound(RequestRefused):
     """No model of that name is wanted or served."""
 
@@ -183,6 +189,10 @@ class PredictionFailed(ModelManagerError):
     def __repr__(self) -> str:
         """What asyncio logs of a future whose exception nobody asked for."""
         return f"{type(self).__name__}({self.shown!r})"
+
+
+class ExplanationMismatch(ModelManagerError):
+    """Base value and contributions do not add up to what the version answered: a wrong explanation is never told."""
 
 
 class LoadFailed(ModelManagerError):

@@ -213,6 +213,18 @@ class Settings(BaseSettings):
         default=100, ge=0, le=200, description="Most rows a second that drift of a version is counted on; 0: none."
     )
 
+    explain_queue_rows: int = Field(
+        default=64,
+        ge=0,
+        le=10_000,
+        description="Most rows that wait for an explanation at once; 0: none are explained.",
+    )
+    explain_budget: int = Field(
+        default=2000,
+        ge=1,
+        le=1_000_000,
+        description="Rows a model is asked for each that is explained, where it is explained by asking it.",
+    )
     feedback_window_s: float = Field(
         default=0,
         ge=0,

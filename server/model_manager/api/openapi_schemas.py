@@ -105,6 +105,45 @@ SCHEMAS: Final[dict[str, Any]] = {
             "examples": {"type": "array", "minItems": 1, "items": {"type": "object"}},
         },
     },
+    "Explanations": {
+        "type": "object",
+        "required": ["predictions", "explanations", "explained"],
+        "properties": {
+            "predictions": {"type": "array"},
+            "explanations": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "description": "`base`, the contributions and `others`, if any, add up to `answer`.",
+                    "required": ["base", "contributions", "answer"],
+                    "properties": {
+                        "class": {},
+                        "base": {"type": "number"},
+                        "contributions": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "required": ["column", "value", "contribution"],
+                                "properties": {
+                                    "column": {"type": "string"},
+                                    "value": {},
+                                    "contribution": {"type": "number"},
+                                },
+                            },
+                        },
+                        "others": {"type": "number"},
+                        "answer": {"type": "number"},
+                        "text": {"type": "array", "items": {"type": "string"}},
+                    },
+                },
+            },
+            "explained": {
+                "type": "object",
+                "required": ["output", "unit", "method"],
+                "properties": {name: {"type": "string"} for name in ("output", "unit", "method")},
+            },
+        },
+    },
     "V1Result": {"type": "object", "required": ["result"], "properties": {"result": {"type": "array"}}},
     "MLflowRequest": {
         "type": "object",
@@ -161,6 +200,7 @@ class Body(NamedTuple):
 
 
 BODIES: Final = {
+    ":explain": Body("Predict, and say which column moved each answer by how much", "V1Request", "Explanations"),
     ":feedback": Body("What was true of rows that were answered", "Labels", "LabelsTaken"),
     ":predict": Body("Predict, by V1", "V1Request", "V1Answer"),
     ":classify": Body("A score for each class, by V1", "V1Examples", "V1Result"),

@@ -25,7 +25,7 @@ from model_manager.metrics.loop_lag import measure_loop_lag
 from model_manager.metrics.merge import merge_families
 from model_manager.metrics.predictions import COUNTED_OUTPUT
 from model_manager.metrics.process_metrics import ProcessMetrics
-from model_manager.metrics.recording import DropReason, Metrics, ServableMetrics
+from model_manager.metrics.recording import DropReason, ExplainOutcome, Metrics, ServableMetrics
 
 __all__ = [
     "ACCURACY",
@@ -38,6 +38,7 @@ __all__ = [
     "Counted",
     "DriftedColumn",
     "DropReason",
+    "ExplainOutcome",
     "Exposition",
     "Family",
     "LiveAccuracy",

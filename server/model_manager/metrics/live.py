@@ -6,7 +6,7 @@ In the flow: system, at a scrape → **live** → exposition, or merge in a supe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model_manager.metrics.catalogue import drift, feedback, fetching, process, requests, versions
+from model_manager.metrics.catalogue import drift, explanations, feedback, fetching, process, requests, versions
 from model_manager.metrics.instruments import Description, Family, Series
 
 
@@ -217,6 +217,10 @@ class LiveFamilies:
         """Read what became of the labels that callers sent, by status."""
         for status, count in labels.items():
             self._add(feedback.FEEDBACK_LABELS, (status,), count)
+
+    def add_explaining(self, rows: int) -> None:
+        """Read how many rows wait for an explanation."""
+        self._add(explanations.EXPLAIN_QUEUE_ROWS, (), rows)
 
     def add_ledger(self, *, written: int, dropped: int) -> None:
         """Read what became of the ledger's entries."""

@@ -14,7 +14,7 @@ from weakref import WeakSet
 import numpy as np
 
 from model_manager.errors import one_line
-from model_manager.metrics.catalogue import predictions, process, requests, versions
+from model_manager.metrics.catalogue import explanations, predictions, process, requests, versions
 from model_manager.metrics.instruments import Family, Instrument, Series, observe_rows
 from model_manager.metrics.predictions import COUNTED_OUTPUT, Distribution, distribution_of
 from model_manager.signature import Array, Signature
@@ -27,6 +27,7 @@ FOLD_AT: Final = 1024
 DropReason = Literal[
     "queue_full", "unloaded", "expired_in_queue", "expired_in_batch", "cancelled_in_queue", "cancelled_in_batch"
 ]
+ExplainOutcome = Literal["explained", "refused", "queue_full", "expired", "mismatch", "failed"]
 
 
 class Metrics:
@@ -50,6 +51,8 @@ class Metrics:
         self.shadow_requests = Instrument(requests.SHADOW_REQUESTS)
         self.shadow_dropped = Instrument(requests.SHADOW_DROPPED)
         self.shadow_seconds = Instrument(requests.SHADOW_SECONDS)
+        self.explanations = Instrument(explanations.EXPLANATIONS)
+        self.explain_seconds = Instrument(explanations.EXPLAIN_SECONDS)
         self.load_failures = Instrument(versions.LOAD_FAILURES)
         self.given_up = Instrument(versions.GIVEN_UP)
         self.process_ends = Instrument(versions.PROCESS_ENDS)
@@ -62,7 +65,7 @@ class Metrics:
             self.requests, self.dropped_requests, self.request_seconds, self.decode_seconds, self.queue_seconds,
             self.batch_seconds, self.predict_seconds, self.encode_seconds, self.rows, self.batch_rows, self.predictions,
             self.prediction_value, self.load_failures, self.given_up, self.process_ends, self.shadow_requests,
-            self.shadow_dropped, self.shadow_seconds,
+            self.shadow_dropped, self.shadow_seconds, self.explanations, self.explain_seconds,
         )  # fmt: skip
 
     def servable(
@@ -172,6 +175,12 @@ class ServableMetrics:
         if not self._on:
             return
         self._metrics.dropped_requests.labels(*self._labels, reason).inc()
+
+    def explained(self, outcome: ExplainOutcome, seconds: float) -> None:
+        """Count a request for an explanation, and time one that was answered."""
+        self._metrics.explanations.labels(*self._labels, outcome).inc()
+        if outcome == "explained":
+            self._metrics.explain_seconds.labels(*self._labels).observe(seconds)
 
     def gave_up(self) -> None:
         """Count a prediction that did not return."""

@@ -5,7 +5,6 @@ lease is taken once, when the body is there, so decode, predict, encode and metr
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final
@@ -24,11 +23,10 @@ from model_manager.serving.outcomes import CODES, Problem, explain
 from model_manager.serving.registry import Registry
 from model_manager.serving.servable import Servable
 from model_manager.serving.shadowing import Shadowing
+from model_manager.serving.short_turns import short_turns
 from model_manager.signature import PredictRequest
 
 OK: Final = 200
-_TURN_S: Final = 0.0005
-"""The longest turn of the interpreter while a large body is decoded beside the loop, which waits for one each step."""
 CLIENT_GONE: Final = CODES[ClientGone]
 
 Gone = Callable[[], Awaitable[object]]
@@ -150,12 +148,8 @@ class Answering:
     async def _decode_apart(self, codec: Codec, headers: Headers, body: bytes) -> PredictRequest:
         """Decode a large body on a thread, one at a time: each takes turns of the interpreter from the event loop."""
         async with self._decoding:
-            usual = sys.getswitchinterval()
-            sys.setswitchinterval(_TURN_S)
-            try:
+            with short_turns():
                 return await asyncio.to_thread(codec.decode, headers, body)
-            finally:
-                sys.setswitchinterval(usual)
 
     def refuse(self, call: Call, error: BaseException) -> Answer:
         """Answer a call of which an adapter could not read the body. The caller says when it `ended()`."""

@@ -14,6 +14,7 @@ from model_manager.errors import (
     ClientGone,
     ConfigurationError,
     DeadlineExceeded,
+    ExplanationMismatch,
     InvalidInput,
     LoadFailed,
     ModelForbidden,
@@ -49,6 +50,7 @@ CODES: Final[dict[type[ModelManagerError], int]] = {
     Unavailable: 503,
     DeadlineExceeded: 504,
     PredictionFailed: 500,
+    ExplanationMismatch: 500,
     LoadFailed: 500,
     ConfigurationError: 500,
     ModelManagerError: 500,
@@ -86,6 +88,8 @@ def explain(error: BaseException, headers: Headers, path: str, trace: "RequestTr
         said, shown = type(error).__name__, "internal error"
         if isinstance(error, PredictionFailed):
             said = shown = error.shown
+        elif isinstance(error, ExplanationMismatch):
+            said = shown = message
         logger.error("%s", said, exc_info=error.__cause__ or error, extra=fields)
         message = f"{shown} (request id {id})"
     return Problem(code, message, id, error.retry_after_s if isinstance(error, Unavailable) else None)

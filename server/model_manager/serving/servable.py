@@ -12,7 +12,7 @@ from model_manager.feedback import Kept
 from model_manager.inference.compiled.compilation import CompileReport
 from model_manager.inference.compiled.fastest import CompiledPredictor
 from model_manager.inference.cost import InlineLimits
-from model_manager.inference.predictor import Predictor
+from model_manager.inference.predictor import Predictor, SklearnPredictor
 from model_manager.metrics import ServableMetrics
 from model_manager.repository.location import without_credentials
 from model_manager.repository.metadata import Metadata
@@ -112,7 +112,8 @@ class Form:
 class Servable:
     """A loaded, proven version. Leased by requests; unloaded when nobody holds it any more.
 
-    `kept` holds its answers for labels to come, where those are taken.
+    `kept` holds its answers for labels to come, where those are taken. `plain` is what was loaded, whatever answers by
+    now; None where that is in another process.
     """
 
     def __init__(
@@ -137,7 +138,8 @@ class Servable:
         self.provenance = provenance
         self.metrics = metrics
         self.timeout_s = timeout_s
-        self._noted = noted
+        self.noted = noted
+        self.plain = predictor if isinstance(predictor, SklearnPredictor) else None
         self.kept = kept
         self.codecs = codecs_for(signature, max_rows=max_rows, model=id.model, version=id.version)
         self.load_seconds: dict[str, float] = {}
@@ -148,7 +150,7 @@ class Servable:
         """Answer with another predictor, proven equal, from the next batch on; `report` says what it is."""
         self.report = report
         self.predictor = predictor
-        self.batcher.use(self._noted.predict(predictor.predict), inline=inline)
+        self.batcher.use(self.noted.predict(predictor.predict), inline=inline)
 
     @property
     def form(self) -> Form:

@@ -33,6 +33,7 @@ from model_manager.serving.answering import Answering
 from model_manager.serving.attempt import Attempt, attempt
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.chronicle import Chronicle
+from model_manager.serving.explaining import Explaining
 from model_manager.serving.following import Follower
 from model_manager.serving.heap import Heap, settle_heap
 from model_manager.serving.improving import Improver
@@ -108,6 +109,9 @@ class System:
         self._observer = self._choose_observer()
         self.answering = Answering(
             self.registry, self.metrics, self._observer, Shadowing(self.registry, self.metrics, self.records)
+        )
+        self.explaining = Explaining(
+            self.registry, most_rows=settings.explain_queue_rows, budget=settings.explain_budget
         )
         self.unfinished: list[str] = []
         """The versions whose code had not come back from a thread when all had been drained."""
@@ -214,6 +218,7 @@ class System:
         lag = self.metrics.event_loop_lag.labels()
         keeping = asyncio.create_task(self._predicting.keep(), name="prediction threads")
         beside = [
+            asyncio.create_task(self.explaining.keep(), name="explanations"),
             asyncio.create_task(measure_loop_lag(lag), name="loop lag"),
             asyncio.create_task(self._heap.run(), name="heap"),
             asyncio.create_task(self.chronicle.run(), name="chronicle"),
@@ -241,6 +246,7 @@ class System:
             keeping.cancel()
             self.unfinished = self._predicting.unfinished()
             self._predicting.shutdown()
+            self.explaining.shutdown()
             if self._drift is not None:
                 self._drift.close()
             if self._feedback is not None:
@@ -329,6 +335,7 @@ class System:
             live.add_records(sent=records.sent, sampled_out=records.sampled_out, dropped=records.dropped)
         if self.ledger is not None:
             live.add_ledger(written=self.ledger.written, dropped=self.ledger.dropped)
+        live.add_explaining(self.explaining.rows)
         live.add_feedback(self.labelling.counts)
         of_process = await asyncio.to_thread(self._process_metrics.families)
         of_drift = await asyncio.to_thread(families_of, await self.drift(named=False))

@@ -6,7 +6,16 @@ a name that a client made up. A version's series go when it goes.
 
 from typing import Final
 
-from model_manager.metrics.catalogue import drift, feedback, fetching, predictions, process, requests, versions
+from model_manager.metrics.catalogue import (
+    drift,
+    explanations,
+    feedback,
+    fetching,
+    predictions,
+    process,
+    requests,
+    versions,
+)
 from model_manager.metrics.instruments import Description
 
 CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
@@ -29,6 +38,7 @@ CATALOGUE: Final[dict[str, tuple[Description, ...]]] = {
     "Predictions": (predictions.PREDICTIONS, predictions.PREDICTION_VALUE),
     "Drift": drift.DRIFT,
     "Live accuracy": (*feedback.ACCURACY, feedback.FEEDBACK_LABELS),
+    "Explanations": (explanations.EXPLANATIONS, explanations.EXPLAIN_SECONDS, explanations.EXPLAIN_QUEUE_ROWS),
     "Versions": (
         versions.VERSION_STATE,
         versions.VERSION_QUARANTINED,

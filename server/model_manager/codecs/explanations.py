@@ -73,6 +73,7 @@ class ExplainCodec:
         self._v1 = V1Codec(signature, max_rows=max_rows, model=model, version=version)
         self._bounds = Bounds(signature, max_rows=max_rows)
         self._max_rows = max_rows
+        self._classes = next((output.classes for output in signature.offered if output.classes), ())
         self.headers: Headers = json_headers(model, version)
 
     def decode(self, headers: Headers, body: bytes) -> Asked:
@@ -118,23 +119,24 @@ class ExplainCodec:
 
     def explanations(self, rows: Rows, wish: Wish, found: Found) -> list[dict[str, Any]]:
         """What explains each row, as plain values."""
-        classes = found.output.classes
+        classes = self._classes
         base, contributions, answers = found.base, found.contributions, found.answers
         if len(classes) == 2 and len(base) == 1:  # one number tells of both: for the first class with the other sign
             base, answers = np.r_[-base, base], np.concatenate([-answers, answers], axis=1)
             contributions = np.concatenate([-contributions, contributions], axis=2)
-        chosen = self._chosen(classes, wish.label, answers) if len(base) > 1 else np.zeros(len(rows), dtype=np.intp)
-        if wish.label is not None and len(base) == 1:
+        several = len(base) > 1
+        chosen = self._chosen(classes, wish.label, answers) if several else np.zeros(len(rows), dtype=np.intp)
+        if wish.label is not None and not several:
             raise InvalidInput("parameters: class: what is explained of this model is one number; leave class out")
         return [
-            self._explanation(row, rows, wish, found.unit, classes[at] if len(base) > 1 else None, base[at],
+            self._explanation(row, rows, wish, found.unit, classes[at] if several else None, base[at],
                               contributions[row, :, at], answers[row, at])
             for row, at in enumerate(chosen.tolist())
         ]  # fmt: skip
 
     def _chosen(self, classes: Sequence[object], label: object, answers: Array) -> Array:
         if label is None:
-            return answers.argmax(axis=1)
+            return np.asarray(answers.argmax(axis=1))
         for at, known in enumerate(classes):
             if known == label and isinstance(known, bool) == isinstance(label, bool):
                 return np.full(len(answers), at)

@@ -76,4 +76,5 @@ class Coalitions:
             taken = np.repeat(known, count, axis=0)
             blocks = (np.where(taken, row.blocks[0], np.tile(self._background.blocks[0], (subsets, 1))),)
         answers = self._answer(Rows(blocks))
-        return answers.reshape(subsets, count, -1).mean(axis=1)
+        mean: Array = answers.reshape(subsets, count, -1).mean(axis=1)
+        return mean

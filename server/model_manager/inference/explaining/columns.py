@@ -15,6 +15,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     Binarizer,
+    FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
@@ -89,6 +90,8 @@ def _sources(step: Any, width: int) -> Array:
     """Of each feature that a fitted transformer makes of `width` columns: of which one."""
     kind = type(step)
     if step == "passthrough" or kind in _KEEP:
+        return np.arange(width)
+    if kind is FunctionTransformer and (step.func is None or (isinstance(step.func, np.ufunc) and step.func.nin == 1)):
         return np.arange(width)
     if kind in _NAMED:
         return _by_name(step, width)

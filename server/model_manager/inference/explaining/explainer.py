@@ -150,9 +150,9 @@ class _Exact:
 class _Asking:
     def __init__(self, predictor: SklearnPredictor, output: Output, background: Rows, budget: int) -> None:
         self.output = output
-        self.unit: Unit = "value"
-        if output.classes:
-            self.unit = "probability" if output.name == "predict_proba" else "score"
+        self.unit: Unit = "probability"
+        if output.name != "predict_proba":
+            self.unit = "value" if output.name == "predict" else "score"
 
         def answer(rows: Rows) -> Array:
             answers = predictor.predict(rows, (output.name,))[output.name]

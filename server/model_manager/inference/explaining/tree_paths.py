@@ -136,7 +136,7 @@ class _Paths:
 
 
 def _paths_of(trees: Sequence[Nodes]) -> _Paths:
-    steps, values, tables = [], [], list[Array]()
+    steps, values, tables = list[_Steps](), list[Array](), list[Array]()
     leaves = 0
     for tree in trees:
         at = np.flatnonzero(tree.left == np.arange(len(tree.left)))
@@ -157,7 +157,8 @@ def _paths_of(trees: Sequence[Nodes]) -> _Paths:
         here = np.flatnonzero(counts == features)
         place = begins[here] + np.arange(features)[:, None]
         parts = (merged.feature, merged.low, merged.high, merged.missing, merged.share, merged.table)
-        groups.append(_Group(*(part[place] for part in parts), value[here]))
+        feature, low, high, missing, share, table = (part[place] for part in parts)
+        groups.append(_Group(feature, low, high, missing, share, table, value[here]))
     return _Paths(groups, reach @ value, allowed)
 
 
@@ -169,13 +170,13 @@ def _steps_of(tree: Nodes, leaves: Array, first: int, tables: list[Array]) -> li
     parent[tree.left[inner]] = parent[tree.right[inner]] = inner
     is_left[tree.left[inner]] = True
     table_of = np.full(count, -1)  # of each node: how its own step is, seen from its parent
-    for node, members in (tree.members or {}).items():
+    for coded, members in (tree.members or {}).items():
         goes_left = np.zeros(_CATEGORIES, dtype=bool)
         goes_left[members] = True
-        for child, allowed in ((tree.left[node], goes_left), (tree.right[node], ~goes_left)):
+        for child, allowed in ((tree.left[coded], goes_left), (tree.right[coded], ~goes_left)):
             table_of[child] = len(tables)
             tables.append(allowed)
-    steps = []
+    steps = list[_Steps]()
     node, leaf = leaves, first + np.arange(len(leaves))
     while True:
         above = parent[node]

@@ -65,6 +65,21 @@ class Found:
     answers: Array
 
 
+def wish_of(parameters: Mapping[str, object], *, all_known: bool = False) -> Wish:
+    """Read how an explanation is wanted. Raises InvalidInput; for any other parameter too, if `all_known`."""
+    top_k, text, label = (parameters.get(name) for name in _OWN)
+    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
+        raise InvalidInput(f"parameters: top_k: expected how many columns, from 1, got {excerpt(top_k)}")
+    if not isinstance(text, bool | None):
+        raise InvalidInput(f"parameters: text: expected true or false, got {excerpt(text)}")
+    if label is not None and not isinstance(label, str | int | float):
+        raise InvalidInput(f"parameters: class: expected one of the model's classes, got {excerpt(label)}")
+    for name in parameters:
+        if all_known and name not in _OWN:
+            raise InvalidInput(f"parameters: {excerpt(name)} is not known here; known: {listing(_OWN)}")
+    return Wish(top_k, bool(text), label)
+
+
 class ExplainCodec:
     """Decode bodies of `:explain`, and encode what explains their answers, for one version."""
 
@@ -90,23 +105,13 @@ class ExplainCodec:
         wish = Wish()
         if isinstance(parameters, dict):
             refuse_repeated_key(parameters, "parameters")
-            wish = self._wish(parameters)
+            wish = wish_of(parameters)
             parameters = {name: value for name, value in parameters.items() if name not in _OWN}
         timeout_s, _ = check_request_parameters(parameters, None)
         value = document[given[0]]
         if isinstance(value, list) and len(value) > self._max_rows:
             raise InvalidInput(f"{given[0]}: {len(value)} rows, and {self._max_rows} are explained at once; send fewer")
         return Asked(self._v1.read_rows(value, given[0]), wish, timeout_s)
-
-    def _wish(self, parameters: Mapping[str, object]) -> Wish:
-        top_k, text, label = (parameters.get(name) for name in _OWN)
-        if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
-            raise InvalidInput(f"parameters: top_k: expected how many columns, from 1, got {excerpt(top_k)}")
-        if not isinstance(text, bool | None):
-            raise InvalidInput(f"parameters: text: expected true or false, got {excerpt(text)}")
-        if label is not None and not isinstance(label, str | int | float):
-            raise InvalidInput(f"parameters: class: expected one of the model's classes, got {excerpt(label)}")
-        return Wish(top_k, bool(text), label)
 
     def encode(self, asked: Asked, found: Found, predictions: Array) -> bytes:
         """Encode the answers and what explains each. Raises InvalidInput for a class that the model has not."""

@@ -14,10 +14,12 @@ import msgspec
 from model_manager.call import HIGH, NORMAL, Call, Headers
 from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.protocols import Codec
+from model_manager.codecs.v2_explanation import EXPLANATION
 from model_manager.errors import ClientGone, DeadlineExceeded, InvalidInput, PredictionFailed
 from model_manager.inference.out_of_range import out_of_range
 from model_manager.metrics import Metrics
 from model_manager.serving.batch import Results
+from model_manager.serving.explaining import Explaining
 from model_manager.serving.observation import Observation, Observer
 from model_manager.serving.outcomes import CODES, Problem, explain
 from model_manager.serving.registry import Registry
@@ -28,6 +30,8 @@ from model_manager.signature import PredictRequest
 
 OK: Final = 200
 CLIENT_GONE: Final = CODES[ClientGone]
+
+_EXPLANATION: Final = b'"%b"' % EXPLANATION.encode()
 
 Gone = Callable[[], Awaitable[object]]
 """Returns when the caller has left; asked only while a request has to wait."""
@@ -75,10 +79,32 @@ class Answer(msgspec.Struct):  # made for every request
                 servable.release()
 
 
+class Explanation(Answer):
+    """An answer that explains; it is counted where it was made, and not among those of the version."""
+
+    def ended(self) -> None:
+        """Tell whoever observes it, and give the lease back."""
+        try:
+            if self.observation is not None:
+                self.observation.ended(self.servable, self.code, perf_counter(), self.error)
+        finally:
+            self.error = None
+            if self.servable is not None:
+                self.servable.release()
+
+
 class Answering:
     """Answers calls from the versions that can be leased. `observer`: who wants to know of single requests, if any."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, observer: Observer | None, shadowing: Shadowing) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        observer: Observer | None,
+        shadowing: Shadowing,
+        explaining: Explaining | None = None,
+    ) -> None:
+        self._explaining = explaining
         self._registry = registry
         self._shadowing = shadowing
         self._metrics = metrics
@@ -136,6 +162,10 @@ class Answering:
             self._failed(call, servable, observation, error).ended()
             raise
         except BaseException as error:  # what encodes an answer may call code of the model
+            if self._explaining is not None and servable is not None and request is None and _EXPLANATION in body:
+                explanation = await self._explained(self._explaining, servable, call, body, observation)
+                if explanation is not None:
+                    return explanation
             if isinstance(error, PredictionFailed) and servable is not None and request is not None:
                 place = out_of_range(error.__cause__ or error, request.rows, servable.signature)
                 if place is not None:
@@ -151,14 +181,36 @@ class Answering:
             with short_turns():
                 return await asyncio.to_thread(codec.decode, headers, body)
 
+    async def _explained(
+        self, explaining: Explaining, servable: Servable, call: Call, body: bytes, observation: Observation | None
+    ) -> Answer | None:
+        """Answer a request that no version has all outputs for, if what it asks for besides is to be explained."""
+        if call.protocol != "v2":
+            return None
+        try:
+            told = await asyncio.ensure_future(explaining.infer(servable, call, body))
+        except asyncio.CancelledError as error:
+            self._failed(call, servable, observation, error, Explanation).ended()
+            raise
+        except BaseException as error:
+            return self._failed(call, servable, observation, error, Explanation)
+        if told is None:
+            return None
+        return Explanation(call, servable, self._metrics, observation, OK, *told)
+
     def refuse(self, call: Call, error: BaseException) -> Answer:
         """Answer a call of which an adapter could not read the body. The caller says when it `ended()`."""
         return self._failed(call, None, None if self.observer is None else self.observer.begin(call), error)
 
     def _failed(
-        self, call: Call, servable: Servable | None, observation: Observation | None, error: BaseException
+        self,
+        call: Call,
+        servable: Servable | None,
+        observation: Observation | None,
+        error: BaseException,
+        kind: type[Answer] = Answer,
     ) -> Answer:
-        answer = Answer(call, servable, self._metrics, observation, CLIENT_GONE, error=error)
+        answer = kind(call, servable, self._metrics, observation, CLIENT_GONE, error=error)
         if not isinstance(error, ClientGone | asyncio.CancelledError):
             trace = observation.trace if observation is not None else None
             answer.problem = explain(error, call.headers, call.path, trace)

@@ -6,7 +6,7 @@ told to its caller and counted apart: it never counts as a request of the versio
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from functools import partial
@@ -17,11 +17,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from model_manager.call import Call, Headers
-from model_manager.codecs.explanations import Asked, ExplainCodec, Found
+from model_manager.codecs.explanations import Asked, ExplainCodec, Found, wish_of
 from model_manager.codecs.rows import rows_from_instances
+from model_manager.codecs.v2_binary import LENGTH_HEADER
+from model_manager.codecs.v2_explanation import Taken, put_explanation, take_explanation
 from model_manager.errors import (
     DeadlineExceeded,
     ExplanationMismatch,
+    InvalidInput,
     NotExplained,
     Overloaded,
     PredictionFailed,
@@ -75,9 +78,25 @@ class Explaining:
         DeadlineExceeded; PredictionFailed; ExplanationMismatch.
         """
         servable = self._registry.lease(call.model, call.version, call.headers)
+        try:
+            return await self._counted(servable, call, self._explain(servable, call, body))
+        finally:
+            servable.release()
+
+    async def infer(self, servable: Servable, call: Call, body: bytes) -> tuple[Headers, bytes] | None:
+        """Answer a request of V2 that asks for the output `explanation`; None for one that does not.
+
+        Raises as `explain` does. The lease is the caller's.
+        """
+        taken = take_explanation(call.headers, body, servable.signature.default_output)
+        return None if taken is None else await self._counted(servable, call, self._infer(servable, call, taken))
+
+    async def _counted(
+        self, servable: Servable, call: Call, explained: Awaitable[tuple[Headers, bytes]]
+    ) -> tuple[Headers, bytes]:
         outcome: ExplainOutcome = "failed"
         try:
-            told = await self._explain(servable, call, body)
+            told = await explained
             outcome = "explained"
             return told
         except BaseException as error:
@@ -85,19 +104,29 @@ class Explaining:
             raise
         finally:
             servable.metrics.explained(outcome, perf_counter() - call.began)
-            servable.release()
+
+    async def _infer(self, servable: Servable, call: Call, taken: Taken) -> tuple[Headers, bytes]:
+        self._refuse_full(1)
+        wish = wish_of(taken.parameters, all_known=True)
+        codec = servable.codecs[call.protocol]
+        request = codec.decode(taken.headers, taken.body)
+        asked = Asked(request.rows, wish, request.timeout_s)
+        found, answers = await self._explained(servable, asked, call, request.outputs)
+        headers, encoded = codec.encode(request, answers)
+        if not encoded.endswith(b"]}") or any(name == LENGTH_HEADER for name, _ in headers):
+            raise InvalidInput('output "explanation" is written as JSON: ask for no binary data beside it')
+        explanations = self._version(servable).codec.explanations(asked.rows, wish, found)
+        return headers, put_explanation(encoded, explanations, alone=taken.alone)
 
     async def _explain(self, servable: Servable, call: Call, body: bytes) -> tuple[Headers, bytes]:
-        if not self._most_rows:
-            raise NotExplained("nothing is explained here: --explain-queue-rows is 0")
         self._refuse_full(1)
         codec = self._version(servable).codec
         asked = codec.decode(call.headers, body)
         default = servable.signature.default_output
-        found, answers = await self.explained(servable, asked, call, (default,))
+        found, answers = await self._explained(servable, asked, call, (default,))
         return codec.headers, codec.encode(asked, found, answers[default])
 
-    async def explained(
+    async def _explained(
         self, servable: Servable, asked: Asked, call: Call, outputs: tuple[str, ...]
     ) -> tuple[Found, dict[str, Array]]:
         """Explain rows of a version that is leased; with the answers of `outputs`."""
@@ -119,6 +148,8 @@ class Explaining:
         return found, answers
 
     def _refuse_full(self, rows: int) -> None:
+        if not self._most_rows:
+            raise NotExplained("nothing is explained here: --explain-queue-rows is 0")
         if rows > self._most_rows:
             raise NotExplained(f"{rows} rows: {self._most_rows} are explained at once (explain_queue_rows); send fewer")
         if self.rows + rows > self._most_rows:

@@ -107,12 +107,11 @@ class System:
         self.keyring = None if keys is None else Keyring(keys, self.metrics, workers=settings.workers)
         self.registry.names_told = keys is None
         self._observer = self._choose_observer()
-        self.answering = Answering(
-            self.registry, self.metrics, self._observer, Shadowing(self.registry, self.metrics, self.records)
-        )
         self.explaining = Explaining(
             self.registry, most_rows=settings.explain_queue_rows, budget=settings.explain_budget
         )
+        shadowing = Shadowing(self.registry, self.metrics, self.records)
+        self.answering = Answering(self.registry, self.metrics, self._observer, shadowing, self.explaining)
         self.unfinished: list[str] = []
         """The versions whose code had not come back from a thread when all had been drained."""
         limit_native_threads()  # cheap batches run on this thread

@@ -50,7 +50,7 @@ def by_definition(trees: Any, row: Array) -> Array:
     """Contributions of (features, outputs) of summed trees, by definition."""
 
     def value(known: frozenset[int]) -> Array:
-        return np.sum([knowing(tree, row, known) for tree in trees], axis=0)
+        return np.asarray(np.sum([knowing(tree, row, known) for tree in trees], axis=0))
 
     return shapley(value, len(row))
 

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -58,10 +59,10 @@ def steps_of(estimator: Any) -> tuple[list[Any], Any]:
     """The transformers before the estimator that answers in the end, through searches and pipelines; and that."""
     steps: list[Any] = []
     while True:
-        if isinstance(estimator, Pipeline):
+        if type(estimator) is Pipeline:
             steps += [step for _, step in estimator.steps[:-1] if hasattr(step, "transform")]
             estimator = estimator.steps[-1][1]
-        elif hasattr(estimator, "best_estimator_"):
+        elif isinstance(estimator, BaseSearchCV):
             estimator = estimator.best_estimator_
         else:
             return steps, estimator
@@ -97,7 +98,7 @@ def _sources(step: Any, width: int) -> Array:
         return _by_name(step, width)
     if isinstance(step, SelectorMixin):
         return np.flatnonzero(step.get_support())
-    if isinstance(step, Pipeline):
+    if kind is Pipeline:
         columns = np.arange(width)
         for _, part in step.steps:
             columns = columns if part is None else columns[_sources(part, len(columns))]

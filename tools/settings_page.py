@@ -37,6 +37,7 @@ GROUPS = {
         *("log_format", "log_level", "log_requests", "log_model_errors", "server_timing"),
         *("records", "records_sample", "records_redact"),
         "drift_rows_per_s",
+        *("explain_queue_rows", "explain_budget"),
         *("feedback_window_s", "feedback_entries", "feedback_mb", "feedback_share", "feedback_peers"),
         *("ledger", "ledger_mb", "ledger_days"),
     ),

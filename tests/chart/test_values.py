@@ -187,6 +187,7 @@ def test_what_a_track_says_wins_and_arrives_as_the_server_reads_it(
     assert (settings.records, settings.records_redact) == ("https://records.example.com/events", "age,region")
     assert (settings.artifact_stores, settings.cache, settings.cache_mb) == ("s3://models/", "/cache", 2048)
     assert settings.drift_rows_per_s == 50
+    assert (settings.explain_queue_rows, settings.explain_budget) == (16, 500)
     assert (settings.feedback_window_s, settings.feedback_entries) == (86400.5, 50_000)
     assert (settings.feedback_mb, settings.feedback_share) == (32, 0.25)
     assert settings.feedback_peers == "http://iris-peers.models:9001"

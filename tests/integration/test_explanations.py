@@ -167,7 +167,7 @@ def test_an_explanation_that_does_not_add_up_is_an_error_and_no_fault_of_the_ver
         ("churn", [ROW] * 5, {}, "4 are explained at once"),
         ("money", [[1.0, 0.0, 0.0]], {"class": "yes"}, "leave class out"),
         ("spam", ["buy"], {}, "by column"),
-        ("bare", [[1.0, 0.0, 0.0]], {}, "golden rows"),
+        ("bare", [[1.0, 0.0, 0.0]], {}, "a baseline or golden rows"),
     ],
 )
 def test_what_is_not_explained_is_refused_with_a_reason(

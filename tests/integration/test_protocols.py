@@ -16,7 +16,6 @@ EVENT = {"specversion": "1.0", "id": "1", "type": "t", "source": "s", "data": {"
 
 
 NOT_OFFERED: list[tuple[str, dict[str, Any], int, str]] = [
-    ("/v1/models/iris:explain", {"instances": [IRIS]}, 404, "no such route"),
     ("/v1/models/iris:predict", EVENT, 400, 'has neither of "instances"'),
     ("/v2/models/iris/infer", {"inputs": [HALF]}, 400, '"BF16"'),
     ("/v2/models/iris/generate", {"text_input": "a"}, 404, "no such route"),

@@ -18,7 +18,6 @@ import numpy as np
 
 from model_manager.call import Call, Headers
 from model_manager.codecs.explanations import Asked, ExplainCodec, Found, wish_of
-from model_manager.codecs.rows import rows_from_instances
 from model_manager.codecs.v2_binary import LENGTH_HEADER
 from model_manager.codecs.v2_explanation import Taken, put_explanation, take_explanation
 from model_manager.errors import (
@@ -33,6 +32,7 @@ from model_manager.errors import (
 )
 from model_manager.inference.explaining.explainer import Explainer, explainer_of
 from model_manager.metrics import ExplainOutcome
+from model_manager.serving.background import background_of
 from model_manager.serving.giving_up import DoesNotReturn, overdue_after_s
 from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.registry import Registry
@@ -201,8 +201,7 @@ class _Version:
         self._noted = servable.noted
         self._signature = servable.signature
         self._plain = servable.plain
-        golden = servable.provenance.metadata.golden
-        self._golden = None if golden is None else golden.instances
+        self._metadata = servable.provenance.metadata
         self._budget = budget
         self.made: Explainer | NotExplained | None = None
         """What explains the version, or why nothing does; None until that was found out."""
@@ -224,9 +223,7 @@ class _Version:
     def _explainer(self) -> Explainer:
         if self._plain is None:
             raise NotExplained("this version is not explained: isolation: process has it in a process of its own")
-        background: Rows | None = None
-        if self._golden is not None:
-            background = rows_from_instances(self._golden, self._signature, source="golden.instances")
+        background = background_of(self._metadata, self._signature)
         return explainer_of(self._plain, background, budget=self._budget)
 
 

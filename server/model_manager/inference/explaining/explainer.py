@@ -63,7 +63,7 @@ def explainer_of(predictor: SklearnPredictor, background: Rows | None, *, budget
     return _Asking(predictor, output, background, budget)
 
 
-_BACKGROUND: Final = "golden rows in its metadata.json (pack it with data), to tell what is usual"
+_BACKGROUND: Final = "a baseline or golden rows in its metadata.json (pack it with data), to tell what is usual"
 
 
 def _exact(predictor: SklearnPredictor, signature: Signature, background: Rows | None) -> "_Exact | None":

@@ -48,6 +48,7 @@ class Asked:
     rows: Rows
     wish: Wish
     timeout_s: float | None
+    priority: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,11 @@ class ExplainCodec:
             refuse_repeated_key(parameters, "parameters")
             wish = wish_of(parameters)
             parameters = {name: value for name, value in parameters.items() if name not in _OWN}
-        timeout_s, _ = check_request_parameters(parameters, None)
+        timeout_s, priority = check_request_parameters(parameters, None)
         value = document[given[0]]
         if isinstance(value, list) and len(value) > self._max_rows:
             raise InvalidInput(f"{given[0]}: {len(value)} rows, and {self._max_rows} are explained at once; send fewer")
-        return Asked(self._v1.read_rows(value, given[0]), wish, timeout_s)
+        return Asked(self._v1.read_rows(value, given[0]), wish, timeout_s, priority)
 
     def encode(self, asked: Asked, found: Found, predictions: Array) -> bytes:
         """Encode the answers and what explains each. Raises InvalidInput for a class that the model has not."""

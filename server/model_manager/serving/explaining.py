@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from model_manager.call import Call, Headers
+from model_manager.call import NORMAL, Call, Headers
 from model_manager.codecs.explanations import Asked, ExplainCodec, Found, wish_of
 from model_manager.codecs.v2_binary import LENGTH_HEADER
 from model_manager.codecs.v2_explanation import Taken, put_explanation, take_explanation
@@ -110,7 +110,7 @@ class Explaining:
         wish = wish_of(taken.parameters, all_known=True)
         codec = servable.codecs[call.protocol]
         request = codec.decode(taken.headers, taken.body)
-        asked = Asked(request.rows, wish, request.timeout_s)
+        asked = Asked(request.rows, wish, request.timeout_s, request.priority)
         found, answers = await self._explained(servable, asked, call, request.outputs)
         headers, encoded = codec.encode(request, answers)
         if not encoded.endswith(b"]}") or any(name == LENGTH_HEADER for name, _ in headers):
@@ -141,7 +141,8 @@ class Explaining:
             if isinstance(explainer, NotExplained):
                 raise NotExplained(str(explainer))
             wanted = tuple(dict.fromkeys((*outputs, explainer.output.name)))
-            answers |= await batcher.submit(rows, wanted, batcher.now() + ends - perf_counter())
+            level = max((one for one in (call.urgency.priority, asked.priority) if one is not None), default=NORMAL)
+            answers |= await batcher.submit(rows, wanted, batcher.now() + ends - perf_counter(), None, level)
             found = await self._in_turn(ends, version.run, _explained, explainer, rows, answers[explainer.output.name])
         finally:
             self.rows -= len(rows)

@@ -20,6 +20,8 @@ ONLY_WITH = {
     "model_manager_prediction_records": "records",
     "model_manager_ledger_entries": "a ledger",
     "model_manager_load_failures": "a failed load",
+    "model_manager_explanations": "an explanation",
+    "model_manager_explain_duration_seconds": "an explanation",
     "model_manager_fetch_failures": "an artifact that cannot be fetched",
     "model_manager_version_quarantined": "a version that ended the server",
     "model_manager_unclean_ends": "a state folder, or several workers",

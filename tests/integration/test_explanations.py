@@ -125,8 +125,9 @@ def test_v2_answers_an_explanation_as_an_output(server: LiveServer) -> None:
         {"name": name, "datatype": "FP64" if name == "tenure_months" else "BYTES", "shape": [1], "data": [value]}
         for name, value in ROW.items()
     ]
-    asked = {"name": "explanation", "parameters": {"top_k": 2}}
-    for outputs in ([asked], [{"name": "predict"}, asked]):
+    asked: dict[str, Any] = {"name": "explanation", "parameters": {"top_k": 2}}
+    every: list[list[dict[str, Any]]] = [[asked], [{"name": "predict"}, asked]]
+    for outputs in every:
         body = {"id": "7", "inputs": inputs, "outputs": outputs}
         answer = server.api.post("/v2/models/churn/infer", json=body)
         assert answer.status_code == 200, answer.text

@@ -98,6 +98,7 @@ def evaluate(
                 resamples=resamples,
                 seed=seed,
                 skops_trusted=[one.strip() for one in skops_trusted.split(",") if one.strip()],
+                importances=report is not None,
             )
             if report is not None:
                 write_report(evaluated, report)

@@ -16,6 +16,7 @@ from model_manager.evaluation.answers import OUTLIER, Answers, Label, answers
 from model_manager.evaluation.chances import MOST_RANKED
 from model_manager.evaluation.curves import curves_of
 from model_manager.evaluation.gates import Chosen, Gate, read_gate
+from model_manager.evaluation.importances import importances_of
 from model_manager.evaluation.intervals import RESAMPLES, Figure, figures_of
 from model_manager.evaluation.label_metrics import codes_of
 from model_manager.evaluation.loaded import LoadedModel
@@ -41,13 +42,14 @@ def evaluate(
     resamples: int = RESAMPLES,
     seed: int = 0,
     skops_trusted: Sequence[str] = (),
+    importances: bool = False,
 ) -> Evaluated:
     """Say what a version is worth on a table.
 
     `package` is what `load` gave, or the folder of a package; `data` a DataFrame, or a CSV or Parquet file. `target`
     is the column of the truth, where metadata does not tell; `by` are columns whose values are told apart. `positive`
     is the label, of two, that precision and recall speak of: the second without it. `fail_if` are conditions such as
-    "accuracy < 0.9"; `skops_trusted` is as in load.
+    "accuracy < 0.9"; `skops_trusted` is as in load. `importances`: say which columns move its answers, too.
 
     Raises PackageRefused, LoadFailed, TableRefused, GateInvalid and PredictionFailed.
     """
@@ -83,7 +85,10 @@ def evaluate(
         figures=figures,
         undefined={name: why_undefined(name, answered, label) for name, one in figures.items() if one.value is None},
         segments=segments,
-        curves=curves_of(answered, label),
+        curves={
+            **curves_of(answered, label),
+            **(importances_of(opened.predictor, answered, seed=seed) if importances and len(answered) else {}),
+        },
         gates=[_decided(gate, figures, segments) for gate in gates],
         notes=[*table.notes, *_told_of_training(opened, table), *answered.notes, *_told(opened, answered)],
         resamples=resamples,

@@ -124,6 +124,26 @@ def segments(names: Sequence[str], values: Sequence[tuple[float, float, float]],
     return _svg("segments", draw, height=1.1 + 0.32 * len(names), width=6.4)
 
 
+def dependence(told: Mapping[str, Any], unit: str) -> str:
+    """Draw mean answers over the values that a column is given: lines of numbers, dots of what has no order."""
+
+    def draw(axes: Axes) -> None:
+        values = told["values"]
+        ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        places = values if ordered else list(range(len(values)))
+        for at, answers in enumerate(told["answers"]):
+            label = _literal(told["of"][at]) if at < len(told["of"]) else None
+            style = {"linewidth": 2.0} if ordered else {"marker": "o", "linestyle": ""}
+            axes.plot(places, answers, color=_MAIN, alpha=1 - 0.3 * at, label=label, **style)
+        if not ordered:
+            axes.set_xticks(places, [_literal(str(value)[:16]) for value in values], rotation=30, ha="right")
+        axes.set(xlabel=_literal(told["column"]), ylabel=f"mean {unit}")
+        if told["of"]:
+            axes.legend()
+
+    return _svg("dependence", draw)
+
+
 def _literal(text: str) -> str:
     """Keep matplotlib from reading mathematics between dollars."""
     return text.replace("$", r"\$")

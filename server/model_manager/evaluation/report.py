@@ -24,6 +24,7 @@ _CARDS: Final = {
     "anomaly": ("f1", "precision", "recall", "flagged"),
 }
 """The figures that are shown large."""
+_MOST_COLUMNS: Final = 20
 
 _TOLD: Final = {
     "ROC": "How many of the {of} are found, for how many false alarms. The nearer to the upper left, the better; on "
@@ -65,6 +66,7 @@ def report_of(evaluated: Evaluated, now: datetime.datetime) -> str:
         _cards(evaluated),
         _plots(evaluated),
         _confusion(evaluated),
+        _importances(evaluated),
         _segments(evaluated),
         _figures(evaluated),
         _notes(evaluated),
@@ -192,6 +194,39 @@ def _confusion(evaluated: Evaluated) -> str:
     text = "Each line holds the rows of one true label, by what was answered: what is right stands on the diagonal."
     matrix = f'<table class="confusion"><tr><th>truth ↓ answer →</th>{head}</tr>{"".join(rows)}</table>'
     return section("Confusion", f'<p class="soft">{text}</p><div class="wide">{matrix}</div>')
+
+
+def _importances(evaluated: Evaluated) -> str:
+    from model_manager.evaluation import plots
+
+    told = evaluated.curves.get("importances")
+    if told is None:
+        return ""
+    if "why" in told:
+        return section("What moves its answers", f'<p class="soft">{escape(told["why"])}</p>')
+    most = max([one["mean"] for one in told["columns"]], default=0.0) or 1.0
+    rows = (
+        (
+            escape(one["column"]),
+            number(one["mean"]),
+            f'<div style="background: var(--main); height: .7em; width: {one["mean"] / most * 12:.1f}em"></div>',
+        )
+        for one in told["columns"][:_MOST_COLUMNS]
+    )
+    text = (
+        f"How far each column moved the answers, as a mean over {told['rows']} rows, whichever way; counted in the "
+        f"{told['unit']} of {told['output']}, found by {told['method']}. It says what the model looks at, not what "
+        "causes what."
+    )
+    headings = ("column", "mean contribution", "")
+    drawn = "".join(
+        f"<figure><h3>{escape(one['column'])}</h3>{plots.dependence(one, told['unit'])}"
+        "<figcaption>The mean answer, if every row had this value and were otherwise what it is.</figcaption></figure>"
+        for one in told["dependence"]
+        if one["values"]
+    )
+    body = f'<p class="soft">{escape(text)}</p>{table(headings, rows, numbers=(1,))}<div class="plots">{drawn}</div>'
+    return section("What moves its answers", body)
 
 
 def _segments(evaluated: Evaluated) -> str:

@@ -142,11 +142,19 @@ def test_the_report_is_one_page_that_fetches_nothing(repository: Path, data: Pat
     assert "url(http" not in text
     assert "@import" not in text
     shown = " ".join(page.shown)
-    for words in ("sold, version 1", "It answers", "homes & <more>.csv", "Calibration", "01234", "accuracy < 0.1"):
+    for words in (
+        "sold, version 1",
+        "It answers",
+        "homes & <more>.csv",
+        "Calibration",
+        "01234",
+        "accuracy < 0.1",
+        "What moves",
+    ):
         assert words in shown
     drawn = re.findall(r"<svg .*?</svg>", text, re.DOTALL)
     assert [ElementTree.fromstring(one).get("aria-label") for one in drawn] == [
-        *("roc", "precision-recall", "calibration", "segments")
+        *("roc", "precision-recall", "calibration", "dependence", "dependence", "segments")
     ]
     assert "#01010" not in text, "colours are the page's"
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]

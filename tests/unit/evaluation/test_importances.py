@@ -50,6 +50,6 @@ def test_words_have_a_mean_answer_each_and_zip_codes_keep_their_zero(tmp_path: P
 def test_what_is_not_explained_says_why(tmp_path: Path) -> None:
     texts = pd.DataFrame({"text": ["buy now", "see you", "buy more", "you there"] * 5})
     model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts["text"], [1, 0] * 10)
-    folder = write_package(model, name="spam", version="1", repository=tmp_path, sample=texts["text"])
+    folder = write_package(model, name="spam", version="1", repository=tmp_path, sample=texts["text"].tolist())
     told = evaluate(folder, texts.assign(label=[1, 0] * 10), target="label", resamples=0, importances=True)
     assert "by column" in told.curves["importances"]["why"]

@@ -197,6 +197,12 @@ def test_a_full_queue_and_a_time_that_passed_are_told_and_predictions_go_on(serv
     assert "model_manager_explain_queue_rows 0" in metrics
 
 
+def test_other_outputs_are_not_chosen_here(server: LiveServer) -> None:
+    body = {"instances": [ROW], "outputs": "predict_proba"}
+    answer = server.api.post("/v1/models/churn:explain", json=body)
+    assert (answer.status_code, "ask :predict" in answer.json()["error"]) == (400, True)
+
+
 def test_unknown_models_and_versions_are_told(server: LiveServer) -> None:
     assert explain(server, [ROW], "/v1/models/nobody").status_code == 404
     assert explain(server, [ROW], "/v1/models/churn/versions/9").status_code == 404

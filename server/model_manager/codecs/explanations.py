@@ -102,6 +102,9 @@ class ExplainCodec:
         if len(given) != 1:
             has = "has both" if given else "has neither"
             raise InvalidInput(f'the body {has} of "instances" (a list of rows) and "inputs" (columns); send one')
+        for name in ("outputs", "signature_name"):
+            if document.get(name) not in (None, "serving_default"):
+                raise InvalidInput(f"{name}: what is explained is not chosen; ask :predict for other outputs")
         parameters = document.get("parameters")
         wish = Wish()
         if isinstance(parameters, dict):

@@ -6,17 +6,18 @@ told to its caller and counted apart: it never counts as a request of the versio
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from functools import partial
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from model_manager.call import NORMAL, Call, Headers
+from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.explanations import Asked, ExplainCodec, Found, wish_of
 from model_manager.codecs.v2_binary import LENGTH_HEADER
 from model_manager.codecs.v2_explanation import Taken, put_explanation, take_explanation
@@ -40,6 +41,8 @@ from model_manager.serving.servable import Servable
 from model_manager.serving.short_turns import short_turns
 from model_manager.signature import Array, Rows
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _TOLERANCE: Final = 1e-6
 """How far base value and contributions may be from the answer, beside their size: compiled forms round otherwise."""
 _KEPT: Final = 8
@@ -88,7 +91,7 @@ class Explaining:
 
         Raises as `explain` does. The lease is the caller's.
         """
-        taken = take_explanation(call.headers, body, servable.signature.default_output)
+        taken = await _read(body, take_explanation, call.headers, body, servable.signature.default_output)
         return None if taken is None else await self._counted(servable, call, self._infer(servable, call, taken))
 
     async def _counted(
@@ -109,28 +112,39 @@ class Explaining:
         self._refuse_full(1)
         wish = wish_of(taken.parameters, all_known=True)
         codec = servable.codecs[call.protocol]
-        request = codec.decode(taken.headers, taken.body)
+        request = await _read(taken.body, codec.decode, taken.headers, taken.body)
         asked = Asked(request.rows, wish, request.timeout_s, request.priority)
-        found, answers = await self._explained(servable, asked, call, request.outputs)
-        headers, encoded = codec.encode(request, answers)
-        if not encoded.endswith(b"]}") or any(name == LENGTH_HEADER for name, _ in headers):
-            raise InvalidInput('output "explanation" is written as JSON: ask for no binary data beside it')
-        explanations = self._version(servable).codec.explanations(asked.rows, wish, found)
-        return headers, put_explanation(encoded, explanations, alone=taken.alone)
+        explain = self._version(servable).codec.explanations
+
+        def told(found: Found, answers: Mapping[str, Array]) -> tuple[Headers, bytes]:
+            headers, encoded = codec.encode(request, answers)
+            if not encoded.endswith(b"]}") or any(name == LENGTH_HEADER for name, _ in headers):
+                raise InvalidInput('output "explanation" is written as JSON: ask for no binary data beside it')
+            return headers, put_explanation(encoded, explain(asked.rows, wish, found), alone=taken.alone)
+
+        return await self._explained(servable, asked, call, request.outputs, told)
 
     async def _explain(self, servable: Servable, call: Call, body: bytes) -> tuple[Headers, bytes]:
         self._refuse_full(1)
         codec = self._version(servable).codec
-        asked = codec.decode(call.headers, body)
+        asked = await _read(body, codec.decode, call.headers, body)
         default = servable.signature.default_output
-        found, answers = await self._explained(servable, asked, call, (default,))
-        return codec.headers, codec.encode(asked, found, answers[default])
+
+        def told(found: Found, answers: Mapping[str, Array]) -> tuple[Headers, bytes]:
+            return codec.headers, codec.encode(asked, found, answers[default])
+
+        return await self._explained(servable, asked, call, (default,), told)
 
     async def _explained(
-        self, servable: Servable, asked: Asked, call: Call, outputs: tuple[str, ...]
-    ) -> tuple[Found, dict[str, Array]]:
-        """Explain rows of a version that is leased; with the answers of `outputs`."""
-        rows, answers, batcher = asked.rows, dict[str, Array](), servable.batcher
+        self,
+        servable: Servable,
+        asked: Asked,
+        call: Call,
+        outputs: tuple[str, ...],
+        told: Callable[[Found, Mapping[str, Array]], tuple[Headers, bytes]],
+    ) -> tuple[Headers, bytes]:
+        """Explain rows of a version that is leased; `told` writes what was found, and the answers of `outputs`."""
+        rows, batcher = asked.rows, servable.batcher
         self._refuse_full(len(rows))
         allowed = (servable.timeout_s, call.urgency.timeout_s, asked.timeout_s)
         ends = call.began + min(seconds for seconds in allowed if seconds is not None)
@@ -142,11 +156,10 @@ class Explaining:
                 raise NotExplained(str(explainer))
             wanted = tuple(dict.fromkeys((*outputs, explainer.output.name)))
             level = max((one for one in (call.urgency.priority, asked.priority) if one is not None), default=NORMAL)
-            answers |= await batcher.submit(rows, wanted, batcher.now() + ends - perf_counter(), None, level)
-            found = await self._in_turn(ends, version.run, _explained, explainer, rows, answers[explainer.output.name])
+            answers = await batcher.submit(rows, wanted, batcher.now() + ends - perf_counter(), None, level)
+            return await self._in_turn(ends, version.run, _explained, explainer, rows, answers, told)
         finally:
             self.rows -= len(rows)
-        return found, answers
 
     def _refuse_full(self, rows: int) -> None:
         if not self._most_rows:
@@ -228,10 +241,23 @@ class _Version:
         return explainer_of(self._plain, background, budget=self._budget)
 
 
-def _explained(explainer: Explainer, rows: Rows, answers: Array) -> Found:
-    """On the thread: explain rows, and hold what was found to what the version answered."""
+async def _read(body: bytes, read: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+    """Read a body: a large one beside the loop."""
+    if len(body) < LARGE_BODY:
+        return read(*arguments, **options)
+    with short_turns():
+        return await asyncio.to_thread(read, *arguments, **options)
+
+
+def _explained(
+    explainer: Explainer,
+    rows: Rows,
+    answers: Mapping[str, Array],
+    told: Callable[[Found, Mapping[str, Array]], tuple[Headers, bytes]],
+) -> tuple[Headers, bytes]:
+    """On the thread: explain rows, hold what was found to what the version answered, and write it."""
     found = explainer.explain(rows)
-    answered = answers.reshape(len(rows), -1).astype(np.float64)
+    answered = answers[explainer.output.name].reshape(len(rows), -1).astype(np.float64)
     sums = found.base + found.contributions.sum(axis=1)
     scale = 1 + np.abs(found.base) + np.abs(found.contributions).sum(axis=1)
     if sums.shape != answered.shape or not (np.abs(sums - answered) <= _TOLERANCE * scale).all():
@@ -239,7 +265,8 @@ def _explained(explainer: Explainer, rows: Rows, answers: Array) -> Found:
             f"the explanation ({explainer.method}) does not add up to what {explainer.output.name} answered, "
             "and is not given"
         )
-    return Found(explainer.output, explainer.unit, explainer.method, found.base, found.contributions, answered)
+    parts = (found.base, found.contributions, answered)
+    return told(Found(explainer.output, explainer.unit, explainer.method, *parts), answers)
 
 
 def _outcome_of(error: BaseException) -> ExplainOutcome:

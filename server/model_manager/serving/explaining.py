@@ -157,7 +157,9 @@ class Explaining:
             wanted = tuple(dict.fromkeys((*outputs, explainer.output.name)))
             level = max((one for one in (call.urgency.priority, asked.priority) if one is not None), default=NORMAL)
             answers = await batcher.submit(rows, wanted, batcher.now() + ends - perf_counter(), None, level)
-            return await self._in_turn(ends, version.run, _explained, explainer, rows, answers, told)
+            written: tuple[Headers, bytes]
+            written = await self._in_turn(ends, version.run, _explained, explainer, rows, answers, told)
+            return written
         finally:
             self.rows -= len(rows)
 

@@ -3,6 +3,7 @@
 ModelManagerError
 ├── RequestRefused              the caller's fault; never counts against a version
 │   ├── InvalidInput            malformed body, wrong columns, types, shapes, missing values
+│   │   └── UnknownOutput       an output that the version has not; carries its name
 │   ├── BodyTooLarge            more bytes than the server accepts
 │   ├── BodyTimedOut            a body that does not arrive in time
 │   ├── UnsupportedContent      a content type or encoding that is not served
@@ -109,6 +110,14 @@ class RequestRefused(ModelManagerError):
 
 class InvalidInput(RequestRefused):
     """The body does not fit the version's declared inputs; the message names input, row and column."""
+
+
+class UnknownOutput(InvalidInput):
+    """The version has no output of this `name`."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class BodyTooLarge(RequestRefused):

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from model_manager.codecs.json_text import excerpt, listing
-from model_manager.errors import InvalidInput
+from model_manager.errors import InvalidInput, UnknownOutput
 from model_manager.signature import Array, Signature
 
 
@@ -45,9 +45,8 @@ class OutputChoice:
         """Check the names asked for; raise InvalidInput for an unknown or a repeated one."""
         for name in names:
             if name not in self._known:
-                raise InvalidInput(
-                    f"outputs: unknown output {excerpt(name)}; this version has {listing(tuple(self._offered))}"
-                )
+                known = listing(tuple(self._offered))
+                raise UnknownOutput(f"outputs: unknown output {excerpt(name)}; this version has {known}", name)
         if len(set(names)) != len(names):
             repeated = next(name for name in names if names.count(name) > 1)
             raise InvalidInput(f"outputs: {excerpt(repeated)} is asked for more than once")

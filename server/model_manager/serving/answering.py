@@ -15,7 +15,7 @@ from model_manager.call import HIGH, NORMAL, Call, Headers
 from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.protocols import Codec
 from model_manager.codecs.v2_explanation import EXPLANATION
-from model_manager.errors import ClientGone, DeadlineExceeded, InvalidInput, PredictionFailed
+from model_manager.errors import ClientGone, DeadlineExceeded, InvalidInput, PredictionFailed, UnknownOutput
 from model_manager.inference.out_of_range import out_of_range
 from model_manager.metrics import Metrics
 from model_manager.serving.batch import Results
@@ -30,8 +30,6 @@ from model_manager.signature import PredictRequest
 
 OK: Final = 200
 CLIENT_GONE: Final = CODES[ClientGone]
-
-_EXPLANATION: Final = b'"%b"' % EXPLANATION.encode()
 
 Gone = Callable[[], Awaitable[object]]
 """Returns when the caller has left; asked only while a request has to wait."""
@@ -162,8 +160,8 @@ class Answering:
             self._failed(call, servable, observation, error).ended()
             raise
         except BaseException as error:  # what encodes an answer may call code of the model
-            if self._explaining is not None and servable is not None and request is None and _EXPLANATION in body:
-                explanation = await self._explained(self._explaining, servable, call, body, observation)
+            if isinstance(error, UnknownOutput) and error.name == EXPLANATION and servable is not None:
+                explanation = await self._explained(servable, call, body, observation)
                 if explanation is not None:
                     return explanation
             if isinstance(error, PredictionFailed) and servable is not None and request is not None:
@@ -182,10 +180,11 @@ class Answering:
                 return await asyncio.to_thread(codec.decode, headers, body)
 
     async def _explained(
-        self, explaining: Explaining, servable: Servable, call: Call, body: bytes, observation: Observation | None
+        self, servable: Servable, call: Call, body: bytes, observation: Observation | None
     ) -> Answer | None:
-        """Answer a request that no version has all outputs for, if what it asks for besides is to be explained."""
-        if call.protocol != "v2":
+        """Answer a request that asks for what no version has as an output, and can be made; None where it cannot."""
+        explaining = self._explaining
+        if explaining is None or call.protocol != "v2":
             return None
         try:
             told = await asyncio.ensure_future(explaining.infer(servable, call, body))

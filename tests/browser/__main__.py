@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
-from tests.browser.staging import MODEL, ask, browser, chromium, served
+from tests.browser.staging import MODEL, ask, browser, chromium, drifts, served
+from tests.live import wait_until
 
 
 def main(folder: Path) -> None:
@@ -11,7 +13,9 @@ def main(folder: Path) -> None:
     if chromium() is None:
         sys.exit("Chromium is not there: on Debian, apt-get install chromium")
     with served(console_actions=True) as server, browser() as chrome:
-        for scheme, suffix in (("light", ""), ("dark", "-dark")):
+        wait_until(lambda: ask(server, drifted=True) or drifts(server), "drift to be seen")
+        schemes: tuple[tuple[Literal["light", "dark"], str], ...] = (("light", ""), ("dark", "-dark"))
+        for scheme, suffix in schemes:
             page = chrome.new_page(viewport={"width": 1100, "height": 700}, color_scheme=scheme)
             page.goto(f"{server.server.addresses['admin']}/console/models/{MODEL}")
             for _ in range(5):  # a line needs some points

@@ -70,6 +70,12 @@ def ask(server: LiveServer, *, drifted: bool) -> None:
         server.predict(MODEL, rows, version="12"[number % 2]).raise_for_status()
 
 
+def drifts(server: LiveServer) -> bool:
+    """Whether it says of both versions that something drifted."""
+    told = server.admin.get(f"/v2/models/{MODEL}/drift").json()["versions"]
+    return all(version["drifted"] for version in told)
+
+
 @contextmanager
 def served(*, console_actions: bool = False) -> Iterator[LiveServer]:
     """The server, once both versions serve and the other one has failed."""

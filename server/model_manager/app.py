@@ -168,7 +168,7 @@ def create_app(
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
             Route("/v2/repository/index", index.index, methods=["GET", "POST"]),
-            *(_control(system, limit=limit, alone=not replaces) if settings.repository_control else ()),
+            *(_control(system, limit=limit, alone=settings.workers == 1) if settings.repository_control else ()),
         ],
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,

@@ -28,7 +28,7 @@ ADDED = {
     "flagger": FLAGGER | {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PodMonitor"},
     "flagger-gateway-api": FLAGGER | {"ScaledObject"},
     "flagger-older": FLAGGER | {"HorizontalPodAutoscaler"},
-    "gateway-api": {"HTTPRoute"},
+    "gateway-api": {"GRPCRoute", "HTTPRoute"},
     "guarded": {"ServiceMonitor"},
     "image-volume": set(),
     "istio-plain": ISTIO | {"PeerAuthentication", "AuthorizationPolicy", "Telemetry", "NetworkPolicy"},

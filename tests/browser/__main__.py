@@ -1,10 +1,11 @@
 """Take the pictures of the console that docs show: python -m tests.browser [FOLDER]."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from tests.browser.staging import MODEL, ask, browser, chromium, drifts, served
+from tests.browser.staging import MODEL, ask, asked_until_it_drifts, browser, chromium, served
 from tests.live import wait_until
 
 
@@ -13,7 +14,7 @@ def main(folder: Path) -> None:
     if chromium() is None:
         sys.exit("Chromium is not there: on Debian, apt-get install chromium")
     with served(console_actions=True) as server, browser() as chrome:
-        wait_until(lambda: ask(server, drifted=True) or drifts(server), "drift to be seen")
+        wait_until(partial(asked_until_it_drifts, server), "drift to be seen")
         schemes: tuple[tuple[Literal["light", "dark"], str], ...] = (("light", ""), ("dark", "-dark"))
         for scheme, suffix in schemes:
             page = chrome.new_page(viewport={"width": 1100, "height": 700}, color_scheme=scheme)

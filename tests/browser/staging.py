@@ -70,8 +70,9 @@ def ask(server: LiveServer, *, drifted: bool) -> None:
         server.predict(MODEL, rows, version="12"[number % 2]).raise_for_status()
 
 
-def drifts(server: LiveServer) -> bool:
-    """Whether it says of both versions that something drifted."""
+def asked_until_it_drifts(server: LiveServer) -> bool:
+    """Ask some more; whether the server says by now that something drifted, of both versions."""
+    ask(server, drifted=True)
     told = server.admin.get(f"/v2/models/{MODEL}/drift").json()["versions"]
     return all(version["drifted"] for version in told)
 

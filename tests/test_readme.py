@@ -1,4 +1,4 @@
-"""Every example of README.md, and of the pages that go on from it, in the order in which a reader meets them, for real."""
+"""Every example of README.md and of the pages that go on from it, run in the order in which a reader meets them."""
 
 import base64
 import hashlib

@@ -39,8 +39,7 @@ def test_ctrl_c_while_a_library_is_imported_ends_in_one_line(tmp_path: Path, com
     with Process(command, [sys.executable, "-m", "model_manager", *words[command]]) as starting:
         wait_until(lambda: f"/site-packages/{library}/" in _mapped(starting), f"it to import {library}")
         assert starting.end(signal.SIGINT) == 130
-        assert len(starting.log) == 1, starting.log
-        assert "interrupted" in starting.log[0]
+        assert starting.log == ["model-manager: interrupted"]
 
 
 def test_ctrl_c_before_it_serves_is_a_stop(tmp_path: Path) -> None:
@@ -59,7 +58,7 @@ def test_ctrl_c_while_workers_are_starting_leaves_no_traceback(tmp_path: Path, p
         wait_until(lambda: len(_offspring(starting.popen.pid)) >= processes, "its processes")
         for child in _offspring(starting.popen.pid):  # a terminal tells all of them
             os.kill(child, signal.SIGINT)
-        assert starting.end(signal.SIGINT) == 0
+        assert starting.end(signal.SIGINT) in (0, 130)  # 130: it had no worker yet
         assert not [line for line in starting.log if "Traceback" in line]
 
 

@@ -12,7 +12,7 @@ def main() -> None:
 
     A SIGTERM that comes before a server has anything to drain ends it with 0: in a container it is process 1, to which
     the kernel delivers only signals that it handles. Any other command that is stopped has not succeeded. Ctrl-C while
-    modules are imported, here or by a command, ends in one line. The collector rests meanwhile: imports leave no garbage.
+    modules are imported, here or by a command, ends in one line. The collector rests: imports leave no garbage.
     """
     signal.signal(signal.SIGINT, _interrupted)
     serves = sys.argv[1:2] == ["serve"]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,10 +34,10 @@ def alone_at_the_terminal() -> Iterator[None]:
     Does nothing where there is no terminal, or where it belongs to others. Ctrl-Z is not taken meanwhile: make, which
     is not told of it, would leave the terminal to a process that stands still.
     """
+    terminal, before = 0, os.getpgrp()
     try:
-        terminal, before = sys.stdin.fileno(), os.getpgrp()
-        ours = os.isatty(terminal) and os.tcgetpgrp(terminal) == before
-    except (OSError, ValueError):  # closed
+        ours = os.tcgetpgrp(terminal) == before
+    except OSError:  # no terminal
         ours = False
     if not ours or before == os.getpid():  # a shell with job control did so already
         yield

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from tests.browser.staging import MODEL, ask, browser, chromium, served
 
@@ -11,7 +12,8 @@ def main(folder: Path) -> None:
     if chromium() is None:
         sys.exit("Chromium is not there: on Debian, apt-get install chromium")
     with served(console_actions=True) as server, browser() as chrome:
-        for scheme, suffix in (("light", ""), ("dark", "-dark")):
+        schemes: tuple[tuple[Literal["light", "dark"], str], ...] = (("light", ""), ("dark", "-dark"))
+        for scheme, suffix in schemes:
             page = chrome.new_page(viewport={"width": 1100, "height": 700}, color_scheme=scheme)
             page.goto(f"{server.server.addresses['admin']}/console/models/{MODEL}")
             for _ in range(5):  # a line needs some points

@@ -176,7 +176,7 @@ def test_the_comparison_with_a_canary_is_printed_as_it_would_be(reader: Path, tm
 
 def test_the_make_commands_are_targets_of_the_makefile() -> None:
     commands = re.findall(r"^make \w+", README, re.MULTILINE)
-    assert commands == ["make serve", "make image"]
+    assert commands == ["make serve", "make test", "make image"]
     for command in commands:
         subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 

@@ -89,7 +89,7 @@ def asking(server: LiveServer, model: str) -> Iterator[Answers]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, servers_not_covered: None) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("models")
     put(folder, "good", "1", dump(constant(1.0)))
     trying = live_server(folder, load_timeout_s=20, load_cpu_s=2, load_memory_mb=400)

@@ -59,7 +59,8 @@ def test_ctrl_c_while_workers_are_starting_leaves_no_traceback(tmp_path: Path, p
         for child in _offspring(starting.popen.pid):  # a terminal tells all of them
             os.kill(child, signal.SIGINT)
         if starting.end(signal.SIGINT) == 130:  # it had not begun to wait for signals
-            assert starting.log == ["model-manager: interrupted"]
+            (said,) = starting.log
+            assert said.startswith("model-manager: interrupted")
         else:
             assert starting.end(signal.SIGINT) == 0
         assert not [line for line in starting.log if "Traceback" in line]

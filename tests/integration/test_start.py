@@ -42,6 +42,7 @@ def test_ctrl_c_while_a_library_is_imported_ends_in_one_line(tmp_path: Path, com
         assert starting.log == ["model-manager: interrupted"]
 
 
+@pytest.mark.uncovered  # whose tracing can lose a signal that comes during an import
 def test_ctrl_c_before_it_serves_is_a_stop(tmp_path: Path) -> None:
     put(tmp_path, "m", "1", dump(constant(1.0)))
     with Process("the server", [*COMMAND, "--models", str(tmp_path), "--port", "0", "--admin-port", "0"]) as starting:
@@ -50,6 +51,7 @@ def test_ctrl_c_before_it_serves_is_a_stop(tmp_path: Path) -> None:
         assert not [line for line in starting.log if "Traceback" in line or "ready" in line]
 
 
+@pytest.mark.uncovered
 @pytest.mark.parametrize("processes", [1, 3], ids=["while they are prepared", "while they begin"])
 def test_ctrl_c_while_workers_are_starting_leaves_no_traceback(tmp_path: Path, processes: int) -> None:
     ports = ["--port", "0", "--admin-port", "0"]

@@ -31,7 +31,8 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="module")
 def servers_not_covered() -> Iterator[None]:
-    """Measure no coverage in the servers of a module: it takes a lock, which a thread that is given up may keep."""
+    """Measure no coverage in the servers of a module: it takes a lock, which a thread that is given up, or that a fork
+    has left behind, may keep."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         yield

@@ -9,8 +9,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
 SECTIONS = {text.partition("\n")[0]: text for text in PAGE.split("\n## ")[1:]}
-PROVEN = sorted(set(SECTIONS) - {"gRPC"})
-"""Whose rows name their tests; gRPC's are held by tests/integration/test_grpc.py as a whole."""
 ANSWERS = ("same", "better", "not offered")
 
 
@@ -31,7 +29,7 @@ def tests_by_file() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("section", PROVEN)
+@pytest.mark.parametrize("section", sorted(SECTIONS))
 def test_every_row_names_tests_that_are_there(section: str, tests_by_file: dict[str, set[str]]) -> None:
     rows = rows_of(section)
     assert len(rows) > 5
@@ -43,7 +41,7 @@ def test_every_row_names_tests_that_are_there(section: str, tests_by_file: dict[
             assert test in tests_by_file[file], f"{option}: there is no {file}.{test}"
 
 
-@pytest.mark.parametrize("section", PROVEN)
+@pytest.mark.parametrize("section", sorted(SECTIONS))
 def test_what_is_not_offered_says_why(section: str) -> None:
     for option, offered, said, _ in rows_of(section):
         assert (offered == "not offered") == said.startswith("because "), option

@@ -1,4 +1,4 @@
-"""Every example of README.md, run in the order in which a reader meets them, against a real server."""
+"""Every example of README.md and of the pages that go on from it, run in the order in which a reader meets them."""
 
 import base64
 import hashlib
@@ -25,7 +25,9 @@ from tests.live import LiveServer, live_server, wait_until
 from tools.kubelet import ConfigMapVolume
 from tools.parts import helm
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LONGEST_PAGE = 150
+"""Lines of README that a person reads to the end."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,17 @@ class Block:
     text: str
 
 
-BLOCKS = [Block(language, text) for language, text in re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)]
+def blocks(page: str) -> list[Block]:
+    """The examples of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [
+        Block(language, text) for language, text in re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    ]
+
+
+BLOCKS = blocks("README.md")
+ASKED = [*BLOCKS, *blocks("docs/answers.md"), *blocks("docs/observe.md")]
+"""Requests, and what they answer: what was counted, at the end, is what the pages before had asked."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +86,7 @@ def run(command: str, reader: Path, server: LiveServer | None = None, path: Path
 
 def test_every_request_answers_as_printed(reader: Path, server: LiveServer) -> None:
     asked = 0
-    for block, answer in pairwise(BLOCKS):
+    for block, answer in pairwise(ASKED):
         if block.language == "sh" and "curl" in block.text:
             printed = run(block.text, reader, server)
             if answer.language == "json":
@@ -83,14 +95,14 @@ def test_every_request_answers_as_printed(reader: Path, server: LiveServer) -> N
                 assert answer.language == "text"
                 assert printed == answer.text
             asked += 1
-    assert asked == README.count("curl -s")
+    assert asked == sum(block.text.count("curl -s") for block in ASKED) == 6
 
 
 def test_a_row_a_frame_and_a_file_are_answered_as_printed(reader: Path, server: LiveServer) -> None:
     ((script, printed),) = [pair for pair in pairwise(BLOCKS) if "httpx.post" in pair[0].text]
     (reader / "ask.py").write_text(script.text.replace("localhost:8080", server.api.base_url.netloc.decode()))
     assert run(".venv/bin/python ask.py", reader) == printed.text
-    (command,) = [block.text for block in BLOCKS if "model-manager predict" in block.text]
+    (command,) = [block.text for block in ASKED if "model-manager predict" in block.text]
     run(command, reader, server)
     rows, scored = (pd.read_csv(reader / name) for name in ("customers.csv", "scored.csv"))
     assert scored.drop(columns="predict").equals(rows)
@@ -123,7 +135,7 @@ def test_the_config_map_serves_what_it_says(reader: Path) -> None:
 
 
 def test_the_manifest_is_one_and_its_defaults_are_those(reader: Path) -> None:
-    (text,) = [block.text for block in BLOCKS if block.language == "yaml"]
+    (text,) = [block.text for block in blocks("docs/manifests.md") if block.language == "yaml"]
     manifest = parse_manifest(text.replace("SHA256_OF_IRIS_2", hashlib.sha256().hexdigest()).encode())
     batching = manifest.models["iris"].batching
     assert batching is not None
@@ -131,7 +143,9 @@ def test_the_manifest_is_one_and_its_defaults_are_those(reader: Path) -> None:
 
 
 def test_the_helm_commands_render_what_they_promise(reader: Path) -> None:
-    install, add, shift = [block.text.rstrip() for block in BLOCKS if block.text.startswith("helm ")]
+    later = (ROOT / "docs" / "canary.md").read_text(encoding="utf-8").partition("## When Istio comes later")[2]
+    (install,) = [block.text.rstrip() for block in BLOCKS if block.text.startswith("helm ")]
+    add, shift = re.findall(r"```sh\n(helm .*?)\n```", later, re.DOTALL)
     (reader / "charts").symlink_to(ROOT / "charts")
     homes = " ".join(f"HELM_{kind}_HOME={reader / kind}" for kind in ("CACHE", "CONFIG", "DATA"))
     template = f"{homes} {helm(4)} template models charts/model-manager"
@@ -144,7 +158,11 @@ def test_the_helm_commands_render_what_they_promise(reader: Path) -> None:
 
 
 def test_the_comparison_with_a_canary_is_printed_as_it_would_be(reader: Path, tmp_path: Path) -> None:
-    ((command, printed),) = [pair for pair in pairwise(BLOCKS) if pair[0].text.startswith("model-manager canary")]
+    ((command, verdict),) = [pair for pair in pairwise(BLOCKS) if pair[0].text.startswith("model-manager canary")]
+    ((again, printed),) = [
+        pair for pair in pairwise(blocks("docs/canary.md")) if pair[0].text.startswith("model-manager canary")
+    ]
+    assert command == again
     history = History()
     write_side(history, "iris", "stable", {"200": 9051, "400": 12, "503": 3}, dropped={"queue_full": 3})
     labels = {"setosa": 31, "versicolor": 38, "virginica": 31}
@@ -153,6 +171,7 @@ def test_the_comparison_with_a_canary_is_printed_as_it_would_be(reader: Path, tm
         asked = command.text.strip().replace("http://localhost:9090", prometheus) + f" --at {NOW}"
         said = run(asked.replace("model-manager", ".venv/bin/python -m model_manager"), reader)
     assert [line.rstrip() for line in said.splitlines()] == printed.text.splitlines()
+    assert printed.text.splitlines()[-1:] == verdict.text.splitlines()
 
 
 def test_the_make_commands_are_targets_of_the_makefile() -> None:
@@ -160,3 +179,7 @@ def test_the_make_commands_are_targets_of_the_makefile() -> None:
     assert commands == ["make serve", "make test", "make image"]
     for command in commands:
         subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_it_is_one_page() -> None:
+    assert len(README.splitlines()) <= LONGEST_PAGE

@@ -16,7 +16,7 @@ GROUPS = {
     ),
     "Who is let in": (
         *("api_keys", "tls_cert", "tls_key", "tls_client_ca", "allowed_hosts", "cors_origins"),
-        *("admin_token", "debug_routes", "repository_control"),
+        *("admin_token", "debug_routes", "repository_control", "console_on_api", "console_actions"),
     ),
     "Connections": (
         *("keep_alive_s", "max_connections", "max_receiving_bytes", "max_header_bytes", "max_headers"),

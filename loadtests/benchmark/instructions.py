@@ -31,6 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from loadtests.benchmark.counted import SUBJECTS
+from tools.machine import cpu_model
 from tools.processes import ROOT
 
 COMMITTED: Final = ROOT / "loadtests" / "results" / "instructions.json"
@@ -46,8 +47,8 @@ class CannotCount(Exception):
 
 
 def versions() -> dict[str, str]:
-    """What the figures depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+    """What the figures depend on; native libraries choose their code by the processor."""
+    return {"cpu": cpu_model(), "python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
 
 
 def count() -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The figures as a picture: for every workload the rates of server and ceilings, and the latencies below."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from loadtests.benchmark.timing import BARE, NO_CONNECTION, SERVER, STARLETTE, S
 _COLOURS = {BARE: "#9aa5b1", STARLETTE: "#c9b27c", SERVER: "#1f6feb"}
 _WIDTH = 0.8
 _A_LINE = 3  # panels beside each other: what is legible on a page
+_TITLE_LETTERS = 42  # in a line over a panel: what has no room there is cut at the edge of the picture
 
 
 def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
@@ -52,16 +54,22 @@ def _draw_rates(axes: Any, outcome: Outcome, lines: list[Summary]) -> None:
     if outcome.plan.rows > 1 and predict:
         axes.axhline(predict[0].rate, color="#d1242f", linestyle="--", linewidth=1)
         axes.annotate("in-process predict", (-_WIDTH / 2, predict[0].rate), va="bottom", fontsize="small")
-    axes.set_title(f"{outcome.plan.id}: {outcome.plan.title}\nform: {outcome.form}", fontsize="small")
+    title = textwrap.fill(f"{outcome.plan.id}: {outcome.plan.title}", _TITLE_LETTERS)
+    axes.set_title(f"{title}\nform: {outcome.form}")
     axes.margins(y=0.18)
     _label_groups(axes, lines)
 
 
 def _draw_latencies(axes: Any, lines: list[Summary]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for target, at, line in _placed(lines):
         above = [[0.0], [max(0.0, line.p99_ms - line.p50_ms)]]
         axes.errorbar(at, line.p50_ms, yerr=above, fmt="o", capsize=4, color=_COLOURS[target])
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     _label_groups(axes, lines)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 
-from loadtests.benchmark import growth_plot
+from loadtests.benchmark import growth_plot, plot
 from loadtests.benchmark.answers import difference, read_values
 from loadtests.benchmark.bars import hold_against_bars
 from loadtests.benchmark.growth import Grown
@@ -36,6 +38,7 @@ from loadtests.shapes import SHAPES, Limits
 from loadtests.timeline import Timeline
 from tools.payloads import Package, defaults, draw, several_versions
 from tools.payloads import difference as golden_difference
+from tools.processes import ROOT
 from tools.servers import Answer
 
 CLEAN = {
@@ -107,6 +110,36 @@ def test_what_grows_is_told_and_drawn(tmp_path: Path) -> None:
     assert "swap to answer s" in said.getvalue()
     growth_plot.draw(growth, "a machine", tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def recorded() -> dict[str, Outcome]:
+    """The run that is committed, as it was measured."""
+    document = json.loads((ROOT / "loadtests" / "results" / "bench.json").read_text(encoding="utf-8"))
+    outcomes = {}
+    for workload in document["workloads"]:
+        points = [
+            Point(
+                run["target"],
+                run["connections"],
+                run["round"],
+                Timing(**{part.name: run[part.name] for part in fields(Timing) if part.name in run}),
+            )
+            for run in workload["runs"]
+        ]
+        outcomes[workload["id"]] = Outcome(
+            PLANS[workload["id"]], workload["status"], forms=workload["forms"], points=Points(points)
+        )
+    return outcomes
+
+
+def test_the_recorded_run_is_drawn_three_panels_beside_each_other_and_no_legend_on_a_bar(tmp_path: Path) -> None:
+    outcomes = recorded()
+    plot.draw(outcomes, "a machine", tmp_path / "bench.png")
+    with Image.open(tmp_path / "bench.png") as drawn:
+        width, height = drawn.size
+        lines = -(-len(outcomes) // 3)
+        assert 1000 <= width <= 1400  # what a page shows without making letters small
+        assert height > lines * width / 2
 
 
 def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() -> None:

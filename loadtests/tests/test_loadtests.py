@@ -51,7 +51,7 @@ def test_the_bench_measures_the_server_against_its_ceilings(tmp_path: Path) -> N
 def test_the_bench_says_which_workloads_there_are() -> None:
     ran = run("loadtests.benchmark", "--only", "W9")
     assert ran.returncode == 2
-    assert "'W9' is none of W1, W2, W3, W3D, W4, W5" in ran.stderr
+    assert "'W9' is none of W1, W1V2, W2, W3, W3D, W4, W5" in ran.stderr
 
 
 def test_a_scrape_of_many_versions_is_timed() -> None:

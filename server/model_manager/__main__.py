@@ -12,7 +12,7 @@ def main() -> None:
 
     A SIGTERM that comes before a server has anything to drain ends it with 0: in a container it is process 1, to which
     the kernel delivers only signals that it handles. Any other command that is stopped has not succeeded. Ctrl-C while
-    modules are imported ends in one line. The collector rests meanwhile: imports leave no garbage.
+    modules are imported, here or by a command, ends in one line. The collector rests: imports leave no garbage.
     """
     signal.signal(signal.SIGINT, _interrupted)
     serves = sys.argv[1:2] == ["serve"]
@@ -27,15 +27,30 @@ def main() -> None:
 
     gc.freeze()
     gc.enable()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         cli(prog_name="model-manager")
     finally:
         signal.signal(signal.SIGINT, _interrupted)  # while the interpreter ends
 
 
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but for one that would end in the middle of an import.
+
+    Libraries that take what an import raises for a module that is not there would go on without it, and Python itself
+    would end by the signal, though a command had made an exit code of it.
+    """
+    within = frame
+    while within is not None:
+        if within.f_code.co_filename == "<frozen importlib._bootstrap>":
+            _interrupted(signum, frame)
+        within = within.f_back
+    raise KeyboardInterrupt
+
+
 def _interrupted(signum: int, frame: FrameType | None) -> None:
-    os.write(2, b"model-manager: interrupted\n")
+    cursor_shown = b"\x1b[?25h" if os.isatty(2) else b""  # a spinner may have hidden it
+    os.write(2, cursor_shown + b"model-manager: interrupted\n")
     os._exit(128 + signum)
 
 

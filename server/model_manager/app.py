@@ -4,18 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.api import docs, problems
-from model_manager.api.authentication import KeyCheck, TokenCheck, may_see
+from model_manager.api.authentication import KeyCheck, TokenCheck
 from model_manager.api.console import Console
 from model_manager.api.cors import Cors
 from model_manager.api.debug import Debug
@@ -23,31 +21,23 @@ from model_manager.api.dispatch import Dispatch, KnownPaths
 from model_manager.api.drift import DriftRoutes
 from model_manager.api.explain import Explain
 from model_manager.api.feedback import AccuracyRoutes, Labels
-from model_manager.api.front import Front, prefers_page
 from model_manager.api.health import Health
 from model_manager.api.ledger import LedgerRoutes
 from model_manager.api.mlflow import Invocations, MLflow
 from model_manager.api.openapi import OpenApi
+from model_manager.api.pod import Pod
 from model_manager.api.predict import Predict
 from model_manager.api.repository import RepositoryControl
+from model_manager.api.root import Root, describe_admin
 from model_manager.api.routes import Route
 from model_manager.api.scrape import Scrape
 from model_manager.api.triton import Configuration, Statistics
 from model_manager.api.v1 import V1
 from model_manager.api.v2 import V2, Index
-from model_manager.drift import Tally
 from model_manager.errors import ModelManagerError
-from model_manager.feedback import AccuracyTally, Label, Status
-from model_manager.ledger import GoodState
-from model_manager.metrics import Family
 from model_manager.repository.wanted import NAME_PATTERN
 from model_manager.serving.admin_token import AdminToken
-from model_manager.serving.attempt import Attempt
-from model_manager.serving.index import IndexRow
-from model_manager.serving.inspection import Inspection, Topic
-from model_manager.serving.profile import Profile
 from model_manager.serving.system import System
-from model_manager.version import __version__
 
 
 class NameConvertor(StringConvertor):
@@ -174,7 +164,7 @@ def create_app(
             Route("/v2/models/{model:name}/infer", infer, methods=["POST"]),
             Route("/v2/models/{model:name}/versions/{version:name}/infer", infer, methods=["POST"]),
             Route("/v2/repository/index", index.index, methods=["GET", "POST"]),
-            *(_control(system, limit=limit, alone=not replaces) if settings.repository_control else ()),
+            *(_control(system, limit=limit, alone=settings.workers == 1) if settings.repository_control else ()),
         ],
         exception_handlers=_ERROR_HANDLERS,
         lifespan=lifespan,
@@ -188,62 +178,6 @@ def create_app(
     for wrap, arguments, options in reversed(middleware):
         app = wrap(app, *arguments, **options)
     return app
-
-
-class Pod(Protocol):
-    """What the admin port asks: one process, or all workers of a pod as one."""
-
-    async def waiting_for(self) -> str:
-        """Why there should be no traffic; empty when there should."""
-        ...
-
-    async def not_alive(self) -> str:
-        """Why it should be started again; empty while it works."""
-        ...
-
-    async def current_metrics(self) -> Sequence[Family]:
-        """What a scrape shows now."""
-        ...
-
-    async def index(self) -> list[IndexRow]:
-        """Every known version and its state."""
-        ...
-
-    async def load(self, model: str) -> bool:
-        """Take up a model that was unloaded, and try again what failed of it; whether there is one."""
-        ...
-
-    async def unload(self, model: str) -> bool:
-        """Stop serving a model until the folder wants it otherwise; whether there is one."""
-        ...
-
-    async def last_good(self) -> list[GoodState]:
-        """The last wanted states that were in force, the newest first."""
-        ...
-
-    async def drift(self) -> list[Tally]:
-        """How many sampled rows of the last hour fell into which bins, by version."""
-        ...
-
-    async def accuracy(self) -> list[AccuracyTally]:
-        """How right each version was, by the labels that came."""
-        ...
-
-    async def join(self, model: str, labels: list[Label]) -> list[Status]:
-        """Join labels with the answers that are here."""
-        ...
-
-    async def profiles(self, model: str) -> list[Profile]:
-        """What the ready versions of a model say of themselves."""
-        ...
-
-    async def attempt(self, model: str, version: str, body: str) -> Attempt:
-        """Ask one version for what a body of V1 asks for."""
-        ...
-
-    async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
-        """What each process is doing now."""
-        ...
 
 
 def create_admin_app(
@@ -268,7 +202,7 @@ def create_admin_app(
     accuracy = AccuracyRoutes(pod.accuracy, pod.join, limit=max_body_bytes)
     return Starlette(
         routes=[
-            Route("/", partial(_describe_admin, debug_routes)),
+            Route("/", partial(describe_admin, debug_routes)),
             *console.routes(),
             Route("/metrics", Scrape(pod.current_metrics).metrics),
             Route("/v2/health/live", health.live),
@@ -294,45 +228,6 @@ def create_admin_app(
     )
 
 
-class Root:
-    """`GET /`: what this is and where to look."""
-
-    def __init__(self, system: System) -> None:
-        self._registry = system.registry
-        self._front = Front(system)
-
-    async def describe(self, request: Request) -> Response:
-        """Name the server, its models and its routes; a page for browsers. `status`: what V1 reads as liveness."""
-        if prefers_page(request.headers.get("accept", "")):
-            return await self._front.page(request)
-        models = sorted(name for name in self._registry.models if may_see(request, name))
-        return JSONResponse(
-            {
-                "name": "model-manager",
-                "version": __version__,
-                "status": "alive",
-                "models": models,
-                "routes": {
-                    "predict": "POST /v1/models/{model}[/versions/{version}]:predict",
-                    "explain": "POST /v1/models/{model}[/versions/{version}]:explain",
-                    "of TensorFlow Serving": "…/labels/{label}…, POST …:classify, POST …:regress, GET …/metadata",
-                    "of MLflow": "POST /invocations, GET /ping, GET /health, GET /version",
-                    "infer": "POST /v2/models/{model}[/versions/{version}]/infer",
-                    "labels that came later": "POST /v1/models/{model}:feedback",
-                    "models": "GET /v2/models",
-                    "inputs and outputs of a model": "GET /v2/models/{model}[/versions/{version}]",
-                    "statistics": "GET /v2/models/stats, GET /v2/models/{model}[/versions/{version}]/stats",
-                    "configuration": "GET /v2/models/{model}[/versions/{version}]/config",
-                    "states and reasons": "GET or POST /v2/repository/index",
-                    "health": "GET /v2/health/live, GET /v2/health/ready",
-                    "description": "GET /openapi.json, GET /docs (for a browser)",
-                    "metrics": "GET /metrics on the admin port",
-                },
-            },
-            headers={"vary": "accept"},
-        )
-
-
 def _control(pod: Pod, *, limit: int, alone: bool = True) -> list[Route]:
     """The routes of orders for single models: of the admin port, and of the API port where the operator opens them."""
     control = RepositoryControl(pod.load, pod.unload, limit=limit, alone=alone)
@@ -340,19 +235,6 @@ def _control(pod: Pod, *, limit: int, alone: bool = True) -> list[Route]:
         Route("/v2/repository/models/{model:name}/load", control.load, methods=["POST"]),
         Route("/v2/repository/models/{model:name}/unload", control.unload, methods=["POST"]),
     ]
-
-
-async def _describe_admin(debug_routes: bool, request: Request) -> Response:
-    routes = ["GET /console (for a browser)", "GET /metrics", "GET /v2/health/live", "GET /v2/health/ready"]
-    routes += ["GET or POST /v2/repository/index"]
-    routes += ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"]
-    routes += ["GET /v2/models/stats", "GET /v2/models/{model}[/versions/{version}]/stats"]
-    routes += ["GET /v2/models/{model}[/versions/{version}]/drift"]
-    routes += ["GET /v2/models/{model}/feedback"]
-    routes += ["GET /ledger?at=&model=&since=&until=", "GET /ledger/last-good"]
-    if debug_routes:
-        routes += ["GET /debug/tasks", "GET /debug/queues", "GET /debug/batches", "GET /debug/profile?seconds=5"]
-    return JSONResponse({"name": "model-manager admin", "version": __version__, "routes": routes})
 
 
 _ERROR_HANDLERS = {

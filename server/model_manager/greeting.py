@@ -41,7 +41,7 @@ def _lines(system: System, addresses: Mapping[str, str]) -> list[str]:
     example = easiest(view.default for _, view in sorted(views.items()) if view.default is not None)
     if example is not None:
         lines.append(f"try      {example.line(api, by_key=settings.api_keys is not None)}")
-    lines.append(f"look     {api}/ and {api}/docs in a browser; {admin}/metrics for Prometheus; Ctrl-C stops")
+    lines.append(f"look     {api}/docs and {admin}/console in a browser; {admin}/metrics for Prometheus; Ctrl-C stops")
     return lines
 
 

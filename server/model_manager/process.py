@@ -26,9 +26,10 @@ from starlette.types import ASGIApp
 
 from model_manager.api.credentials import Credentials
 from model_manager.api.door import Door, Limits
+from model_manager.api.pod import Pod
 from model_manager.api.port import Port, connections_of
 from model_manager.api.tls import Tls
-from model_manager.app import Pod, create_admin_app, create_app
+from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
 from model_manager.greeting import greet
 from model_manager.repository.mounts import subpath_warning

@@ -169,6 +169,7 @@ def _forked() -> tuple[socket.socket, int]:
     ours, theirs = socket.socketpair()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or both would write what waits
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until the template ignores it
     process = os.fork()
     if process == 0:
         try:
@@ -176,6 +177,7 @@ def _forked() -> tuple[socket.socket, int]:
             _run(theirs)
         finally:
             os._exit(1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return ours, process
 
@@ -205,6 +207,7 @@ def _run(control: socket.socket) -> NoReturn:
     """Fork a worker for every order that comes in over `control`, and tell how each ends, until that is closed."""
     default_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor and the workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for name in _WORKERS_IMPORT:
         with suppress(ImportError):
             import_module(name)

@@ -70,6 +70,13 @@ def ask(server: LiveServer, *, drifted: bool) -> None:
         server.predict(MODEL, rows, version="12"[number % 2]).raise_for_status()
 
 
+def asked_until_it_drifts(server: LiveServer) -> bool:
+    """Ask some more; whether the server says by now that something drifted, of both versions."""
+    ask(server, drifted=True)
+    told = server.admin.get(f"/v2/models/{MODEL}/drift").json()["versions"]
+    return all(version["drifted"] for version in told)
+
+
 @contextmanager
 def served(*, console_actions: bool = False) -> Iterator[LiveServer]:
     """The server, once both versions serve and the other one has failed."""

@@ -212,6 +212,40 @@ HTTP_ROUTE = fields(
     ),
 )
 
+GRPC_ROUTE = fields(
+    parentRefs=many(PARENT, most=32),
+    hostnames=many(TEXT, most=16),
+    rules=many(
+        fields(
+            matches=many(
+                fields(
+                    headers=many(
+                        fields(
+                            "name",
+                            "value",
+                            type=one_of("Exact", "RegularExpression"),
+                            name={"type": "string", "pattern": "^[A-Za-z0-9!#$%&'*+\\-.^_|~]+$"},
+                            value={"type": "string", "minLength": 1, "maxLength": 4096},
+                        ),
+                        most=16,
+                    )
+                ),
+                most=64,
+            ),
+            backendRefs=many(fields("name", **BACKEND, weight={"type": "integer", "minimum": 0}), most=16),
+            filters=many(
+                fields(
+                    "type",
+                    type=one_of("RequestMirror"),
+                    requestMirror=fields("backendRef", backendRef=fields("name", **BACKEND), percent=PERCENT),
+                ),
+                most=16,
+            ),
+        ),
+        most=16,
+    ),
+)
+
 DEFINITIONS = {
     kind: resource(api, kind, spec)
     for api, kind, spec in (
@@ -220,6 +254,7 @@ DEFINITIONS = {
         ("argoproj.io/v1alpha1", "Rollout", ROLLOUT),
         ("argoproj.io/v1alpha1", "AnalysisTemplate", ANALYSIS_TEMPLATE),
         ("gateway.networking.k8s.io/v1", "HTTPRoute", HTTP_ROUTE),
+        ("gateway.networking.k8s.io/v1", "GRPCRoute", GRPC_ROUTE),
     )
 }
 """By kind, what each manifest of it must look like."""

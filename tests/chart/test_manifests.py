@@ -86,6 +86,7 @@ def test_a_program_that_knows_all_definitions_finds_no_fault(helm4: Helm, file: 
         ("canary", "AuthorizationPolicy", []),
         ("canary", "Telemetry", []),
         ("gateway-api", "HTTPRoute", ["rules", 0, "matches", 0, "headers", 0]),
+        ("gateway-api", "GRPCRoute", ["rules", 0, "backendRefs", 0]),
         ("flagger", "Canary", ["service", "trafficPolicy", "connectionPool"]),
         ("flagger", "MetricTemplate", ["provider"]),
         ("argo", "Rollout", ["strategy", "canary", "steps", 0]),

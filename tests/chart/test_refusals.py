@@ -13,6 +13,7 @@ SPLIT = {"tracks.stable.weight": "90", "tracks.canary.weight": "10", "routing": 
 ARGO = {"progressive": "argo", "routing": "istio", "analysis.serverAddress": "http://prometheus:9090"}
 FLAGGER = {**ARGO, "progressive": "flagger", "autoscaling.enabled": "true"}
 PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
+GRPC = {**PARENT, "settings.grpcPort": "8082", "gatewayAPI.grpcHosts[0]": "a.example.com"}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,24 @@ PARENT = {"routing": "gatewayAPI", "gatewayAPI.parentRefs[0].name": "public"}
         ),
         ({"route.hosts[0]": "a.example.com"}, "route.hosts has no effect with routing: none"),
         ({"routing": "gatewayAPI"}, "gatewayAPI.parentRefs: name the Gateway"),
+        (
+            {**GRPC, "route.hosts[0]": "a.example.com"},
+            "gatewayAPI.grpcHosts: a.example.com is a host of the HTTPRoute too",
+        ),
+        (
+            {**GRPC, "route.hosts[0]": "*.example.com"},
+            "a.example.com is a host of the HTTPRoute too (route.hosts: *.example.com)",
+        ),
+        (GRPC, "gatewayAPI.grpcHosts: the HTTPRoute has every host without route.hosts"),
+        (
+            {**PARENT, "gatewayAPI.grpcHosts[0]": "a.example.com"},
+            "gatewayAPI.grpcHosts has no effect without settings.grpcPort",
+        ),
+        ({**GRPC, "gatewayAPI.parentRefs[0].kind": "Service"}, "gatewayAPI.parentRefs names no Gateway"),
+        (
+            {"gatewayAPI.grpcHosts[0]": "a.example.com"},
+            "grpcHosts has no effect with routing: none and progressive: none",
+        ),
         ({**PARENT, "routing": "istio"}, "gatewayAPI.parentRefs has no effect with routing: istio"),
         ({"ingress.enabled": "true"}, "ingress.hosts: name at least one host"),
         ({**PARENT, "ingress.enabled": "true"}, "ingress would lead past the split of routing: gatewayAPI"),

@@ -189,6 +189,27 @@ def test_the_http_route_says_the_same_and_nothing_else(helm4: Helm) -> None:
     }
 
 
+def test_the_grpc_route_splits_and_pins_by_hosts_of_its_own(helm4: Helm) -> None:
+    def backend(track: str, **more: int) -> dict[str, Any]:
+        return {"name": f"shop-model-manager-{track}", "port": 8082, **more}
+
+    render = helm4.template(file=CHART / "ci" / "gateway-api-values.yaml")
+    spec = render.one("GRPCRoute")["spec"]
+    assert spec["parentRefs"] == [{"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443}]
+    assert spec["hostnames"] == ["grpc.models.example.com"]
+    *pins, weighted = spec["rules"]
+    for track, rule in zip(("canary", "shadow", "stable"), pins, strict=True):
+        header = {"type": "Exact", "name": "x-model-track", "value": track}
+        assert rule == {"matches": [{"headers": [header]}], "backendRefs": [backend(track)]}
+    assert weighted == {
+        "backendRefs": [backend("canary", weight=25), backend("shadow", weight=0), backend("stable", weight=75)],
+        "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": backend("shadow"), "percent": 10}}],
+    }
+    ports = {one["metadata"]["name"]: one["spec"]["ports"] for one in render.all("Service")}
+    for track in ("canary", "shadow", "stable"):
+        assert 8082 in [port["port"] for port in ports[f"shop-model-manager-{track}"]]
+
+
 def allowed(rules: list[Document], port: int, path: str, **source: str) -> bool:
     """Whether an AuthorizationPolicy of Istio's kind lets a request pass: exact values, and `*` at either end."""
 

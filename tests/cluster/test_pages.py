@@ -1,4 +1,4 @@
-"""The commands of the README's deploy section and of docs/canary.md, run word by word while requests never stop."""
+"""The helm commands of README and of docs/canary.md, run word by word while requests never stop."""
 
 import json
 import re
@@ -46,8 +46,8 @@ class Reader:
             self.answers += self._namespace.ask(self._as_question(words))
         elif words[0] in ("helm", "kubectl"):
             self._namespace.run("bash", "-ec", block, helm=self._major)
-        else:  # `make image`, and Prometheus is asked: other tests do
-            assert words[0] in ("make", "model-manager"), block
+        else:  # Prometheus is asked: other tests do
+            assert words[0] == "model-manager", block
 
     @staticmethod
     def _as_question(words: list[str]) -> dict[str, object]:
@@ -103,14 +103,14 @@ def test_a_canary_step_by_step_fails_no_request(models: Namespace, major: int) -
     measured.append(f"docs/canary.md: {everything.all} requests, {everything.failed} failed")
 
 
-def test_the_readme_s_deploy_section_fails_no_request(models: Namespace, major: int) -> None:
+def test_istio_that_comes_after_what_the_readme_installed_fails_no_request(models: Namespace, major: int) -> None:
     reader = Reader(models, major)
-    image, install, *steps = commands(README, "Deploy and shift traffic")
-    reader.do(image)
+    (install,) = [each for each in commands(README, "Roll out") if each.startswith("helm ")]
     reader.do(install)
+    steps = commands(PAGE, "When Istio comes later")
     models.wait_for_rollout()
     with models.traffic(question(SERVICE, requests=None, connections=8, pause_s=0.02)) as traffic:
-        follow(reader, [each for each in steps if each.startswith(("helm ", "kubectl "))], models, traffic)
+        follow(reader, steps, models, traffic)
         assert weight_of_canary(models) == 10
         wait_until(lambda: traffic.take(200).of(version="2"), "the canary's share")
         everything = traffic.so_far()

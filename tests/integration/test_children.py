@@ -31,8 +31,8 @@ FATAL = {
     "SIGTERM": f"ended the process with SIGTERM {ENDED}",
     "SIGKILL": f"ended the process with SIGKILL, as the kernel does when memory runs out {ENDED}",
     "its group": f"ended the process with SIGKILL, as the kernel does when memory runs out {ENDED}",
-    "holding the interpreter": "did not return within 10 s and was stopped",
-    "sleeping": "did not return within 10 s and was stopped",
+    "holding the interpreter": "did not return within 20 s and was stopped",
+    "sleeping": "did not return within 20 s and was stopped",
     "spinning": "took more than 2 s of CPU time (SIGXCPU; --load-cpu-s)",
     "leaving processes": f"ended the process with exit code 4 {ENDED}",
     "changing the process": f"ended the process with exit code 6 {ENDED}",
@@ -89,10 +89,10 @@ def asking(server: LiveServer, model: str) -> Iterator[Answers]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, servers_not_covered: None) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("models")
     put(folder, "good", "1", dump(constant(1.0)))
-    trying = live_server(folder, load_timeout_s=10, load_cpu_s=2, load_memory_mb=400)
+    trying = live_server(folder, load_timeout_s=20, load_cpu_s=2, load_memory_mb=400)
     with trying as running, asking(running, "good") as answers:
         for where in ("unpickling", "predicting"):
             for deed in (*FATAL, *RAISED, *HARMLESS, "its parent"):
@@ -100,7 +100,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         for deed in WHILE_COMPILING:
             publish(folder, deed, "compiling")
         put(folder, "late", "1", dump(constant(2.0)))
-        wait_until(lambda: running.logged("late/1 is ready"), "the good version among all of them", limit_s=50)
+        wait_until(lambda: running.logged("late/1 is ready"), "the good version among all of them", limit_s=100)
         assert running.predict("late", ROW).json() == {"predictions": [2.0]}
         yield running
         assert set(answers.codes) == {200}

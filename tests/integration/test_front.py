@@ -123,8 +123,9 @@ def test_a_person_is_greeted_in_three_lines_once_it_serves(samples: Path) -> Non
         assert serving.startswith("serving  breast-cancer, churn, diabetes, iris at http://127.0.0.1:")
         asked = subprocess.run(attempt.removeprefix("try "), shell=True, capture_output=True, check=True)
         assert json.loads(asked.stdout)["predictions"]
-        (docs, metrics) = re.findall(r"(http\S+/docs) .*?(http\S+/metrics)", look)[0]
-        assert httpx.get(docs).status_code == httpx.get(metrics).status_code == 200
+        places = re.findall(r"http\S+", look)
+        assert [place.rpartition("/")[2] for place in places] == ["docs", "console", "metrics"]
+        assert [httpx.get(place, follow_redirects=True).status_code for place in places] == [200] * 3
         for version in ("iris/1", "iris/2", "churn/1"):
             lines = [line for line in steps if f" {version} " in line]
             assert len(lines) == 1, lines

@@ -156,6 +156,15 @@ def test_the_server_and_its_models_describe_themselves(server: LiveServer, clien
         assert (error.code(), "admin port" in error.details()) == (Code.UNIMPLEMENTED, True)
 
 
+@pytest.mark.parametrize(
+    "name", ["ModelStreamInfer", "TraceSetting", "LogSettings", "SystemSharedMemoryStatus", "CudaSharedMemoryRegister"]
+)
+def test_what_is_not_offered_is_unimplemented(client: GrpcClient, name: str) -> None:
+    call = client.channel.unary_unary(f"/inference.GRPCInferenceService/{name}")
+    error = refused(lambda: call(b"", timeout=stretched(LIMIT_S)))
+    assert error.code() == Code.UNIMPLEMENTED
+
+
 def test_statistics_and_configuration_are_those_of_http(server: LiveServer, client: GrpcClient) -> None:
     client.infer(raw_request("iris", {"input": IRIS}, model_version="1"))
     (said,) = client.call("ModelStatistics", name="iris", version="1").model_stats

@@ -115,6 +115,17 @@ async def test_states_and_metadata_by_label_and_by_version(api: Client) -> None:
         assert (status["version"], status["state"]) == ("1", "AVAILABLE")
         assert (await api.get(f"{path}/metadata")).json()["model_spec"]["version"] == "1"
     assert (await api.get("/v2/models/iris/versions/champion")).json()["properties"]["version"] == "1"
+    (told,) = (await api.get("/v2/models/iris/versions/champion/stats")).json()["model_stats"]
+    (pinned,) = (await api.get("/v2/models/iris/stats", headers={"x-model-version": "2-next"})).json()["model_stats"]
+    assert [told["version"], pinned["version"]] == ["1", "2"]
+    refused = await api.get("/v2/models/iris/versions/9/stats")
+    assert (refused.status_code, "versions: 1, 2" in refused.json()["error"]) == (404, True)
+    rows = {
+        row["version"]: row.get("parameters", {})
+        for row in (await api.get("/v2/repository/index")).json()
+        if row["name"] == "iris"
+    }
+    assert [rows[version]["labels"] for version in ("1", "2")] == ["champion", "2-next"]
     assert (await api.get("/v1/models/nobody/metadata")).status_code == 404
 
 

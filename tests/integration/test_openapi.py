@@ -20,7 +20,7 @@ from sklearn.linear_model import LinearRegression
 from tests.integration.conftest import Client, running_app
 from tests.models import constant, dump, put
 
-_SOURCE = Path(app_module.__file__).read_text(encoding="utf-8").partition("class Pod")[0]
+_SOURCE = Path(app_module.__file__).read_text(encoding="utf-8").partition("def create_admin_app")[0]
 ROUTES = {
     re.sub(r":name\}", "}", path.replace("{one}", one).replace("{verb}", verb))
     for path in re.findall(r'Route\(f?"([^"]+)"', _SOURCE.replace("{{", "{").replace("}}", "}"))

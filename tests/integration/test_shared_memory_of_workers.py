@@ -77,7 +77,9 @@ def test_without_its_template_a_server_serves_on_and_shares_among_those_that_com
     wait_until(lambda: len(_workers(server)) == WORKERS, "all of them")
     wait_until(server.ready, "them to be ready")
     wait_until(lambda: _large_copies(server) == [1] * WORKERS, "them to share")
-    assert not [worker for worker in first if Path(f"/proc/{worker}").exists()]
+    wait_until(
+        lambda: not [worker for worker in first if Path(f"/proc/{worker}").exists()], "the first ones to be gone"
+    )
     assert server.predict("large", ROW).status_code == 200
 
 

@@ -1,18 +1,17 @@
 """`make observe`: servers, Prometheus with the chart's rules, an OTLP receiver and traffic, to be looked at."""
 
 import contextlib
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 
 import click
 from model_manager.errors import PackageRefused
 from rich.console import Console
 from rich.table import Table
 
+from tests.observability.interruption import Interruption, alone_at_the_terminal
 from tests.observability.picture import draw
 from tests.observability.prometheus import QueryFailed, require_prometheus
 from tests.observability.stage import Stage, stage
@@ -44,6 +43,7 @@ def main(seconds: float | None, picture: Path | None, prometheus_port: int) -> N
         require_prometheus()
         with (
             tempfile.TemporaryDirectory(prefix="model-manager-observe-") as temporary,
+            alone_at_the_terminal(),
             contextlib.ExitStack() as running,
         ):
             with console.status("training the sample models, starting servers"):
@@ -76,26 +76,6 @@ def _look_on(watched: Stage, going: Traffic, seconds: float | None, console: Con
                 server.check()
             status.update(f"{going.sent} requests sent; Ctrl-C stops everything")
             time.sleep(_LOOK_S)
-
-
-class Interruption:
-    """Ctrl-C, once: it ends the waiting, and from then on everything is stopped in order, however often it comes."""
-
-    def __init__(self) -> None:
-        self.came = False
-        signal.signal(signal.SIGINT, self._interrupt)
-
-    def ignore_more(self) -> None:
-        """Let nothing interrupt the end."""
-        signal.signal(signal.SIGINT, self._note)
-
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.came = True
-
-    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        self.came = True
-        self.ignore_more()
-        raise KeyboardInterrupt
 
 
 def _places(watched: Stage) -> Table:

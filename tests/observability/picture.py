@@ -112,7 +112,8 @@ def _draw_courses(axes: Any, panel: _Panel, seconds: float) -> None:
     more = f"and {drawn - _LEGEND_LINES} more" if drawn > _LEGEND_LINES else None
     axes.legend(loc="upper left", fontsize=10, ncols=2, title=more, title_fontsize=10, framealpha=0.7)
     values = [value for _, points in panel.courses for _, value in points]
-    axes.set_ylim(min(0.0, *values), 1.5 * max(values) if max(values) > 0 else 1.0)
+    above = 1.5 if drawn <= _COLUMNS * 2 else 1.9  # room for the legend, which is to hide no course
+    axes.set_ylim(min(0.0, *values), above * max(values) if max(values) > 0 else 1.0)
 
 
 def _draw_cells(axes: Any, cells: Sequence[tuple[str, float]]) -> None:

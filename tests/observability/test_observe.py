@@ -1,8 +1,7 @@
 """`make observe` really runs: starts everything, draws the dashboard, and leaves nothing behind."""
 
-import os
 import re
-import signal
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -36,20 +35,30 @@ def test_it_says_where_to_look_and_draws_the_dashboard(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_in_peace_though_a_terminal_tells_everybody_at_once(tmp_path: Path) -> None:
+    """By make, whom the terminal would tell as well, and by somebody who is impatient."""
     parts.program_of_debian("prometheus", "prometheus")
     parts.module("opentelemetry.proto")
+    (tmp_path / "Makefile").write_text(f"observe:\n\t@cd {ROOT} && {shlex.join(COMMAND)}\n", encoding="utf-8")
     told = tmp_path / "told"
+    at_a_terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
     with told.open("wb") as stream:
-        running = subprocess.Popen(COMMAND, cwd=ROOT, stderr=stream, start_new_session=True)
+        running = subprocess.Popen(
+            [sys.executable, "-c", at_a_terminal, "make", "-C", str(tmp_path), "observe"],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            start_new_session=True,
+        )
+    assert running.stdin is not None
     try:
-        wait_until(lambda: "curl -s" in told.read_text(encoding="utf-8"), "it to run", limit_s=100)
-        for _ in range(2):  # one who is impatient
-            os.killpg(running.pid, signal.SIGINT)
+        wait_until(lambda: b"requests sent" in told.read_bytes(), "it to run", limit_s=100)
+        running.stdin.write(b"\x03\x03")
+        running.stdin.flush()
         assert running.wait(100) == 0, told.read_text(encoding="utf-8")
-        assert "Traceback" not in told.read_text(encoding="utf-8")
+        assert b"curl -s" in told.read_bytes()
+        assert b"Traceback" not in told.read_bytes()
     finally:
-        if running.poll() is None:
-            os.killpg(running.pid, signal.SIGKILL)
+        running.stdin.close()  # which hangs up, should it run still
+        running.wait(100)
 
 
 def test_without_prometheus_it_says_where_to_get_it() -> None:

@@ -49,9 +49,9 @@ class Traffic:
             connection.request("POST", path, body, {"content-type": "application/json", "x-request-id": id})
         for connection, (path, _), id in zip(connections, requests, ids, strict=True):
             answer = connection.getresponse()
-            body = answer.read()
+            said = answer.read()
             if answer.status == HTTPStatus.OK and path.endswith(":predict") and not burst:
-                self._label(connection, path.removesuffix(":predict"), id, json.loads(body)["predictions"][0])
+                self._label(connection, path.removesuffix(":predict"), id, json.loads(said)["predictions"][0])
             connection.close()
         self.sent += len(requests)
 

@@ -153,6 +153,7 @@ ONE = struct.pack("<2d", 1.0, 2.0)
         (message(("x", "FP64", [1, 2])), "shape [1, 2] needs 2 values, fp64_contents has 0"),
         (message(("x", "FP16", [1, 2])), "FP16 has no typed contents; send raw_input_contents"),
         (message(("x", "COMPLEX", [1, 2]), raw=[ONE]), 'unknown datatype "COMPLEX"'),
+        (message(("x", "BF16", [1, 2]), raw=[bytes(4)]), 'unknown datatype "BF16"'),
         (message(("x", "BYTES", [1, 2]), raw=[b"\x01\x00\x00\x00a"]), "each behind four bytes of length; 5 bytes are"),
         (message(("x", "BYTES", [1, 2]), raw=[b"\x09\x00\x00\x00a"]), "each behind four bytes of length; 5 bytes are"),
         (message(("x", "BYTES", [1, 2]), raw=[b"\x09\0\0\0abcd"]), "value 0: the bytes end within it, at byte 8 of 13"),
@@ -168,6 +169,15 @@ def test_what_is_refused_says_where(request_: Any, said: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         read(array_of("FP64"), request_)
     assert said in str(refused.value)
+
+
+def test_a_missing_number_is_nan_where_a_column_may_lack_one() -> None:
+    values = np.array([[1.0, np.nan]])
+    raw = message(("x", "FP64", [1, 2]), raw=[values.tobytes()])
+    typed = message(("x", "FP64", [1, 2]))
+    typed.inputs[0].contents.fp64_contents.extend(values[0])
+    for request in (raw, typed):
+        np.testing.assert_array_equal(read(array_of("FP64", nullable=True), request).rows.blocks[0], values)
 
 
 def test_contents_of_another_datatype_or_beside_raw_ones_are_refused() -> None:

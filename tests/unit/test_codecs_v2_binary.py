@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from model_manager.codecs.binary_tensors import array_of, bytes_of
 from model_manager.codecs.v2 import V2Codec
 from model_manager.errors import InvalidInput
-from model_manager.signature import DTYPES, Array, Column, PredictRequest, Signature
+from model_manager.signature import DTYPES, Array, Column, Layout, PredictRequest, Signature
 
 from tests.unit.v2_bodies import (
     ANY_WIDTH,
@@ -37,6 +37,7 @@ from tests.unit.v2_bodies import (
 )
 
 GAPS = Signature(PAIRS.layout, (Column("0", "FP64", nullable=True), Column("1", "FP64", nullable=True)), False, OUTPUTS)
+MAY_LACK = Signature(Layout.FRAME, (Column("0", "FP64"), Column("1", "INT8", nullable=True)), False, OUTPUTS)
 NAN, INF = float("nan"), float("inf")
 Sent = tuple[list[tuple[bytes, bytes]], bytes]
 
@@ -193,6 +194,8 @@ def with_length(value: bytes, body: bytes = b'{"inputs":[]}') -> Sent:
         (SINGLES, sent(numbers([[1e39]])), 'input "x": row 0, column 0: expected a number (FP32), got one too large'),
         (COUNTS, sent(numbers([[1, 256]], "INT64")), "column 1: expected an integer from 0 to 255 (UINT8), got 256"),
         (COUNTS, sent(numbers([[0.5, 1]])), "row 0, column 0: expected an integer from 0 to 255 (UINT8), got 0.5"),
+        (MAY_LACK, sent(numbers([[0, 2.5]])), 'column "1": expected an integer from -128 to 127 (INT8), got 2.5'),
+        (MAY_LACK, sent(numbers([[0, 128]])), 'column "1": expected an integer from -128 to 127 (INT8), got 128'),
         (FLAGS, sent((numbers([[True, False]], "BOOL")[0], b"\1\2")), 'input "x": value 1: expected 0 or 1 for a BOOL'),
         (FLAGS, sent(numbers([[1, 0]], "INT8")), 'input "x": expected datatype BOOL, got INT8'),
         (TEXT, sent(numbers([1])), 'input "x": expected datatype BYTES, got FP64'),

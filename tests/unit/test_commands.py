@@ -1,6 +1,7 @@
 """Every command says what it does, with an example, and without waiting for what it needs only when it runs."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -55,7 +56,12 @@ def imported(arguments: list[str], code: int) -> set[str]:
         "try: cli(sys.argv[1:], prog_name='model-manager')\n"
         "except SystemExit as ended: print(ended.code, *sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", ask, *arguments], capture_output=True, text=True, check=True)
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")
+    }  # which imports much
+    done = subprocess.run(
+        [sys.executable, "-c", ask, *arguments], capture_output=True, text=True, check=True, env=plain
+    )
     said, *modules = done.stdout.splitlines()[-1].split()
     assert said == str(code), done.stderr
     return {name.partition(".")[0] for name in modules}

@@ -154,6 +154,17 @@ labels:
 {{- .Values.route.pin.tracks | default (include "model-manager.subsets" . | fromJson | keys | sortAlpha) | toJson }}
 {{- end }}
 
+{{/* The Gateways among the parents of the routes. */}}
+{{- define "model-manager.grpcParents" -}}
+{{- $parents := list }}
+{{- range .Values.gatewayAPI.parentRefs }}
+{{- if eq (.kind | default "Gateway") "Gateway" }}
+{{- $parents = append $parents . }}
+{{- end }}
+{{- end }}
+{{- toJson $parents }}
+{{- end }}
+
 {{/* (list $ track): a Cookie header in which the pinning cookie names a track, wherever it stands. */}}
 {{- define "model-manager.cookieRegex" -}}
 ^(.*;\s*)?{{ (first .).Values.route.pin.cookie }}={{ last . }}(;.*)?$

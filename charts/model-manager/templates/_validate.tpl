@@ -171,6 +171,7 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- if and .Values.gatewayAPI.parentRefs (ne .Values.routing "gatewayAPI") }}
 {{- fail (printf "gatewayAPI.parentRefs has no effect with routing: %s" .Values.routing) }}
 {{- end }}
+{{- include "model-manager.validateGrpcHosts" . }}
 {{- if .Values.ingress.enabled }}
 {{- if ne .Values.routing "none" }}
 {{- fail (printf "ingress would lead past the split of routing: %s: disable it, or set routing to none" .Values.routing) }}
@@ -213,6 +214,30 @@ deployment.yaml includes this, so that nothing renders past a broken rule.
 {{- end }}
 {{- else if .authorization.callers }}
 {{- fail "istio.authorization.callers has no effect: set istio.authorization.enabled" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "model-manager.validateGrpcHosts" -}}
+{{- with .Values.gatewayAPI.grpcHosts }}
+{{- if or (ne $.Values.routing "gatewayAPI") (ne $.Values.progressive "none") }}
+{{- fail (printf "gatewayAPI.grpcHosts has no effect with routing: %s and progressive: %s" $.Values.routing $.Values.progressive) }}
+{{- end }}
+{{- if not $.Values.settings.grpcPort }}
+{{- fail "gatewayAPI.grpcHosts has no effect without settings.grpcPort" }}
+{{- end }}
+{{- if not (include "model-manager.grpcParents" $ | fromJsonArray) }}
+{{- fail "gatewayAPI.grpcHosts has no effect: gatewayAPI.parentRefs names no Gateway" }}
+{{- end }}
+{{- if not $.Values.route.hosts }}
+{{- fail "gatewayAPI.grpcHosts: the HTTPRoute has every host without route.hosts: name its hosts there" }}
+{{- end }}
+{{- range $grpc := . }}
+{{- range $http := $.Values.route.hosts }}
+{{- if or (eq $grpc $http) (and (hasPrefix "*." $http) (hasSuffix (trimPrefix "*" $http) $grpc)) (and (hasPrefix "*." $grpc) (hasSuffix (trimPrefix "*" $grpc) $http)) }}
+{{- fail (printf "gatewayAPI.grpcHosts: %s is a host of the HTTPRoute too (route.hosts: %s), and a listener takes only one route for it" $grpc $http) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

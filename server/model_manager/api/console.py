@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
@@ -20,15 +20,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from model_manager.api.authentication import may_see
 from model_manager.api.body import SMALL_BODY, read_body
+from model_manager.api.pod import Pod
 from model_manager.api.routes import Route
 from model_manager.console import ASSETS, Page, Pages, asset, body_of, figures_of
-from model_manager.drift import Tally
 from model_manager.errors import InvalidInput, LedgerUnreadable, ModelNotFound, VersionNotFound
-from model_manager.feedback import AccuracyTally
 from model_manager.ledger import Event, history_of
 from model_manager.metrics import Family
-from model_manager.serving.attempt import Attempt
-from model_manager.serving.index import IndexRow
 from model_manager.serving.profile import Profile
 
 PATH: Final = "/console"
@@ -45,42 +42,10 @@ _HEADERS: Final = {
 _ASKED_BY_A_PAGE: Final = "hx-request"
 
 
-class Told(Protocol):
-    """What pages ask: one process, or all workers of a pod as one."""
-
-    async def waiting_for(self) -> str:
-        """Why there should be no traffic; empty when there should."""
-        ...
-
-    async def current_metrics(self) -> Sequence[Family]:
-        """What a scrape shows now."""
-        ...
-
-    async def index(self) -> list[IndexRow]:
-        """Every known version and its state."""
-        ...
-
-    async def drift(self) -> list[Tally]:
-        """How many sampled rows of the last hour fell into which bins, by version."""
-        ...
-
-    async def accuracy(self) -> list[AccuracyTally]:
-        """How right each version was, by the labels that came."""
-        ...
-
-    async def profiles(self, model: str) -> list[Profile]:
-        """What the ready versions of a model say of themselves."""
-        ...
-
-    async def attempt(self, model: str, version: str, body: str) -> Attempt:
-        """Ask one version for what a body of V1 asks for."""
-        ...
-
-
 class Console:
     """The pages of what `told` says. `ledger`: the folder it is kept in; `actions`: whether pages load and unload."""
 
-    def __init__(self, told: Told, *, ledger: Path | None, actions: bool, limit: int) -> None:
+    def __init__(self, told: Pod, *, ledger: Path | None, actions: bool, limit: int) -> None:
         self._told = told
         self._ledger = ledger
         self._actions = actions

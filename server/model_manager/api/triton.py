@@ -14,7 +14,7 @@ from model_manager.call import pinned_version
 from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.errors import ModelNotFound, VersionNotFound
 from model_manager.metrics import Family
-from model_manager.serving.index import IndexRow
+from model_manager.serving.index import IndexRow, labels_of
 from model_manager.serving.servable import Servable
 from model_manager.serving.system import System
 
@@ -41,7 +41,7 @@ class Statistics:
         return JSONResponse(await self.told(None, None, lambda model: may_see(request, model)))
 
     async def model(self, request: Request) -> Response:
-        """Every version of a model, or the one that is named. Raises ModelNotFound, VersionNotFound."""
+        """Every version of a model, or the one that is named, by a label too. Raises ModelNotFound, VersionNotFound."""
         version = request.path_params.get("version") or pinned_version(request.scope["headers"])
         return JSONResponse(await self.told(request.path_params["model"], version))
 
@@ -58,9 +58,10 @@ class Statistics:
         if not rows:
             raise ModelNotFound(f"no model {name!r} is known here; GET /v2/models lists those that are")
         if version is not None:
-            rows = [row for row in rows if row.version == version]
+            known, rows = rows, [row for row in rows if row.version == version or version in labels_of(row)]
             if not rows:
-                raise VersionNotFound(f"model {name!r} has no version {version!r} here")
+                versions = ", ".join(row.version for row in known)
+                raise VersionNotFound(f"model {name!r} has no version {version!r} here; versions: {versions}")
         return await self._sums(rows)
 
     async def _sums(self, rows: Sequence[IndexRow]) -> dict[str, Any]:

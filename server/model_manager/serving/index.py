@@ -32,12 +32,17 @@ def index_of(models: Mapping[str, ModelView], ignored: Iterable[Ignored] = ()) -
     for name, view in sorted(models.items()):
         for status in sorted(view.statuses.values(), key=lambda status: version_order(status.version)):
             servable = view.ready.get(status.version)
-            parameters = _traffic(view, status.version)
+            parameters = _labels(view, status.version) | _traffic(view, status.version)
             if servable is not None:
                 parameters |= _parameters(servable, view)
             rows.append(IndexRow(name, status.version, INDEX_STATE[status.state], status.reason, parameters))
     unknown = [one for one in ignored if one.model not in models or one.version not in models[one.model].statuses]
     return sorted([*rows, *_ignored_rows(unknown)], key=_place) if unknown else rows
+
+
+def labels_of(row: IndexRow) -> list[str]:
+    """The other names of a version."""
+    return row.parameters["labels"].split(",") if "labels" in row.parameters else []
 
 
 def _parameters(servable: Servable, view: ModelView) -> dict[str, str]:
@@ -55,6 +60,11 @@ def _ignored_rows(ignored: Iterable[Ignored]) -> list[IndexRow]:
 
 def _place(row: IndexRow) -> tuple[str, tuple[tuple[int, int, str], ...]]:
     return row.name, version_order(row.version)
+
+
+def _labels(view: ModelView, version: str) -> dict[str, str]:
+    names = sorted(label for label, labelled in view.labels.items() if labelled == version)
+    return {"labels": ",".join(names)} if names else {}
 
 
 def _traffic(view: ModelView, version: str) -> dict[str, str]:

@@ -98,10 +98,13 @@ class Loader:
         """
         times = [perf_counter()]
         trace = self.tracing.load(*wanted.id, times[0]) if self.tracing is not None else None
+        loaded: Loaded | None = None
         try:
             async with AsyncExitStack() as stack:
                 loaded = await self._load(wanted, entered, times, trace, stack)
         except BaseException as error:
+            if loaded is not None and loaded.artifact is not None:  # cancelled while its child was let go of
+                loaded.artifact.close()
             if trace is not None:
                 trace.finish(error=error, ended=perf_counter())
             raise

@@ -18,9 +18,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from tests.live import LiveServer, live_server
 from tests.models import dump, put
-from tools.parts import absent
+from tools.parts import program_of_clients
 from tools.patience import stretched
-from tools.processes import ROOT
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
@@ -43,10 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 def ran(group: str, program: str, *arguments: Any) -> Any:
     """What a program prints in the environment of a group of clients."""
-    environment = ROOT / ".venv-clients" / group
-    if not (environment / "installed.stamp").exists():
-        absent(f"no environment of the group {group!r}: make test-clients sets it up, with those of the other clients")
-    command = [str(environment / "bin" / "python"), str(HERE / program), *map(str, arguments)]
+    command = [str(program_of_clients(group)), str(HERE / program), *map(str, arguments)]
     done = subprocess.run(
         command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=stretched(300)
     )

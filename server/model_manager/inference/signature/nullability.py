@@ -20,13 +20,14 @@ def find_nullable(
     undecided: Sequence[int],
     *,
     alike: Sequence[object] = (),
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.thread_time,
 ) -> frozenset[int]:
     """Say which of the undecided columns take a missing value: all at once, else those that are alike, else each.
 
     Their blocks hold floats, moments or objects. `alike` has an equal value for columns that the same kind of part of
     the estimator sees; where many are, and neither the first nor the last takes one, none does. `accepts` predicts and
-    raises what the estimator raises. Gives up after 512 columns or two seconds.
+    raises what the estimator raises. Gives up after 512 columns or two seconds of this thread's processor time: what a
+    version takes must not depend on how busy the machine is.
     """
     if not undecided:
         return frozenset()

@@ -51,6 +51,8 @@ V1: Final = json.dumps({"instances": [ROW]}).encode()
 V2: Final = json.dumps({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}]}).encode()
 _TOOL: Final = (ord("C") << 24) + (ord("T") << 16)
 _DUMP, _ZERO, _START = _TOOL, _TOOL + 1, _TOOL + 4  # callgrind.h
+_NEVER_S: Final = 86_400
+"""Idle connections are not closed: on a busy machine that would come while others are counted."""
 _ASK: Final = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 """A function by which a program on x86-64 asks valgrind for something (valgrind.h): elsewhere it does nothing."""
 
@@ -163,7 +165,12 @@ class Servers:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._config = uvicorn.Config(
-            Bare({"x": b'{"predictions":[0]}'}), interface="asgi3", lifespan="off", log_config=None, access_log=False
+            Bare({"x": b'{"predictions":[0]}'}),
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=_NEVER_S,
         )
         self._config.load()
         self._state = ServerState()
@@ -221,6 +228,8 @@ async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
     subjects: Mapping[Subject, list[Any]] = {
         subject: [servers.connect(subject.server) for _ in range(subject.connections)] for subject in SUBJECTS
     }
+    failed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failed.append(context))
     settle_heap()
     ask(_START)
     for subject, connections in subjects.items():
@@ -232,6 +241,7 @@ async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
         await answer(subject, connections, 2 * subject.rounds)
         ask(_DUMP)
         check(subject, connections, 4 * subject.rounds)
+    assert not failed, failed
 
 
 def main(model: str) -> None:

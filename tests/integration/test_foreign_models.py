@@ -106,9 +106,13 @@ def test_what_a_model_changes_of_the_process_is_put_back(tmp_path: Path, where: 
     put(tmp_path / "models", "meddling", "1", dump(model))
     with live_server(tmp_path / "models", compile="off") as server:
         assert server.predict("meddling", [[13.0, 0.0]]).json() == {"predictions": [13.0]}
-        wait_until(lambda: server.logged("put back"), "the process to be put back")
-        told = {record["message"].partition(" of the process")[0] for record in server.logged("put back")}
-        assert {"working folder", "umask", "logging", "standard files"} <= {text.split("the ")[1] for text in told}
+
+        def told() -> set[str]:
+            parts = [record["message"].partition(" of the process")[0] for record in server.logged("put back")]
+            return {part.split("the ")[1] for part in parts}
+
+        changed = {"working folder", "umask", "logging", "standard files"}  # each in a line of its own
+        wait_until(lambda: changed <= told(), "all of the process to be put back")
         assert all(record["message"].endswith(": meddling/1") for record in server.logged("put back"))
         assert server.metric("model_manager_process_changes_total", what="umask") == 1
         assert server.predict("meddling", [[14.0, 0.0]]).json() == {"predictions": [14.0]}

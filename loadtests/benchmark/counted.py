@@ -1,6 +1,6 @@
 """What valgrind counts: requests through connections of this process, over transports that are memory.
 
-python -m loadtests.benchmark.counted MODEL, under callgrind: for every subject in turn, so many rounds of requests and
+python -m loadtests.benchmark.counted FOLDER, under callgrind: for every subject in turn, so many rounds of requests and
 then twice as many, a dump of the counters after each. Nothing here goes by the clock: no search for forms, no
 measuring, no timers, one thread; what is counted twice is counted the same.
 """
@@ -11,7 +11,7 @@ import json
 import mmap
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,19 @@ from uvicorn.server import ServerState
 from loadtests.benchmark.constant import Bare
 
 ROW: Final = [5.1, 3.5, 1.4, 0.2]
+CUSTOMER: Final = {
+    "contract": "one-year",
+    "internet": "fiber",
+    "payment_method": "direct-debit",
+    "region": "east",
+    "age": 57.0,
+    "tenure_months": 10.0,
+    "monthly_charges": 83.67,
+    "support_calls": 3.0,
+}
 V1: Final = json.dumps({"instances": [ROW]}).encode()
 V2: Final = json.dumps({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}]}).encode()
+NAMED: Final = json.dumps({"instances": [CUSTOMER]}).encode()
 _TOOL: Final = (ord("C") << 24) + (ord("T") << 16)
 _DUMP, _ZERO, _START = _TOOL, _TOOL + 1, _TOOL + 4  # callgrind.h
 _NEVER_S: Final = 86_400
@@ -68,6 +79,7 @@ class Subject:
     target: str
     body: bytes
     writes: int = 1
+    model: str = "iris"
 
     @property
     def request(self) -> bytes:
@@ -80,6 +92,7 @@ SUBJECTS: Final = (
     Subject("bare uvicorn, 64 connections", 64, 2, "bare", "/x", V1, writes=2),
     Subject("W1, 64 connections", 64, 2, "ours", "/v1/models/iris:predict", V1),
     Subject("W1V2, 64 connections", 64, 2, "ours", "/v2/models/iris/infer", V2),
+    Subject("W5, 64 connections", 64, 2, "ours", "/v1/models/churn:predict", NAMED, model="churn"),
     Subject("bare uvicorn, 1 connection", 1, 25, "bare", "/x", V1, writes=2),
     Subject("W1, 1 connection", 1, 25, "ours", "/v1/models/iris:predict", V1),
 )
@@ -110,15 +123,15 @@ class Memory:
         return 0
 
 
-def iris(estimator: Any, system: Path) -> Servable:
+def served(model: str, estimator: Any, system: Path) -> Servable:
     """Serve an estimator by its numpy form, computed on the loop whatever that takes here."""
     signature = infer_signature(estimator)
     outputs = [output.name for output in signature.outputs]
     form = next(one.build() for one in candidates(estimator, signature) if one.name == "numpy")
     costs = {name: {size: {"numpy": 0.0, "sklearn": 1.0} for size in SIZES} for name in outputs}
     predictor = CompiledPredictor(SklearnPredictor(estimator, signature), {name: [form] for name in outputs}, costs)
-    noted = Noted(Journal(system / "journal"), ("0" * 64, "iris", "1"))
-    metrics = Metrics().servable("iris", "1", signature)
+    noted = Noted(Journal(system / f"journal-{model}"), ("0" * 64, model, "1"))
+    metrics = Metrics().servable(model, "1", signature)
     batcher = Batcher(
         noted.predict(predictor.predict),
         batching=Batching(),
@@ -128,7 +141,7 @@ def iris(estimator: Any, system: Path) -> Servable:
         shapes_vary=False,
     )
     return Servable(
-        ServableId("iris", "1"),
+        ServableId(model, "1"),
         signature=signature,
         predictor=predictor,
         batcher=batcher,
@@ -140,16 +153,17 @@ def iris(estimator: Any, system: Path) -> Servable:
     )
 
 
-def door_of(servable: Servable, settings: Settings) -> Door:
-    """A door whose connections answer predictions of a version themselves."""
+def door_of(servables: Iterable[Servable], settings: Settings) -> Door:
+    """A door whose connections answer predictions of these versions themselves."""
     registry, metrics = Registry(), Metrics()
-    registry.show("iris", ModelView(servable, {"1": servable}, {}))
+    for servable in servables:
+        registry.show(servable.id.model, ModelView(servable, {"1": servable}, {}))
     answering = Answering(registry, metrics, None, Shadowing(registry, metrics, None))
     door = Door(Limits.of(settings), lambda code: None)
     for subject in SUBJECTS:
         if subject.server == "ours":
             protocol = "v2" if subject.target.endswith("/infer") else "v1"
-            to = Destination(_nowhere, answering, protocol, subject.target, "iris", None, 1 << 24, 1 << 20)
+            to = Destination(_nowhere, answering, protocol, subject.target, subject.model, None, 1 << 24, 1 << 20)
             door.known.remember(subject.target, to)
     door.known.direct = True
     return door
@@ -221,10 +235,11 @@ def asking() -> Callable[[int], None]:
     return ask
 
 
-async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
+async def count(models: Path, system: Path, ask: Callable[[int], None]) -> None:
     """Have every subject counted, each over its length and over twice that."""
-    servable = iris(joblib.load(model), system)
-    servers = Servers(door_of(servable, Settings(models=system)))
+    names = dict.fromkeys(subject.model for subject in SUBJECTS)
+    servables = {name: served(name, joblib.load(models / f"{name}.joblib"), system) for name in names}
+    servers = Servers(door_of(servables.values(), Settings(models=system)))
     subjects: Mapping[Subject, list[Any]] = {
         subject: [servers.connect(subject.server) for _ in range(subject.connections)] for subject in SUBJECTS
     }
@@ -234,7 +249,7 @@ async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
     ask(_START)
     for subject, connections in subjects.items():
         await answer(subject, connections, subject.rounds)  # which also has valgrind translate the code
-        servable.metrics.fold()
+        servables[subject.model].metrics.fold()
         ask(_ZERO)
         await answer(subject, connections, subject.rounds)
         ask(_DUMP)
@@ -244,10 +259,10 @@ async def count(model: Path, system: Path, ask: Callable[[int], None]) -> None:
     assert not failed, failed
 
 
-def main(model: str) -> None:
+def main(models: str) -> None:
     """Count, in files that valgrind writes."""
     with tempfile.TemporaryDirectory(prefix="model-manager-") as folder:
-        uvloop.run(count(Path(model), Path(folder), asking()))
+        uvloop.run(count(Path(models), Path(folder), asking()))
 
 
 if __name__ == "__main__":

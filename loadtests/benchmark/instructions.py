@@ -31,6 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from loadtests.benchmark.counted import SUBJECTS
+from models.churn.train import train as train_churn
 from tools.machine import cpu_model
 from tools.processes import ROOT
 
@@ -58,10 +59,12 @@ def count() -> dict[str, int]:
     if shutil.which("valgrind") is None:
         raise CannotCount("valgrind is not installed: apt-get install valgrind")
     with tempfile.TemporaryDirectory(prefix="model-manager-count-") as folder:
-        model, out = Path(folder) / "model.joblib", Path(folder) / "out"
+        out = Path(folder) / "out"
         X, y = load_iris(return_X_y=True)
-        joblib.dump(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y), model)
-        _run(model, out)
+        iris = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+        for name, model in (("iris", iris), ("churn", train_churn("1").estimator)):
+            joblib.dump(model, Path(folder) / f"{name}.joblib")
+        _run(Path(folder), out)
         # a dump after each length, and one at the end that nobody needs
         return _of_requests([_total(Path(f"{out}.{number}")) for number in range(1, 2 * len(SUBJECTS) + 1)])
 
@@ -77,10 +80,10 @@ def committed() -> dict[str, Any]:
     return figures
 
 
-def _run(model: Path, out: Path) -> None:
+def _run(models: Path, out: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTHONDEV"))}
     command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-    command += [sys.executable, "-m", "loadtests.benchmark.counted", str(model)]
+    command += [sys.executable, "-m", "loadtests.benchmark.counted", str(models)]
     environment = {**kept, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         run = subprocess.run(

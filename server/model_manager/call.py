@@ -43,7 +43,8 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
     `protocol` names the codec. `route` is the path with the names of its parts in it, which is what traces and logs
     group by; `method` and `path` are as they came. `version` is None where the caller leaves the choice to the model.
     `began` is when it began to arrive, in perf_counter seconds; what `urgency` allows is counted from there. `client`
-    is the id of its API key, never the key; empty where none was asked for.
+    is the id of its API key, never the key; empty where none was asked for. `plain`: it is known that its headers say
+    nothing that matters here, but that the body is JSON.
     """
 
     protocol: str
@@ -56,6 +57,7 @@ class Call(msgspec.Struct, gc=False):  # made for every request, and in no cycle
     began: float
     urgency: Urgency = UNHURRIED
     client: str = ""
+    plain: bool = False
 
 
 def sent_request_id(headers: Headers) -> str | None:
@@ -77,6 +79,11 @@ _PRIORITY: Final = b"x-priority"
 _VERSION: Final = b"x-model-version"
 _LONGEST_VERSION: Final = 128
 _HEEDED: Final = frozenset({_TIMEOUT, _PROXY_TIMEOUT, _PRIORITY, _VERSION})
+
+
+def are_heeded(headers: Headers) -> bool:
+    """Whether `heed_headers` reads anything from these."""
+    return any(name in _HEEDED for name, _ in headers)
 
 
 def heed_headers(call: Call) -> None:

@@ -5,7 +5,7 @@ each other.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -260,16 +260,35 @@ class Declared:
     on_request: tuple[Output, ...] = ()
 
 
-class Rows(msgspec.Struct, frozen=True, eq=False):  # made for every request: a struct costs a third of a dataclass
+class Rows(msgspec.Struct, eq=False):  # made for every request: a struct costs a third of a dataclass
     """Decoded rows, ready to batch: blocks of equal length, in the signature's order and dtypes.
 
     ARRAY: one (rows, columns) block. TEXT: one (rows,) block. FRAME: one (rows,) block per column.
+
+    A single row may be held as its values until its blocks are asked for. In a batch nobody asks: arrays for all of its
+    rows are made at once, by the `store` of the one that decoded them.
     """
 
-    blocks: tuple[Array, ...]
+    _blocks: tuple[Array, ...] | None
+    _row: Sequence[Any] = ()
+    _store: Callable[[list[Any]], tuple[Array, ...]] | None = None
+
+    @classmethod
+    def of_one(cls, row: Sequence[Any], store: Callable[[list[Any]], tuple[Array, ...]]) -> "Rows":
+        """One row by its checked values: `store` makes the blocks of a list of such rows, and cannot fail."""
+        return cls(None, row, store)
+
+    @property
+    def blocks(self) -> tuple[Array, ...]:
+        """The blocks."""
+        blocks = self._blocks
+        if blocks is None:
+            assert self._store is not None, "without blocks it is a row"
+            blocks = self._blocks = self._store([self._row])
+        return blocks
 
     def __len__(self) -> int:
-        return len(self.blocks[0])
+        return 1 if self._blocks is None else len(self._blocks[0])
 
     @property
     def shape_key(self) -> tuple[object, ...]:
@@ -281,7 +300,12 @@ class Rows(msgspec.Struct, frozen=True, eq=False):  # made for every request: a 
         """Stack parts of one shape key, in order; a single part is returned as it is."""
         if len(parts) == 1:
             return parts[0]
-        return Rows(tuple(np.concatenate(blocks) for blocks in zip(*(part.blocks for part in parts), strict=True)))
+        store = parts[0]._store
+        if store is not None:
+            rows = [part._row for part in parts if part._store is store]
+            if len(rows) == len(parts):
+                return Rows(store(rows))
+        return Rows(tuple([np.concatenate(blocks) for blocks in zip(*[part.blocks for part in parts], strict=True)]))
 
 
 class PredictRequest(msgspec.Struct, frozen=True, eq=False):

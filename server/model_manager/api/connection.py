@@ -79,7 +79,7 @@ class Connection(Lifetime):
         if destination is None or head.length > destination.limit:
             return False
         self._new_heads = 0
-        whole = Direct(self, destination, head.path, head.headers, not self._door.closing)
+        whole = Direct(self, destination, head.path, head.headers, not self._door.closing, head.plain)
         self.cycle = self._running = whole
         whole.body = data[head.size :]
         whole.start()

@@ -28,7 +28,7 @@ from uvicorn.server import ServerState
 from model_manager.api.compression import compress
 from model_manager.api.dispatch import Destination
 from model_manager.api.problems import response_of
-from model_manager.call import Call, Headers, heed_headers
+from model_manager.call import UNHURRIED, Call, Headers, heed_headers
 from model_manager.serving.answering import CLIENT_GONE, OK, Answer
 from model_manager.serving.pending import Pending
 
@@ -83,19 +83,26 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_awaited", "_began", "_connection", "_destination", "_failure", "_steps", "body", "headers", "keep_alive",
-        "path", "response_complete", "response_started",
+        "_awaited", "_began", "_connection", "_destination", "_failure", "_plain", "_steps", "body", "headers",
+        "keep_alive", "path", "response_complete", "response_started",
     )  # fmt: skip
 
     http_version: Final = "1.1"
 
     def __init__(
-        self, connection: Line, destination: Destination, path: str, headers: Headers, keep_alive: bool
+        self,
+        connection: Line,
+        destination: Destination,
+        path: str,
+        headers: Headers,
+        keep_alive: bool,
+        plain: bool = False,
     ) -> None:
         self._connection = connection
         self._destination = destination
         self.path = path
         self.headers = headers
+        self._plain = plain
         self._began = perf_counter()
         self._failure: Callable[[], Exception] | None = None
         self._steps: Coroutine[Any, None, None] | None = None
@@ -159,14 +166,18 @@ class Direct:
 
     def _call(self) -> Call:
         to = self._destination
-        return Call(to.protocol, to.route, "POST", self.path, self.headers, to.model, to.version, self._began)
+        began, plain = self._began, self._plain
+        return Call(
+            to.protocol, to.route, "POST", self.path, self.headers, to.model, to.version, began, UNHURRIED, "", plain
+        )
 
     async def _answer(self) -> None:
         answering, call = self._destination.answering, self._call()
         try:
             if self._failure is not None:
                 raise self._failure()
-            heed_headers(call)
+            if not call.plain:
+                heed_headers(call)
         except Exception as error:
             answer = answering.refuse(call, error)
         else:

@@ -8,7 +8,8 @@ have changed since is asked anew: whether the path is known still, and whether t
 
 from typing import Final, NamedTuple
 
-from model_manager.call import Headers
+from model_manager.call import Headers, are_heeded
+from model_manager.codecs.content import is_plain_json
 
 LONGEST: Final = 2048
 _MOST: Final = 512
@@ -18,12 +19,16 @@ GIVEN_UP: Final = 16
 
 
 class Head(NamedTuple):
-    """What a head says: `size` are its own bytes, `length` those of the body. The connection is kept after it."""
+    """What a head says: `size` are its own bytes, `length` those of the body. The connection is kept after it.
+
+    `plain`: it says nothing else that matters for an answer, but that the body is JSON.
+    """
 
     size: int
     path: str
     headers: Headers
     length: int
+    plain: bool
 
 
 class KnownHeads:
@@ -43,4 +48,5 @@ class KnownHeads:
         if size > 4 and len(data) == size + length:
             if len(self._heads) >= _MOST:
                 self._heads.clear()
-            self._heads[data[:size]] = Head(size, path, tuple(headers), length)
+            plain = is_plain_json(headers) and not are_heeded(headers)
+            self._heads[data[:size]] = Head(size, path, tuple(headers), length, plain)

@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 
 from model_manager.codecs.cells import FLOAT_LIMITS, INTEGER_BOUNDS, integer_bounds
 from model_manager.codecs.moments import block_of
-from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Signature
+from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Rows, Signature
 
 DOUBTS: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 """What fast decoding may raise; msgspec's errors and UnicodeDecodeError are ValueErrors."""
@@ -101,6 +101,15 @@ class TypedRows:
             self.blocks = self._tensor_of_any_width
         else:
             self.blocks = TensorBlock(signature, self._object_type)
+        columns = () if signature.layout is Layout.TEXT else signature.columns or ()
+        self._row_at_a_time = bool(columns) and all(cannot_fail(column, signature) for column in columns)
+
+    def read(self, rows: list[Any]) -> Rows:
+        """Store rows as blocks, or hold a single one to be stored with those of its batch. Raises one of DOUBTS."""
+        if len(rows) == 1 and self._row_at_a_time:
+            row = rows[0]
+            return Rows.of_one(astuple(row) if type(row) is self._object_type else row, self.blocks)
+        return Rows(self.blocks(rows))
 
     def keys(self, rows: list[Any]) -> int:
         """Count the keys in rows that `blocks` accepted, so all lists or all objects."""
@@ -211,6 +220,11 @@ def column_store(column: Column, dtype: np.dtype[Any]) -> Store:
         return block
 
     return store
+
+
+def cannot_fail(column: Column, signature: Signature) -> bool:
+    """Whether parsed values of a column can all be stored: of the others, numpy or pandas checks more than msgspec."""
+    return column.moments is None and signature.dtype_of(column) != DTYPES["UINT64"]
 
 
 def text_column(signature: Signature) -> Column:

@@ -4,7 +4,7 @@ Each tensor's data stays raw text until its datatype is known; then one prepared
 typed_decoding.py, whatever is not surely right raises one of DOUBTS.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,13 +17,14 @@ from model_manager.codecs.typed_decoding import (
     Blocks,
     Doubt,
     Store,
+    cannot_fail,
     cell_type,
     column_store,
     integer_type,
     list_type,
     text_column,
 )
-from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Signature
+from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Rows, Signature
 
 _UNSET = msgspec.UNSET
 Decoders = Mapping[str, msgspec.json.Decoder[Any]]
@@ -56,6 +57,19 @@ class TypedTensors:
             dtype = signature.dtype_of(column)
             self._columns.append((column_store(column, dtype), decoders_for(column, dtype)))
         self._whole, self._store = self._whole_decoders(signature)
+        self._row_shape, self._row_store = self._one_row(signature)
+
+    def read(self, tensors: Sequence[RawTensor]) -> Rows:
+        """Store tensors as rows, or hold a single row to be stored with those of its batch. Raises one of DOUBTS."""
+        if len(tensors) == 1 and tensors[0].shape == self._row_shape:
+            tensor = tensors[0]
+            if tensor.name not in self.positions and tensor.parameters is _UNSET:
+                row = self._whole[tensor.datatype].decode(tensor.data)
+                if len(row) == 1 and type(row[0]) is list:
+                    row = row[0]
+                if len(row) == self._row_shape[1] and list not in map(type, row):
+                    return Rows.of_one(row, self._row_store)
+        return Rows(self.blocks(tensors))
 
     def blocks(self, tensors: Sequence[RawTensor]) -> Blocks:
         """Store tensors as blocks. Raises one of DOUBTS, msgspec's errors among them."""
@@ -104,6 +118,17 @@ class TypedTensors:
         elif block.shape != (rows, width):
             raise Doubt
         return tuple(block.T) if self._frame else (block,)
+
+    def _one_row(self, signature: Signature) -> tuple[list[int], Callable[[list[Any]], Blocks]]:
+        """The shape of a single row that may be held as its values, and what stores those; of others no shape."""
+        dtype, columns = self._dtype, signature.columns
+
+        def store(rows: list[Any]) -> Blocks:
+            return (np.array(rows, dtype),)
+
+        numbers = signature.layout is Layout.ARRAY and columns and not dtype.hasobject
+        held = numbers and all(cannot_fail(column, signature) for column in columns or ())
+        return ([1, len(columns)] if held and columns else []), store
 
     def _whole_decoders(self, signature: Signature) -> tuple[Decoders, Store]:
         """Prepare decoders for the whole in one tensor, where all columns follow the same rules."""

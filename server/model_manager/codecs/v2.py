@@ -151,13 +151,12 @@ class V2Codec:
         request: _RawRequest = self._decoder.decode(body)
         keys = _count_keys(request)
         if tail is None:
-            blocks = self._tensors.blocks(request.inputs)
+            stored = self._tensors.read(request.inputs)
         else:
-            blocks = self._binary.blocks(request.inputs, tail)
+            stored = Rows(self._binary.blocks(request.inputs, tail))
             tail.end()
             keys -= tail.taken  # data
-        rows = len(blocks[0])
-        if not 0 < rows <= self._undoubted_rows or not has_no_repeated_key(body, keys):
+        if not 0 < len(stored) <= self._undoubted_rows or not has_no_repeated_key(body, keys):
             raise Doubt
         if request.model_version and request.model_version != self._version:
             raise Doubt
@@ -181,7 +180,7 @@ class V2Codec:
             named = [(output.name, output.parameters) for output in request.outputs or ()]
             form = form_of(request.parameters, named, chosen)
         id = None if request.id is msgspec.UNSET else request.id
-        return PredictRequest(Rows(blocks), chosen, id, False, timeout_s, priority, form=form)
+        return PredictRequest(stored, chosen, id, False, timeout_s, priority, form=form)
 
     def _reference_request(self, body: bytes, tail: Tail | None = None) -> PredictRequest:
         document = _parsed(body, tail)

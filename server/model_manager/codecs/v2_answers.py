@@ -49,7 +49,7 @@ class Answers:
         shape, dtype, opening = self._of_one_row[name]
         if array.shape == shape and array.dtype is dtype:
             data = encode_json(array.tolist() if len(shape) == 1 else array.tolist()[0])
-            if b"null" not in data:  # which may stand for an infinity
+            if data.find(b"null") < 0:  # which may stand for an infinity; `in` costs more (v1.py)
                 return b"%b%b%b}" % (self._openings[name], opening, data)
         return self._openings[name] + tensor_text(array)
 

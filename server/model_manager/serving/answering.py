@@ -129,10 +129,11 @@ class Answering:
                 # five bytes: a longer text is looked for in a way that takes twice as long in a large body
                 at_best = priority if priority is not None else HIGH if b'"prio' in body else NORMAL
                 batcher.check_room(batcher.now() + timeout_s - (decoding - call.began), at_best)
+            of_body = () if call.plain else call.headers
             if len(body) < LARGE_BODY:
-                request = codec.decode(call.headers, body)
+                request = codec.decode(of_body, body)
             else:
-                request = await self._decode_apart(codec, call.headers, body)
+                request = await self._decode_apart(codec, of_body, body)
             decoded = perf_counter()
             if request.timeout_s is not None and request.timeout_s < timeout_s:
                 timeout_s = request.timeout_s

@@ -198,7 +198,7 @@ class Batcher:
             self._metrics.dropped("unloaded")
             raise VersionNotReady("this version is draining; ask again")
         waiting = self._waiting
-        size = len(rows.blocks[0])
+        size = len(rows)
         large = size > self._batching.max_rows
         if large or waiting.held_rows or self._running:
             running, started = self._running, self._started
@@ -227,7 +227,7 @@ class Batcher:
             self.arrivals += 1
             future = self._loop.create_future()
             deadline = self._loop.time() + _COPIES_WAIT_S
-            size = len(rows.blocks[0])
+            size = len(rows)
             item = Item(rows, size, outputs, deadline, future, self.arrivals, None, perf_counter(), copied=True)
             self._waiting.add(("copies", outputs, rows.shape_key), item, LOW)
             futures.append(future)

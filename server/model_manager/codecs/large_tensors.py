@@ -1,19 +1,24 @@
 """One large V2 tensor of numbers, from text straight into a numpy buffer, with no Python object for any number.
 
 In front of the typed decoders of V2, for bodies in which numbers are nearly everything. simdjson parses the whole body
-once; like every fast path, whatever is not surely right raises Doubt and is read by the next.
+once; like every fast path, whatever is not surely right raises Doubt and is read by the next. So is everything where
+simdjson is not installed (the extra `fast`).
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import simdjson
 
 from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.cells import FLOAT_LIMITS
 from model_manager.codecs.typed_decoding import Blocks, Doubt
 from model_manager.signature import Array, Layout, Signature
+
+try:
+    import simdjson
+except ImportError:
+    simdjson = None
 
 SMALLEST_BODY = 16 * 1024
 """In bytes; below this the typed decoders are as quick."""
@@ -33,7 +38,10 @@ class LargeRequest:
 
 
 class LargeTensors:
-    """Read bodies with one tensor of floats for one signature; `usable` where that can be all of a version's input."""
+    """Read bodies with one tensor of floats for one signature; `usable` where that can be all of a version's input.
+
+    Only those that are usable may read.
+    """
 
     def __init__(self, signature: Signature) -> None:
         columns = signature.columns
@@ -43,8 +51,8 @@ class LargeTensors:
         floats = columns is None or (
             {column.datatype for column in columns} == {"FP64"} and not any(column.boxed for column in columns)
         )
-        self.usable = floats and signature.layout is not Layout.TEXT
-        self._parser = simdjson.Parser()
+        self.usable = simdjson is not None and floats and signature.layout is not Layout.TEXT
+        self._parser = simdjson.Parser() if self.usable else None
 
     def read(self, body: bytes) -> LargeRequest:
         """Read a whole body. Raises Doubt."""

@@ -18,7 +18,9 @@ from model_manager.signature import Array, Layout, Signature
 try:
     import simdjson
 except ImportError:
-    simdjson = None
+    _Parser: Any = None
+else:
+    _Parser = simdjson.Parser
 
 SMALLEST_BODY = 16 * 1024
 """In bytes; below this the typed decoders are as quick."""
@@ -51,19 +53,19 @@ class LargeTensors:
         floats = columns is None or (
             {column.datatype for column in columns} == {"FP64"} and not any(column.boxed for column in columns)
         )
-        self.usable = simdjson is not None and floats and signature.layout is not Layout.TEXT
-        self._parser = simdjson.Parser() if self.usable else None
+        self.usable = _Parser is not None and floats and signature.layout is not Layout.TEXT
+        self._parser = _Parser() if self.usable else None
 
     def read(self, body: bytes) -> LargeRequest:
         """Read a whole body. Raises Doubt."""
         # A parser keeps what its largest document took, and is one thread's: a large body is read on another.
-        parser = self._parser if len(body) < LARGE_BODY else simdjson.Parser()
+        parser = self._parser if len(body) < LARGE_BODY else _Parser()
         try:
             return self._read(parser.parse(body), body)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Doubt from error
         except RuntimeError as error:  # something still holds on to the last document
-            self._parser = simdjson.Parser()
+            self._parser = _Parser()
             raise Doubt from error
 
     def _read(self, document: Any, body: bytes) -> LargeRequest:

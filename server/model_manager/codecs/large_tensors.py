@@ -54,7 +54,7 @@ class LargeTensors:
             {column.datatype for column in columns} == {"FP64"} and not any(column.boxed for column in columns)
         )
         self.usable = _Parser is not None and floats and signature.layout is not Layout.TEXT
-        self._parser = _Parser() if self.usable else None
+        self._parser: Any = _Parser() if self.usable else None
 
     def read(self, body: bytes) -> LargeRequest:
         """Read a whole body. Raises Doubt."""

@@ -142,7 +142,7 @@ def test_what_a_rehearsal_left_is_in_the_way_of_no_release(repository: Path, mon
     left = repository / "build" / "release" / "0.4.0" / "SHA256SUMS"
     left.parent.mkdir(parents=True)
     left.write_text("of another commit", encoding="utf-8")
-    with pytest.raises(Refused, match="make .*image"):  # which is not here: it came as far as that
+    with pytest.raises(Refused, match=r"make .*image"):  # which is not here: it came as far as that
         cutting.cut(repository, Version(0, 4, 0), left.parent, registry=None, signing=None, for_real=True)
     assert not left.exists()
     assert git(repository, "tag", "--list", "v0.4.0") == ""

@@ -136,7 +136,7 @@ def recorded() -> dict[str, Outcome]:
 
 def test_the_recorded_run_is_drawn_three_panels_beside_each_other_and_no_legend_on_a_bar() -> None:
     figure = plot.compose(recorded(), "a machine")
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     width, height = canvas.get_width_height()
     assert 1000 <= width <= 1400  # what a page shows without making letters small

@@ -141,8 +141,8 @@ FILES = $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(SIGN_KEY),--sign-key '$(
 	$(if $(PASSPHRASE_FILE),--passphrase-file $(PASSPHRASE_FILE))
 
 lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group build --output-file locks/serve.txt $(LOCK)
-	$< pip compile pyproject.toml --extra compiled --extra otlp --extra signing --extra skops --extra remote --extra grpc --group dev --output-file locks/dev.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra fast --extra otlp --extra signing --extra skops --extra remote --extra grpc --group build --output-file locks/serve.txt $(LOCK)
+	$< pip compile pyproject.toml --extra compiled --extra fast --extra otlp --extra signing --extra skops --extra remote --extra grpc --group dev --output-file locks/dev.txt $(LOCK)
 	$< pip compile pyproject.toml --group build --constraint locks/serve.txt --output-file locks/base.txt $(LOCK)
 	$< pip compile pyproject.toml --group load --constraint locks/dev.txt --output-file locks/load.txt $(LOCK)
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)

@@ -11,16 +11,22 @@ from loadtests.benchmark.timing import BARE, NO_CONNECTION, SERVER, STARLETTE, S
 _COLOURS = {BARE: "#9aa5b1", STARLETTE: "#c9b27c", SERVER: "#1f6feb"}
 _WIDTH = 0.8
 _A_LINE = 3  # panels beside each other: what is legible on a page
-_TITLE_LETTERS = 42  # in a line over a panel: what has no room there is cut at the edge of the picture
+_TITLE_LETTERS = 38  # in a line over a panel: what has no room there is cut at the edge of the picture
 
 
 def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
     """Write the picture. Needs at least one measured workload."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compose(outcomes, caption).savefig(path)
+
+
+def compose(outcomes: Mapping[str, Outcome], caption: str) -> Any:
+    """The picture as a figure of matplotlib: a column for each workload, its rates above its latencies."""
     from matplotlib.figure import Figure  # slow to import, and only wanted here
 
     measured = [outcome for outcome in outcomes.values() if outcome.status == "measured"]
     lines_of_panels = -(-len(measured) // _A_LINE)
-    figure = Figure(figsize=(4 * _A_LINE, 7 * lines_of_panels + 0.8), layout="constrained")
+    figure = Figure(figsize=(4 * _A_LINE, 7 * lines_of_panels + 0.8), dpi=110, layout="constrained")
     axes = figure.subplots(2 * lines_of_panels, _A_LINE, squeeze=False)
     for place in range(len(measured), lines_of_panels * _A_LINE):
         for part in (0, 1):
@@ -39,8 +45,7 @@ def draw(outcomes: Mapping[str, Outcome], caption: str, path: Path) -> None:
     named = {label: bar for one in axes.flat for bar, label in zip(*one.get_legend_handles_labels(), strict=True)}
     figure.legend(named.values(), named.keys(), loc="outside lower left", ncols=len(named))
     figure.suptitle(caption, fontsize="small", x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def _draw_rates(axes: Any, outcome: Outcome, lines: list[Summary]) -> None:

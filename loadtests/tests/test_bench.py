@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from io import StringIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 
 from loadtests.benchmark import growth_plot, plot
@@ -26,6 +27,7 @@ from loadtests.benchmark.timing import (
     NO_CONNECTION,
     PREDICT,
     SERVER,
+    STARLETTE,
     Point,
     Points,
     Timing,
@@ -132,14 +134,22 @@ def recorded() -> dict[str, Outcome]:
     return outcomes
 
 
-def test_the_recorded_run_is_drawn_three_panels_beside_each_other_and_no_legend_on_a_bar(tmp_path: Path) -> None:
-    outcomes = recorded()
-    plot.draw(outcomes, "a machine", tmp_path / "bench.png")
-    with Image.open(tmp_path / "bench.png") as drawn:
-        width, height = drawn.size
-        lines = -(-len(outcomes) // 3)
-        assert 1000 <= width <= 1400  # what a page shows without making letters small
-        assert height > lines * width / 2
+def test_the_recorded_run_is_drawn_three_panels_beside_each_other_and_no_legend_on_a_bar() -> None:
+    figure = plot.compose(recorded(), "a machine")
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    assert 1000 <= width <= 1400  # what a page shows without making letters small
+    panels = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+    assert len(panels) == 2 * len(recorded())
+    assert len({axes.get_subplotspec().colspan.start for axes in figure.axes}) == 3
+    (legend,) = (each for each in [*figure.legends, *(axes.get_legend() for axes in figure.axes)] if each)
+    assert {text.get_text() for text in legend.get_texts()} == {BARE, STARLETTE, SERVER}
+    for one, other in combinations([legend.get_tightbbox(), *panels], 2):
+        assert not one.overlaps(other), (one, other)
+    for part in [legend.get_tightbbox(), *panels]:
+        assert 0 <= part.x0 < part.x1 <= width, part  # nothing is cut at an edge
+        assert 0 <= part.y0 < part.y1 <= height, part
 
 
 def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() -> None:

@@ -1,6 +1,8 @@
 """Large tensors: read as the typed decoders read them, or left to them."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,18 @@ def test_more_rows_than_allowed_are_refused_however_large() -> None:
 def test_signatures_with_more_than_floats_are_not_for_this_path() -> None:
     assert LargeTensors(ARRAY).usable
     assert not LargeTensors(MIXED).usable
+
+
+def test_without_the_extra_the_typed_decoders_read_the_same() -> None:
+    asked = (
+        "import sys; sys.modules['simdjson'] = None\n"
+        "from model_manager.codecs.v2 import V2Codec\n"
+        "from tests.unit.test_codecs_large_tensors import ARRAY, VALUES, LargeTensors, body\n"
+        "codec = V2Codec(ARRAY, max_rows=500, model='m', version='1')\n"
+        "assert (codec.decode([], body(VALUES.tolist())).rows.blocks[0] == VALUES).all()\n"
+        "print(LargeTensors(ARRAY).usable)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", asked], text=True) == "False\n"
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

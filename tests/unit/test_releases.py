@@ -135,6 +135,19 @@ def test_the_first_release_may_be_any_version(repository: Path) -> None:
     cutting.check(repository, Version(0, 1, 0))
 
 
+def test_what_a_rehearsal_left_is_in_the_way_of_no_release(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "release-test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "release-test@localhost")
+    left = repository / "build" / "release" / "0.4.0" / "SHA256SUMS"
+    left.parent.mkdir(parents=True)
+    left.write_text("of another commit", encoding="utf-8")
+    with pytest.raises(Refused, match=r"make .*image"):  # which is not here: it came as far as that
+        cutting.cut(repository, Version(0, 4, 0), left.parent, registry=None, signing=None, for_real=True)
+    assert not left.exists()
+    assert git(repository, "tag", "--list", "v0.4.0") == ""
+
+
 def test_tests_may_have_passed_on_this_commit_alone(repository: Path) -> None:
     cutting.test(repository, "HEAD")
     commit(repository)

@@ -1,6 +1,7 @@
 """One release from start to end, in a work tree of its own: what is not committed gets into no release."""
 
 import datetime
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,8 +40,11 @@ def cut(
 ) -> list[Path]:
     """Commit the version, build its files and image of that commit; keep commit and tag only `for_real`.
 
-    Returns the files. Whatever fails leaves the branch as it was. Raises Refused.
+    Returns the files, which take the place of those of a rehearsal. Whatever fails leaves the branch as it was.
+    Raises Refused.
     """
+    if folder.exists():
+        shutil.rmtree(folder)
     with _work_tree(root) as tree:
         commit = _commit(tree, version)
         files = build(tree, version, folder, registry=registry, signing=signing)

@@ -1,19 +1,26 @@
 """One large V2 tensor of numbers, from text straight into a numpy buffer, with no Python object for any number.
 
 In front of the typed decoders of V2, for bodies in which numbers are nearly everything. simdjson parses the whole body
-once; like every fast path, whatever is not surely right raises Doubt and is read by the next.
+once; like every fast path, whatever is not surely right raises Doubt and is read by the next. So is everything where
+simdjson is not installed (the extra `fast`).
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import simdjson
 
 from model_manager.codecs.bounds import LARGE_BODY
 from model_manager.codecs.cells import FLOAT_LIMITS
 from model_manager.codecs.typed_decoding import Blocks, Doubt
 from model_manager.signature import Array, Layout, Signature
+
+try:
+    import simdjson
+except ImportError:
+    _Parser: Any = None
+else:
+    _Parser = simdjson.Parser
 
 SMALLEST_BODY = 16 * 1024
 """In bytes; below this the typed decoders are as quick."""
@@ -33,7 +40,10 @@ class LargeRequest:
 
 
 class LargeTensors:
-    """Read bodies with one tensor of floats for one signature; `usable` where that can be all of a version's input."""
+    """Read bodies with one tensor of floats for one signature; `usable` where that can be all of a version's input.
+
+    Only those that are usable may read.
+    """
 
     def __init__(self, signature: Signature) -> None:
         columns = signature.columns
@@ -43,19 +53,19 @@ class LargeTensors:
         floats = columns is None or (
             {column.datatype for column in columns} == {"FP64"} and not any(column.boxed for column in columns)
         )
-        self.usable = floats and signature.layout is not Layout.TEXT
-        self._parser = simdjson.Parser()
+        self.usable = _Parser is not None and floats and signature.layout is not Layout.TEXT
+        self._parser: Any = _Parser() if self.usable else None
 
     def read(self, body: bytes) -> LargeRequest:
         """Read a whole body. Raises Doubt."""
         # A parser keeps what its largest document took, and is one thread's: a large body is read on another.
-        parser = self._parser if len(body) < LARGE_BODY else simdjson.Parser()
+        parser = self._parser if len(body) < LARGE_BODY else _Parser()
         try:
             return self._read(parser.parse(body), body)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Doubt from error
         except RuntimeError as error:  # something still holds on to the last document
-            self._parser = simdjson.Parser()
+            self._parser = _Parser()
             raise Doubt from error
 
     def _read(self, document: Any, body: bytes) -> LargeRequest:

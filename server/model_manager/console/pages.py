@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from model_manager.console.asking import ROW, fields_of
-from model_manager.console.reasons import reasons_of, signed
+from model_manager.console.reasons import plain, reasons_of, signed
 from model_manager.drift import Tally, report
 from model_manager.feedback import AccuracyTally, report_accuracy
 from model_manager.ledger import Event
@@ -97,6 +97,7 @@ class Pages:
             "short": lambda text: text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…",
             "time": lambda at: Markup('<time datetime="{0}">{1:%Y-%m-%d %H:%M:%S}</time>').format(at.isoformat(), at),
             "number": lambda value: f"{value:,.4g}",
+            "plain": plain,
             "signed": signed,
         }
         return environment

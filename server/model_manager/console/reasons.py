@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from model_manager.serving.attempt import Attempt
 
 _IN_A_SENTENCE: Final = 3
-_MOST_DIGITS: Final = 6
+_NOTHING: Final = 1e-6
+"""Rounding of the model's own sums is no answer."""
 _OTHERS: Final = "all other columns"
 
 
@@ -53,10 +54,19 @@ def reasons_of(attempt: Attempt) -> Reasons | None:
     return Reasons(_what(said["explained"]["unit"], told), told["base"], told["answer"], bars, sentence)
 
 
+def plain(value: float) -> str:
+    """A number to three digits that tell something, with as few of the others as that takes."""
+    return f"{value:z,.{_digits(value)}f}"
+
+
 def signed(value: float) -> str:
-    """A number with its sign, to three digits that tell something."""
-    digits = 2 - floor(log10(abs(value))) if value else 0
-    return f"{value:+,.{min(max(digits, 0), _MOST_DIGITS)}f}"
+    """The same with its sign."""
+    return f"{value:+z,.{_digits(value)}f}"
+
+
+def _digits(value: float) -> int:
+    size = abs(value)
+    return max(0, 2 - floor(log10(size))) if size > _NOTHING else 0
 
 
 def _what(unit: str, told: dict[str, object]) -> str:

@@ -47,6 +47,7 @@ class Told:
             all(_COLUMN in columns for columns in self.drifted.values())
             and self.accuracy[CANARY] < self.accuracy[STABLE] - 0.05
             and set(self.firing) >= _ALERTS
+            and len([one for one in self.firing["ModelDrifts"] if _COLUMN in one]) == len(self.drifted)
             and all(f"Version {CANARY} " in one for one in self.firing["ModelAnswersWorse"])
             and self.verdict.code == 1
         )

@@ -36,9 +36,7 @@ def take(stage: Stage, told: Console, folder: Path) -> Iterator[Path]:
         page.goto(stage.console)
         yield _whole(page, folder / "demo-console.png")
         yield _tried(page, folder / "demo-why.png")
-        page = chrome.new_page(
-            viewport={"width": _WIDTH, "height": 100}
-        )  # without the console's policy, nor its styles
+        page = chrome.new_page(viewport={"width": _WIDTH, "height": 100})  # without the policy of the other
         page.set_content(told.export_html(theme=_THEME, code_format=_TERMINAL))
         yield _written(page.locator("body").screenshot(), folder / "demo-terminal.png")
 

@@ -15,7 +15,7 @@ from tests.observability.prometheus import NAMESPACE, Prometheus, watching
 from tools.processes import ROOT
 from tools.servers import Server, ask, ask_json, model_manager
 
-HOUR_S: Final = 12
+HOUR_S: Final = 15
 """So long an hour of the alerts lasts."""
 
 

@@ -17,7 +17,6 @@ from tools.servers import ask
 NAMESPACE = "models"
 RELEASE = "observe"
 SCRAPE_INTERVAL_S = 1
-_FAST_SCRAPE_INTERVAL_S = 0.5
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 RULES = ROOT / "charts" / "model-manager" / "files" / "alerts.yaml"
 
@@ -122,19 +121,17 @@ def _in_fast_motion(rules: str, hour_s: float) -> str:
 def watching(targets: Mapping[str, str], *, folder: Path, port: int = 0, hour_s: float = 3600) -> Prometheus:
     """Start Prometheus with the chart's rules; `targets` are the addresses of the metrics of each track.
 
-    Rules in which an hour is shorter are evaluated more often. Raises ProcessFailed.
+    `hour_s`: see rendered_rules. Raises ProcessFailed.
     """
     (folder / "alerts.yaml").write_text(rendered_rules(NAMESPACE, RELEASE, hour_s), encoding="utf-8")
     configuration = folder / "prometheus.yml"
-    interval_s = SCRAPE_INTERVAL_S if hour_s == 3600 else _FAST_SCRAPE_INTERVAL_S
-    configuration.write_text(yaml.safe_dump(_configuration(targets, interval_s)), encoding="utf-8")
+    configuration.write_text(yaml.safe_dump(_configuration(targets)), encoding="utf-8")
     return Prometheus(configuration, port=port)
 
 
-def _configuration(targets: Mapping[str, str], interval_s: float) -> dict[str, Any]:
-    interval = f"{round(interval_s * 1000)}ms"
+def _configuration(targets: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "global": {"scrape_interval": f"{SCRAPE_INTERVAL_S}s", "evaluation_interval": "1s"},
         "rule_files": ["alerts.yaml"],
         "scrape_configs": [
             {

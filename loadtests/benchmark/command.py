@@ -68,7 +68,7 @@ class Bench:
                 self._weigh(workload)
 
     def _weigh(self, workload: Workload) -> None:
-        """See what batching, telemetry, explanations, wide models and many cost, once all other servers have stopped."""
+        """See what batching, telemetry, explanations, wide models and many cost, once all other servers stopped."""
         schedule, outcome, id = self._schedule, self.outcomes[workload.plan.id], workload.plan.id
         try:
             with self._console.status(f"{id} with batching and without, {schedule.batching_pairs} times"):

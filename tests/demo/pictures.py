@@ -1,9 +1,11 @@
 """Pictures of how the story ended: the console's page of the model, a row that was tried there, and the terminal."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
 from playwright.sync_api import Page
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
@@ -62,5 +64,6 @@ def _tried(page: Page, path: Path) -> Path:
 
 
 def _written(picture: bytes, path: Path) -> Path:
-    path.write_bytes(picture)
+    with Image.open(BytesIO(picture)) as taken:  # a few dozen colours are all there are: a third of the bytes
+        taken.convert("RGB").quantize(64).save(path, optimize=True)
     return path

@@ -46,7 +46,8 @@ def customers(number: int, *, seed: int, rise: float = 0) -> pd.DataFrame:
 def rows_and_labels(number: int, *, seed: int, rise: float = 0) -> list[tuple[dict[str, Any], str]]:
     """Customers as a client sends them, and what becomes of each."""
     table = customers(number, seed=seed, rise=rise)
-    return [*zip(table.drop(columns="left").to_dict("records"), table["left"], strict=True)]
+    rows: list[Any] = table.drop(columns="left").to_dict("records")
+    return [*zip(rows, map(str, table["left"]), strict=True)]
 
 
 def build(folder: Path) -> None:

@@ -63,7 +63,8 @@ class Stage:
     def looked_at(self) -> int:
         """The rows that drift has looked at, of the version with the fewest."""
         told = ask_json(f"{self.server.addresses['admin']}/v2/models/{MODEL}/drift")["versions"]
-        return min(one["window_rows"] for one in told)
+        rows: int = min(one["window_rows"] for one in told)
+        return rows
 
     def accuracy(self) -> dict[str, float]:
         """By version, the share of right answers since it serves, as the console shows it."""

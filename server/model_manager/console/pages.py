@@ -97,9 +97,8 @@ class Pages:
             "short": lambda text: text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…",
             "time": lambda at: Markup('<time datetime="{0}">{1:%Y-%m-%d %H:%M:%S}</time>').format(at.isoformat(), at),
             "number": lambda value: f"{value:,.4g}",
-            "plain": plain,
-            "signed": signed,
         }
+        environment.filters |= {"plain": plain, "signed": signed}
         return environment
 
     def overview(self, page: Page) -> str:

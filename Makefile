@@ -16,7 +16,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe split image sbom test-pythons release release-files publish rollouts test-clients lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe demo split image sbom test-pythons release release-files publish rollouts test-clients lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,11 +63,12 @@ rollouts: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Measure what Flagger and Argo
 test-clients: $(VENV)/dev.stamp $(CLIENT_GROUPS:%=$(CLIENTS)/%/installed.stamp)  ## Test clients of other projects and languages, in environments of their own
 	REQUIRE_ALL_PARTS=1 $(BIN)/python -m pytest -m clients tests/clients
 
-test-browser: $(VENV)/dev.stamp $(VENV)/browser.stamp  ## Test the console in Chromium, which has to be there
-	$(BIN)/python -m pytest -m browser tests/browser
+test-browser: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/browser.stamp  ## Test the console in Chromium, and make demo; needs Chromium and prometheus
+	$(BIN)/python -m pytest -m browser tests/browser tests/demo
 
-pictures: $(VENV)/dev.stamp $(VENV)/browser.stamp  ## Take the pictures of the console in docs/ anew; needs Chromium
+pictures: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/browser.stamp  ## Take the pictures of console and demo in docs/ anew; needs Chromium and prometheus
 	$(BIN)/python -m tests.browser
+	$(BIN)/python -m tests.demo --seconds 0 --pictures docs
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp  ## Look for inputs that break a promise, a million of them; FUZZ='--seconds 60' for a minute
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -109,6 +110,9 @@ split: $(VENV)/dev.stamp $(VENV)/load.stamp $(VENV)/chart.stamp  ## Measure a ca
 
 observe: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Watch servers under traffic: Prometheus, alerts, traces; needs prometheus, until Ctrl-C
 	$(BIN)/python -m tests.observability $(OBSERVE)
+
+demo: $(VENV)/serve.stamp $(VENV)/load.stamp  ## See who notices when a new version turns wrong: console, alerts, canary; needs prometheus, until Ctrl-C
+	$(BIN)/python -m tests.demo $(DEMO)
 
 image: build/pip.conf  ## Build the container image; docs/image.md names the settings
 	$(CONTAINERS) build $(BUILD) --tag $(IMAGE) .

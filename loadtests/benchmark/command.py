@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from loadtests.benchmark import growth_plot, plot
 from loadtests.benchmark.answers import WrongAnswer, check_answers
 from loadtests.benchmark.batching import batching_ratios
+from loadtests.benchmark.explaining import measure_explaining
 from loadtests.benchmark.growth import growth_by_count
 from loadtests.benchmark.instructions import CannotCount, table_of
 from loadtests.benchmark.instructions import count as count_instructions
@@ -67,13 +68,20 @@ class Bench:
                 self._weigh(workload)
 
     def _weigh(self, workload: Workload) -> None:
-        """See what batching, metrics and traces, wide models and many cost, once all other servers have stopped."""
+        """See what batching, telemetry, explanations, wide models and many cost, once all other servers stopped."""
         schedule, outcome, id = self._schedule, self.outcomes[workload.plan.id], workload.plan.id
         try:
             with self._console.status(f"{id} with batching and without, {schedule.batching_pairs} times"):
                 outcome.batching = batching_ratios(self._stage, workload, schedule.batching_pairs)
             with self._console.status(f"{id} with metrics and traces and without, {schedule.telemetry_s} s"):
                 outcome.telemetry = telemetry_ratios(self._stage, workload, schedule.telemetry_s)
+            with self._console.status(f"{id} beside explanations and without, {schedule.explaining_rounds} times"):
+                outcome.explaining = measure_explaining(
+                    self._stage.folder / "explained",
+                    rounds=schedule.explaining_rounds,
+                    seconds=1.0,
+                    core=self._stage.cores.server,
+                )
             with self._console.status("loading wide models"):
                 outcome.load_cpu = load_cpu_seconds(self._stage.folder / "wide")
             with self._console.status(f"serving up to {max(schedule.model_counts):,} models"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from loadtests.benchmark.answers import WrongAnswer, check_answers
+from loadtests.benchmark.explaining import Explaining
 from loadtests.benchmark.growth import COUNTS, Grown
 from loadtests.benchmark.targets import Target
 from loadtests.benchmark.timing import NO_CONNECTION, PREDICT, SERVER, Point, Points, Timing
@@ -30,6 +31,7 @@ class Outcome:
     telemetry: Sequence[float] = ()  # rate with metrics and traces ÷ rate without, second by second
     load_cpu: Mapping[str, float] = field(default_factory=dict)  # CPU seconds until a wide model is ready, by its name
     growth: Mapping[int, Grown] = field(default_factory=dict)  # what a server is like, by its number of models
+    explaining: Explaining | None = None  # what an explanation takes, and costs predictions
 
     @property
     def form(self) -> str:
@@ -61,6 +63,11 @@ class Schedule:
     def telemetry_s(self) -> int:
         """How long metrics and traces are switched on and off to see what they cost."""
         return 10 if self.quick else 20 * self.rounds
+
+    @property
+    def explaining_rounds(self) -> int:
+        """How often predictions are timed alone and beside explanations."""
+        return 1 if self.quick else 2 * self.rounds
 
     @property
     def model_counts(self) -> tuple[int, ...]:

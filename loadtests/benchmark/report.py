@@ -54,6 +54,7 @@ def _workload(outcome: Outcome) -> Document:
         "telemetry_ratios": list(outcome.telemetry),
         "load_cpu_seconds": dict(outcome.load_cpu),
         "growth": {str(count): asdict(grown) for count, grown in outcome.growth.items()},
+        "explaining": asdict(outcome.explaining) if outcome.explaining else {},
         "runs": [
             {"target": p.target, "connections": p.connections, "round": p.round, "rate": p.timing.rate}
             | asdict(p.timing)

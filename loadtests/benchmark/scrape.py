@@ -26,6 +26,9 @@ from tools.servers import Server, model_manager
 
 WHOLE_VERSIONS = 1000
 _ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+_MANY = b'{"instances": [%s]}' % b", ".join([b"[5.1, 3.5, 1.4, 0.2]"] * 100)
+_MANY_TIMES = 3
+"""So that every version has rows enough for its drift to be told."""
 _JSON = {"content-type": "application/json"}
 
 
@@ -57,10 +60,10 @@ class Client:
     def __init__(self, address: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
 
-    def predict(self, model: str) -> float:
+    def predict(self, model: str, body: bytes = _ROW) -> float:
         """Milliseconds of a prediction. Raises ProcessFailed for any status but 200."""
         started = perf_counter()
-        self._connection.request("POST", f"/v1/models/{model}:predict", _ROW, _JSON)
+        self._connection.request("POST", f"/v1/models/{model}:predict", body, _JSON)
         answer = self._connection.getresponse()
         text = answer.read()
         if answer.status != 200:
@@ -88,10 +91,10 @@ def scrape(address: str) -> tuple[float, bytes]:
 
 
 def measure(running: Server, versions: int) -> Cost:
-    """Ask every version twice, scrape, and predict beside the scrapes. Raises ProcessFailed."""
+    """Ask every version for many rows, scrape, and predict beside the scrapes. Raises ProcessFailed."""
     api, admin = Client(running.api), running.addresses["admin"]
-    for number in range(2 * versions):
-        api.predict(f"iris-{number % versions}")
+    for number in range(_MANY_TIMES * versions):
+        api.predict(f"iris-{number % versions}", _MANY)
     alone = [api.predict("iris-0") for _ in range(500)]
     text = scrape(admin)[1]  # the first one writes what later ones keep
     done = threading.Event()
@@ -128,15 +131,16 @@ def measure(running: Server, versions: int) -> Cost:
 
 @click.command(epilog="Example: python -m loadtests.benchmark.scrape --versions 100")
 @click.option("--versions", type=click.IntRange(1, 10_000), default=WHOLE_VERSIONS, show_default=True)
+@click.option("--without-drift", is_flag=True, help="With --drift-rows-per-s 0: what a scrape takes less.")
 @click.option("--json", "json_path", metavar="PATH", help="Where the figures go; - is standard output.")
 @click.option("--record", is_flag=True, help="Write the figures that the documentation shows.")
-def main(versions: int, json_path: str | None, record: bool) -> None:
+def main(versions: int, without_drift: bool, json_path: str | None, record: bool) -> None:
     """Measure what a scrape of many versions costs, on this machine; takes a minute for a thousand.
 
     Writes build/scrape.json, or with --record loadtests/results/scrape.json.
     """
-    if record and versions != WHOLE_VERSIONS:
-        raise click.UsageError(f"--record is for {WHOLE_VERSIONS:,} versions: leave out --versions")
+    if record and (versions != WHOLE_VERSIONS or without_drift):
+        raise click.UsageError(f"--record is for {WHOLE_VERSIONS:,} versions: leave out --versions and --without-drift")
     console = Console(stderr=True)
     stop_when_told()
     cores = choose_cores()
@@ -144,7 +148,7 @@ def main(versions: int, json_path: str | None, record: bool) -> None:
         with tempfile.TemporaryDirectory(prefix="model-manager-scrape-") as temporary:
             folder = Path(temporary)
             write_manifest(versions, folder)
-            flags = ("--compile", "off")
+            flags = ["--compile", "off", *(["--drift-rows-per-s", "0"] if without_drift else [])]
             with (
                 console.status(f"loading {versions} versions, and scraping them"),
                 model_manager("model-manager", folder, core=cores.server, flags=flags) as running,

@@ -17,6 +17,7 @@ from rich.console import Console
 from loadtests.benchmark import growth_plot, plot
 from loadtests.benchmark.answers import difference, read_values
 from loadtests.benchmark.bars import hold_against_bars
+from loadtests.benchmark.explaining import Explaining, measure_explaining
 from loadtests.benchmark.growth import Grown
 from loadtests.benchmark.measuring import Outcome, Schedule, attempt, rows_ratio
 from loadtests.benchmark.report import document_of, print_report
@@ -160,11 +161,13 @@ def test_bars_are_computed_from_their_workload_and_know_which_way_is_better() ->
     outcome = Outcome(
         PLANS["W1"], "measured", points=Points(points), batching=[1.1, 1.0, 0.9], telemetry=[0.7, 0.9, 0.95],
         load_cpu={"words": 0.4, "columns": 2.5}, growth={1: _grown(180.0, 100.0), 1000: _grown(230.0, 95.0)},
+        explaining=Explaining(6.0, 0.2, 900, [1.0, 2.0, 4.0], [1.1, 2.0, 9.0], [1.0, 2.0, 4.0]),
     )  # fmt: skip
     reached = hold_against_bars({"W1": outcome})
     assert [(bar.value, bar.met) for bar in reached] == [
         (1.3, True), (2.5, False), (1.0, True), (0.9, False), (2.0, True), (0.4, True), (2.5, False),
-        (pytest.approx(0.05005, rel=1e-3), True), (0.95, True),
+        (pytest.approx(0.05005, rel=1e-3), True), (0.95, True), (6.0, False),
+        (pytest.approx(1.1), True),
     ]  # fmt: skip
 
 
@@ -172,6 +175,14 @@ def test_telemetry_is_weighed_by_halves_that_follow_each_other() -> None:
     halves = ["[false, 9, 0.5]", "[true, 90, 0.5]", "[false, 100, 0.5]", "[true, 50, 0.5]", "[false, 40, 0.25]"]
     assert ratios_of([*halves, "[true, 7, 0.5]"]) == pytest.approx([0.9, 0.625])
     assert ratios_of([]) == []
+
+
+def test_an_explanation_is_timed_alone_and_beside_predictions(tmp_path: Path) -> None:
+    found = measure_explaining(tmp_path, rounds=2, seconds=0.3, core=None)
+    assert min(found.explain_p50_ms, found.predict_p50_ms) > 0
+    assert found.rate > 0
+    courses = (found.alone_p99_ms, found.beside_explanations_p99_ms, found.beside_predictions_p99_ms)
+    assert all(len(course) == 2 and min(course) > 0 for course in courses)
 
 
 def test_bars_of_a_workload_without_points_are_neither_met_nor_broken() -> None:

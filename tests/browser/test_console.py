@@ -93,6 +93,9 @@ def test_a_row_is_tried_with_the_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(".answer")
     assert page.inner_text(".answer") == "yes"
+    assert "contract = month-to-month raised the log-odds of yes by" in page.inner_text("#answer")
+    assert page.locator(".reasons rect").count() == 3
+    assert judged(page) == []
     page.locator("form input").first.fill("two")
     page.keyboard.press("Enter")
     page.wait_for_selector("#answer .bad")

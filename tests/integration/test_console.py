@@ -93,6 +93,18 @@ def test_a_row_can_be_tried_and_is_counted(server: LiveServer) -> None:
     assert server.metric("model_manager_requests_total", model_name="m", code="200") == counted + 1
 
 
+def test_what_moved_the_answer_is_shown_and_adds_up(server: LiveServer) -> None:
+    """Explanations come from whichever process has the version; what columns did and the base are the answer."""
+    page = server.admin.post(
+        "/console/models/m/versions/1/try", content="field-0=-0.9&field-1=1", headers=SENT_BY_A_PAGE
+    ).text
+    assert f"{HOSTILE} = -0.9 raised the log-odds of no by" in html.unescape(page)
+    assert page.count("<rect") == 1, "the other column is always 1, and moves nothing"
+    base, moved, answer = map(float, re.findall(r'<td class="n">(?:<b>)?([-+.\d]+)(?:</b>)?</td></tr>', page)[-3:])
+    assert moved > 0.1
+    assert abs(base + moved - answer) < 0.01 * abs(answer)
+
+
 def test_a_mistake_is_told_by_column(server: LiveServer) -> None:
     answer = server.admin.post(
         "/console/models/m/versions/1/try", content="field-0=0.9&field-1=wide", headers=SENT_BY_A_PAGE
@@ -142,9 +154,14 @@ def test_api_port_has_it_where_a_setting_says_so(server: LiveServer) -> None:
 
 
 def test_api_port_does_not_have_it_by_itself_and_actions_are_offered_when_asked_for(folder: Path) -> None:
-    with live_server(folder, wait=False, compile="off", console_actions=True) as server:
+    with live_server(folder, wait=False, compile="off", console_actions=True, explain_queue_rows=0) as server:
         wait_until(lambda: server.status("m", "1")[0] == "READY", "the version to serve")
         assert server.api.get("/console").status_code == 404
+        tried = server.admin.post(
+            "/console/models/m/versions/1/try", content="field-0=1&field-1=1", headers=SENT_BY_A_PAGE
+        ).text
+        assert 'class="answer"' in tried
+        assert "No explanation: nothing is explained here: --explain-queue-rows is 0" in tried
         page = server.admin.get("/console/models/m").text
         elsewhere = {"origin": "https://other.example"}
         assert server.admin.post("/v2/repository/models/m/unload", headers=elsewhere).status_code == 400

@@ -50,6 +50,22 @@ def test_the_rules_are_what_prometheus_accepts(tmp_path: Path) -> None:
     assert f"{len(RULES)} rules found" in said
 
 
+def test_in_fast_motion_every_time_of_a_rule_is_shortened_alike(tmp_path: Path) -> None:
+    """And nothing else is: numbers, names of metrics, and what people are told stay."""
+    (tmp_path / "alerts.yaml").write_text(rendered_rules("models", "shop", 12))
+    assert f"{len(RULES)} rules found" in promtool("check", "rules", tmp_path / "alerts.yaml")
+    usual = yaml.safe_load(rendered_rules("models", "shop"))["groups"][0]["rules"]
+    fast = yaml.safe_load(rendered_rules("models", "shop", 12))["groups"][0]["rules"]
+    time = r"(?<![\w.])(\d+)(ms|s|m|h|d)\b"
+    units = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+    for one, other in zip(usual, fast, strict=True):
+        assert one.get("annotations") == other.get("annotations")
+        for place in ("expr", "for"):
+            was, now = (re.findall(time, rule.get(place, "")) for rule in (one, other))
+            assert [units[unit] * int(number) // 300 for number, unit in was] == [int(ms) for ms, unit in now]
+            assert re.sub(time, "", one.get(place, "")) == re.sub(time, "", other.get(place, ""))
+
+
 @pytest.mark.timeout(120)
 def test_every_alert_fires_and_rests_when_its_cases_say_so(tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text(rendered_rules("models", "shop"))

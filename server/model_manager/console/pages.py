@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from model_manager.console.asking import ROW, fields_of
+from model_manager.console.reasons import plain, reasons_of, signed
 from model_manager.drift import Tally, report
 from model_manager.feedback import AccuracyTally, report_accuracy
 from model_manager.ledger import Event
@@ -97,6 +98,7 @@ class Pages:
             "time": lambda at: Markup('<time datetime="{0}">{1:%Y-%m-%d %H:%M:%S}</time>').format(at.isoformat(), at),
             "number": lambda value: f"{value:,.4g}",
         }
+        environment.filters |= {"plain": plain, "signed": signed}
         return environment
 
     def overview(self, page: Page) -> str:
@@ -139,8 +141,9 @@ class Pages:
         return self._render("parts/form.html", page, profile=profile, fields=fields_of(profile), row=row, ROW=ROW)
 
     def answer(self, page: Page, attempt: Attempt, body: str) -> str:
-        """What came of a row that was tried."""
-        return self._render("parts/answer.html", page, attempt=attempt, body=body, told=_answer(attempt, page.profiles))
+        """What came of a row that was tried, and what moved its answer."""
+        told, reasons = _answer(attempt, page.profiles), reasons_of(attempt)
+        return self._render("parts/answer.html", page, attempt=attempt, body=body, told=told, reasons=reasons)
 
     def _render(self, template: str, page: Page, **shown: Any) -> str:
         return self._environment.get_template(template).render(page=page, **shown)

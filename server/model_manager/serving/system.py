@@ -359,8 +359,8 @@ class System:
         return [] if view is None else profiles_of(view)
 
     async def attempt(self, model: str, version: str, body: str) -> Attempt:
-        """Ask one version for what a body of V1 asks for; counted like every request."""
-        return await attempt(self.answering, model, version, body)
+        """Ask one version for what a body of V1 asks for, and why; counted like every request."""
+        return await attempt(self.answering, self.explaining, model, version, body)
 
     async def accuracy(self) -> list[AccuracyTally]:
         """How right each version was, by the labels that came."""

@@ -142,6 +142,25 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* (list $ config): annotations of a track's pods. What is said of the proxy here joins what the chart needs of it. */}}
+{{- define "model-manager.podAnnotations" -}}
+{{- $root := first . }}
+{{- $settings := include "model-manager.settings" . | fromJson }}
+{{- $annotations := dict "kubectl.kubernetes.io/default-container" "server" }}
+{{- $_ := mergeOverwrite $annotations (deepCopy $root.Values.podAnnotations) (default dict (last .).podAnnotations) }}
+{{- if include "model-manager.mesh" $root }}
+{{- /* The proxy is there before the server starts, and stays for as long as the server may take to stop. */}}
+{{- $drain := addf $root.Values.shutdown.preStopSleepS $settings.lameDuckS $settings.drainTimeoutS | ceil }}
+{{- $proxy := dict "holdApplicationUntilProxyStarts" true "terminationDrainDuration" (printf "%vs" $drain) }}
+{{- $given := get $annotations "proxy.istio.io/config" | default "{}" | fromYaml }}
+{{- if hasKey $given "Error" }}
+{{- fail (printf "podAnnotations: proxy.istio.io/config holds YAML, and this is none: %s" $given.Error) }}
+{{- end }}
+{{- $_ := set $annotations "proxy.istio.io/config" (mergeOverwrite $proxy $given | toYaml) }}
+{{- end }}
+{{- toYaml $annotations }}
+{{- end }}
+
 {{/* A duration such as 500ms, 6s or 1m, in milliseconds. */}}
 {{- define "model-manager.milliseconds" -}}
 {{- $number := regexFind "^[0-9]+" . | int }}

@@ -84,6 +84,7 @@ class Argo:
             "namespace": namespace.name,
             "healthzPort": 18082,
             "metricsport": 18083,
+            "leader-elect": "false",  # the lease would be in a namespace that there need not be
         }
         return ["rollouts-controller", "--namespaced", *(f"--{name}={value}" for name, value in flags.items())]
 

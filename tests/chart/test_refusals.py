@@ -163,6 +163,10 @@ GRPC = {**PARENT, "settings.grpcPort": "8082", "gatewayAPI.grpcHosts[0]": "a.exa
             {**ARGO, "keda.enabled": "true", "keda.serverAddress": "http://p", "keda.query": "sum(a{track='TRACK'})"},
             "keda.query: TRACK is no single track with progressive: argo",
         ),
+        (
+            {**FLAGGER, "settings.grpcPort": "8082", "monitoring.podMonitor.enabled": "true"},
+            "monitoring.podMonitor finds the admin port by its name, and with Flagger and settings.grpcPort",
+        ),
         ({**FLAGGER, "routing": "none"}, "progressive: flagger moves the weights of a route"),
         (
             {**FLAGGER, "autoscaling.enabled": "false"},

@@ -35,7 +35,7 @@ class Controller(Protocol):
         ...
 
     def verdict(self, namespace: Namespace) -> str:
-        """promoted, rolled back, or empty while a change is under way."""
+        """promoted, rolled back, paused until people decide, or empty while a change is under way."""
         ...
 
 
@@ -97,6 +97,8 @@ class Argo:
         status = self._status(namespace)
         if status.get("abort"):
             return "rolled back"
+        if any(each["reason"] == "InconclusiveAnalysisRun" for each in status.get("pauseConditions") or ()):
+            return "paused"
         whole = status.get("currentPodHash") == status.get("stableRS")
         return "promoted" if whole and status.get("phase") == "Healthy" else ""
 

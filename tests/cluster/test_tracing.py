@@ -10,7 +10,7 @@ import yaml
 from model_manager.version import __version__
 
 from tests.cluster import collector
-from tests.cluster.staging import IMAGE, Document, Namespace, question
+from tests.cluster.staging import CHART, IMAGE, Document, Namespace, question
 from tools.patience import wait_until
 from tools.processes import ROOT
 
@@ -62,13 +62,16 @@ def gateway(namespace: Namespace, samples: Path, tmp_path_factory: pytest.TempPa
         "route": {"hosts": [HOST]},
         "istio": {"gateway": {"create": True, "selector": {"istio": PROXY["istio"]}}},
         "replicas": 1,
+        "image": {"repository": IMAGE, "tag": __version__},
         "routing": "istio",
         "tracks": {"stable": {"existingConfigMap": "models"}},
     }
     file = tmp_path_factory.mktemp("values") / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     namespace.apply_models("models", samples, default="1")
-    namespace.install({}, values=file)
+    # no --wait: Helm 4 does not understand the status that istiod may give a Gateway whose pods have no Service
+    namespace.helm("install", "models", CHART, "--values", file)
+    namespace.wait_for_rollout()
     return address(namespace, "gateway")
 
 

@@ -189,11 +189,22 @@ labels:
 ^(.*;\s*)?{{ (first .).Values.route.pin.cookie }}={{ last . }}(;.*)?$
 {{- end }}
 
-{{/* (list path values settings): a probe of the admin port, which no mesh policy and no load stands before. */}}
+{{/* How probes and Services find the admin port of a pod: by its name; by its number where the pod must not name it, because
+     Flagger puts every port that a pod names into the Services that callers get. */}}
+{{- define "model-manager.adminPort" -}}
+{{- ternary .Values.settings.adminPort "http-admin" (not (empty (include "model-manager.portsDiscovered" .))) }}
+{{- end }}
+
+{{/* Not empty where Flagger looks for ports: gRPC has one of its own. */}}
+{{- define "model-manager.portsDiscovered" -}}
+{{- if and (eq .Values.progressive "flagger") .Values.settings.grpcPort }}true{{ end }}
+{{- end }}
+
+{{/* (list path values settings $): a probe of the admin port, which no mesh policy and no load stands before. */}}
 {{- define "model-manager.probe" -}}
 httpGet:
   path: "/v2/health/{{ first . }}"
-  port: http-admin
+  port: {{ include "model-manager.adminPort" (last .) }}
   {{- if (index . 2).tlsCert }}
   scheme: HTTPS
   {{- end }}

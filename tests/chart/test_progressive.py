@@ -13,6 +13,7 @@ from tests.chart.cluster import Cluster, cluster
 
 FLAGGER = CHART / "ci" / "flagger-values.yaml"
 ARGO = CHART / "ci" / "argo-values.yaml"
+GRPC = {"settings.grpcPort": "8082", "monitoring.podMonitor.enabled": "false"}
 IRIS_2 = {"tracks.stable.models.iris.versions.1.artifact": "iris-2.joblib"}
 
 
@@ -62,10 +63,12 @@ def test_nothing_that_flagger_moves_is_rendered(helm4: Helm) -> None:
 
 def test_who_moves_weights_moves_those_of_grpc_too(helm4: Helm) -> None:
     assert "portDiscovery" not in helm4.template(file=FLAGGER).one("Canary")["spec"]["service"]
-    served = helm4.template(file=FLAGGER, sets={"settings.grpcPort": "8082"})
+    served = helm4.template(file=FLAGGER, sets=GRPC)
     assert served.one("Canary")["spec"]["service"]["portDiscovery"] is True
     (container,) = served.one("Deployment")["spec"]["template"]["spec"]["containers"]
     assert {"name": "grpc-api", "containerPort": 8082} in container["ports"]
+    assert 8081 not in [each["containerPort"] for each in container["ports"]]  # Flagger would give it to callers
+    assert container["readinessProbe"]["httpGet"]["port"] == 8081
     argo = helm4.template(file=CHART / "ci" / "argo-values.yaml", sets={"settings.grpcPort": "8082"})
     moved = argo.one("Rollout")["spec"]["strategy"]["canary"]["trafficRouting"]["istio"]["virtualService"]["routes"]
     routes = argo.one("VirtualService")["spec"]["http"]

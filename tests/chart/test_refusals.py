@@ -33,6 +33,10 @@ GRPC = {**PARENT, "settings.grpcPort": "8082", "gatewayAPI.grpcHosts[0]": "a.exa
             {**SPLIT, "route.pin.tracks[0]": "canary", "route.pin.header": "", "route.pin.cookie": ""},
             "route.pin.tracks has no effect",
         ),
+        (
+            {"istio.sidecar": "true", "podAnnotations.proxy\\.istio\\.io/config": "holdApplicationUntilProxyStarts"},
+            "podAnnotations: proxy.istio.io/config holds YAML, and this is none: ",
+        ),
         ({"shutdown.gracePeriodS": "25"}, "shutdown.gracePeriodS: 25 s is not longer than preStopSleepS, "),
         (
             {"tracks.stable.settings.drainTimeoutS": "60"},
@@ -158,6 +162,10 @@ GRPC = {**PARENT, "settings.grpcPort": "8082", "gatewayAPI.grpcHosts[0]": "a.exa
         (
             {**ARGO, "keda.enabled": "true", "keda.serverAddress": "http://p", "keda.query": "sum(a{track='TRACK'})"},
             "keda.query: TRACK is no single track with progressive: argo",
+        ),
+        (
+            {**FLAGGER, "settings.grpcPort": "8082", "monitoring.podMonitor.enabled": "true"},
+            "monitoring.podMonitor finds the admin port by its name, and with Flagger and settings.grpcPort",
         ),
         ({**FLAGGER, "routing": "none"}, "progressive: flagger moves the weights of a route"),
         (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from model_manager.metrics.catalogue import CATALOGUE
 from model_manager.settings import Settings
 from opentelemetry.sdk.trace import TracerProvider
@@ -145,6 +146,15 @@ def test_a_pod_has_time_to_stop_and_its_proxy_stays_as_long(helm4: Helm, file: P
             assert stays is not None
             assert pause + drain <= float(stays[1]) < grace
             assert "holdApplicationUntilProxyStarts: true" in proxy
+
+
+def test_what_an_annotation_says_of_the_proxy_joins_what_the_chart_needs_of_it(helm4: Helm) -> None:
+    said = {"tracing": {"sampling": 100}, "terminationDrainDuration": "90s"}
+    values = {"podAnnotations": {"proxy.istio.io/config": json.dumps(said)}, "istio": {"sidecar": True}}
+    deployment = helm4.template(values).one("Deployment")
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    assert yaml.safe_load(annotations.pop("proxy.istio.io/config")) == {"holdApplicationUntilProxyStarts": True, **said}
+    assert annotations == {"kubectl.kubernetes.io/default-container": "server"}
 
 
 def test_models_come_whole_and_in_one_volume(helm4: Helm) -> None:

@@ -35,7 +35,7 @@ class Controller(Protocol):
         ...
 
     def verdict(self, namespace: Namespace) -> str:
-        """promoted, rolled back, or empty while a change is under way."""
+        """promoted, rolled back, paused until people decide, or empty while a change is under way."""
         ...
 
 
@@ -84,6 +84,7 @@ class Argo:
             "namespace": namespace.name,
             "healthzPort": 18082,
             "metricsport": 18083,
+            "leader-elect": "false",  # the lease would be in a namespace that there need not be
         }
         return ["rollouts-controller", "--namespaced", *(f"--{name}={value}" for name, value in flags.items())]
 
@@ -96,6 +97,8 @@ class Argo:
         status = self._status(namespace)
         if status.get("abort"):
             return "rolled back"
+        if any(each["reason"] == "InconclusiveAnalysisRun" for each in status.get("pauseConditions") or ()):
+            return "paused"
         whole = status.get("currentPodHash") == status.get("stableRS")
         return "promoted" if whole and status.get("phase") == "Healthy" else ""
 

@@ -14,6 +14,7 @@ from tests.cluster.staging import Traffic, measured, question
 from tools.patience import wait_until
 
 GOOD, FAILING, SLOW = "2", "3", "4"
+UNASKED: Final = {"flagger": ("rolled back", 0), "argo": ("paused", 1)}
 MOST_BAD: Final = 0.01
 """Of all requests while a bad version is looked at: the share of the first step, and then some have gone before."""
 
@@ -31,6 +32,14 @@ def traffic(release: Release) -> Iterator[Traffic]:
     """Requests by the name of the Service."""
     with release.namespace.traffic(question(NAME, requests=None, connections=16, pause_s=0.05)) as running:
         yield running
+
+
+def test_a_version_that_nobody_asks_is_not_promoted(release: Release) -> None:
+    controller, namespace = release.controller, release.namespace
+    release.answer_with(SLOW)
+    wait_until(lambda: not controller.verdict(namespace), "the change to be taken up")
+    ended = wait_until(lambda: controller.verdict(namespace), "an end of it", limit_s=240)
+    assert (ended, weight_of_new(namespace)) == UNASKED[controller.progressive]
 
 
 def test_a_good_version_is_promoted(release: Release, traffic: Traffic) -> None:

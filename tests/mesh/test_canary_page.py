@@ -14,6 +14,7 @@ from tests.mesh.virtual_service import read_routing
 
 PAGE = (ROOT / "docs" / "canary.md").read_text()
 RUN = json.loads((ROOT / "docs" / "split.json").read_text())
+ROLLOUTS = json.loads((ROOT / "docs" / "rollouts.json").read_text())
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 INSTALL = ["helm", "install", "models", "charts/model-manager"]
 UPGRADE = ["helm", "upgrade", "models", "charts/model-manager", "--reset-then-reuse-values"]
@@ -116,6 +117,30 @@ def test_a_mirror_begins_and_ends_without_a_pod_noticing(helm4: Helm) -> None:
     assert ended.documents == added.documents
     with pytest.raises(Refused, match="already gets traffic of its own"):
         rendered(helm4, [*begin, steps("Copy traffic to it first")[0], *steps("Give it a share")])
+
+
+def test_a_later_istio_has_what_the_route_leads_to_before_the_route_and_restarts_pods_once(helm4: Helm) -> None:
+    install = ["--set", "tracks.stable.existingConfigMap=models"]
+    installed, meshed, routed, shifted = rendered(helm4, [install, *steps("When Istio comes later")])
+    assert pods(installed)["stable"] != pods(meshed)["stable"] == pods(routed)["stable"]
+    assert pods(routed) == pods(shifted)
+    assert [each["name"] for each in meshed.one("DestinationRule")["spec"]["subsets"]] == ["stable"]
+    assert not meshed.all("VirtualService")
+    assert [weights(each) for each in (routed, shifted)] == [{"canary": 0, "stable": 100}, {"canary": 10, "stable": 90}]
+
+
+def test_what_controllers_made_of_bad_versions_is_what_was_seen() -> None:
+    seen = {(each["controller"], each["change"]): each for each in ROLLOUTS}
+    for words, change in (("fails every request", "one that fails"), ("takes 0.8 s", "one that is slow")):
+        (row,) = (line for line in PAGE.splitlines() if line.startswith(f"| one that {words}, met by |"))
+        for controller in ("flagger", "argo"):
+            walk = seen[controller, change]
+            met, requests = walk["moments"][-1]["new"], walk["moments"][-1]["requests"]
+            assert f"| {met} of {requests:,} ({met / requests:.2%}) |" in row
+            assert walk["verdict"] == "rolled back"
+    (row,) = (line for line in PAGE.splitlines() if line.startswith("| a good version, "))
+    good = [seen[controller, "a good version"]["moments"][-1] for controller in ("flagger", "argo")]
+    assert row.endswith(" | ".join(["", *(f"{each['failed']} of {each['requests']:,}" for each in good)]) + " |")
 
 
 def test_every_command_of_the_page_is_known(helm4: Helm) -> None:

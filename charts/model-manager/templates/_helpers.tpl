@@ -142,6 +142,25 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* (list $ config): annotations of a track's pods. What is said of the proxy here joins what the chart needs of it. */}}
+{{- define "model-manager.podAnnotations" -}}
+{{- $root := first . }}
+{{- $settings := include "model-manager.settings" . | fromJson }}
+{{- $annotations := dict "kubectl.kubernetes.io/default-container" "server" }}
+{{- $_ := mergeOverwrite $annotations (deepCopy $root.Values.podAnnotations) (default dict (last .).podAnnotations) }}
+{{- if include "model-manager.mesh" $root }}
+{{- /* The proxy is there before the server starts, and stays for as long as the server may take to stop. */}}
+{{- $drain := addf $root.Values.shutdown.preStopSleepS $settings.lameDuckS $settings.drainTimeoutS | ceil }}
+{{- $proxy := dict "holdApplicationUntilProxyStarts" true "terminationDrainDuration" (printf "%vs" $drain) }}
+{{- $given := get $annotations "proxy.istio.io/config" | default "{}" | fromYaml }}
+{{- if hasKey $given "Error" }}
+{{- fail (printf "podAnnotations: proxy.istio.io/config holds YAML, and this is none: %s" $given.Error) }}
+{{- end }}
+{{- $_ := set $annotations "proxy.istio.io/config" (mergeOverwrite $proxy $given | toYaml) }}
+{{- end }}
+{{- toYaml $annotations }}
+{{- end }}
+
 {{/* A duration such as 500ms, 6s or 1m, in milliseconds. */}}
 {{- define "model-manager.milliseconds" -}}
 {{- $number := regexFind "^[0-9]+" . | int }}
@@ -170,11 +189,22 @@ labels:
 ^(.*;\s*)?{{ (first .).Values.route.pin.cookie }}={{ last . }}(;.*)?$
 {{- end }}
 
-{{/* (list path values settings): a probe of the admin port, which no mesh policy and no load stands before. */}}
+{{/* How probes and Services find the admin port of a pod: by its name; by its number where the pod must not name it, because
+     Flagger puts every port that a pod names into the Services that callers get. */}}
+{{- define "model-manager.adminPort" -}}
+{{- ternary .Values.settings.adminPort "http-admin" (not (empty (include "model-manager.portsDiscovered" .))) }}
+{{- end }}
+
+{{/* Not empty where Flagger looks for ports: gRPC has one of its own. */}}
+{{- define "model-manager.portsDiscovered" -}}
+{{- if and (eq .Values.progressive "flagger") .Values.settings.grpcPort }}true{{ end }}
+{{- end }}
+
+{{/* (list path values settings $): a probe of the admin port, which no mesh policy and no load stands before. */}}
 {{- define "model-manager.probe" -}}
 httpGet:
   path: "/v2/health/{{ first . }}"
-  port: http-admin
+  port: {{ include "model-manager.adminPort" (last .) }}
   {{- if (index . 2).tlsCert }}
   scheme: HTTPS
   {{- end }}

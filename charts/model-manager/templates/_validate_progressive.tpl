@@ -41,6 +41,9 @@
 {{- if ne .Values.service.type "ClusterIP" }}
 {{- fail (printf "service.type: Flagger makes the Service, and always as ClusterIP, not as %s: lead to it by a gateway" .Values.service.type) }}
 {{- end }}
+{{- if and .Values.monitoring.podMonitor.enabled (include "model-manager.portsDiscovered" .) }}
+{{- fail "monitoring.podMonitor finds the admin port by its name, and with Flagger and settings.grpcPort no pod may name it, or callers' Services would have it: enable monitoring.serviceMonitor" }}
+{{- end }}
 {{- if .Values.route.pin.tracks }}
 {{- fail "route.pin.tracks has no effect with progressive: flagger, whose route knows no pins" }}
 {{- end }}

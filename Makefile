@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ECOSYSTEM := .venv-ecosystem
 STORES := .venv-stores
 CLIENTS := .venv-clients
-CLIENT_GROUPS := clients client-triton client-mlserver openapi
+CLIENT_GROUPS := clients client-triton client-mlserver client-spark openapi
 SAMPLES := build/models
 MINORS := 11 12 13
 UV_VERSION := 0.13.9
@@ -152,7 +152,8 @@ lock: build/lock/bin/uv  ## Pin every dependency with hashes into locks/
 	$< pip compile pyproject.toml --group chart --constraint locks/dev.txt --constraint locks/load.txt --output-file locks/chart.txt $(LOCK)
 	$< pip compile pyproject.toml --group ecosystem --constraint locks/dev.txt --output-file locks/ecosystem.txt $(LOCK)
 	$< pip compile --group stores --output-file locks/stores.txt $(LOCK)
-	for group in $(CLIENT_GROUPS); do $< pip compile --group $$group --output-file locks/$$group.txt $(LOCK) || exit 1; done
+	$< pip compile pyproject.toml --group build --group client-spark --constraint locks/dev.txt --output-file locks/client-spark.txt $(LOCK)
+	for group in $(filter-out client-spark,$(CLIENT_GROUPS)); do $< pip compile --group $$group --output-file locks/$$group.txt $(LOCK) || exit 1; done
 	$< pip compile pyproject.toml --group fuzz --constraint locks/dev.txt --output-file locks/fuzz.txt $(LOCK)
 	$< pip compile pyproject.toml --group browser --constraint locks/dev.txt --output-file locks/browser.txt $(LOCK)
 	$< pip compile --group sbom --output-file locks/sbom.txt $(LOCK)

@@ -17,7 +17,7 @@ class Models:
         self.models = {name: joblib.load(path) for name, path in json.loads(os.environ["PEER_MODELS"]).items()}
 
     @bentoml.api
-    def predict(self, model: str, instances: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # it reads these
+    def predict(self, model: str, instances: np.ndarray) -> np.ndarray:
         """Predict the rows."""
-        answer: np.ndarray = self.models[model].predict(instances)  # type: ignore[type-arg]
+        answer: np.ndarray = self.models[model].predict(instances)
         return answer

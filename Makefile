@@ -16,7 +16,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe demo split image sbom test-pythons release release-files publish rollouts test-clients lock clean
+.PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe demo split image sbom test-pythons release release-files publish rollouts test-clients bench-peers lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ format: $(VENV)/dev.stamp  ## Format the code
 
 bench: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure the server against its ceilings on this machine; needs wrk, takes five minutes
 	$(BIN)/python -m loadtests.benchmark $(BENCH)
+
+bench-peers: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure other servers beside this one, each in an environment of its own; needs wrk, takes ten minutes
+	$(BIN)/python -m loadtests.peers $(PEERS)
 
 budget: $(VENV)/serve.stamp $(VENV)/load.stamp  ## Measure where the microseconds of one request go, step by step
 	$(BIN)/python -m loadtests.benchmark.budget
@@ -182,4 +185,4 @@ $(CLIENTS)/%/installed.stamp: locks/%.txt
 	touch $@
 
 clean:  ## Remove everything that was built
-	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES) $(CLIENTS) $(MINORS:%=.venv-3.%)
+	rm -rf build $(VENV) $(ECOSYSTEM) $(STORES) $(CLIENTS) .venv-peers $(MINORS:%=.venv-3.%)

@@ -3,8 +3,8 @@
 In the flow: supervisor → keeper → **template** → worker. On Linux it is forked from the supervisor before that has a
 thread, an event loop or a socket, so what was imported lies in memory once, for the supervisor, for this and for every
 worker; elsewhere, and where one died, it is a new interpreter. Between an order and the next it waits; it has no
-threads, opens no sessions and runs no model's code but, once, that of a small one of ours, which spares each worker
-6 MB of what libraries remember; so the fork of a worker is as good the hundredth time.
+threads, opens no sessions and runs no model's code but, once and before it is forked, that of a small one of ours,
+which spares each worker 6 MB of what libraries remember; so the fork of a worker is as good the hundredth time.
 
 It also keeps the copies of models that its workers share (copies_kept.py), since it outlives each of them.
 """
@@ -35,8 +35,11 @@ from model_manager.serving.confinement import default_signals
 from model_manager.serving.proving import warm_up
 from model_manager.worker import Post, work
 
-_WORKERS_IMPORT: Final = ("onnxruntime", "onnx")
-"""What a worker would import for itself once it builds faster forms; where they are installed."""
+_WORKERS_IMPORT: Final = (
+    *("anyio._backends._asyncio", "anyio.streams.memory", "uvicorn.lifespan.on", "uvloop"),  # to serve
+    *("onnxruntime", "onnx"),  # to build faster forms
+)
+"""What each worker would import for itself, later; where it is installed."""
 _NUMBER: Final = Struct("<q")
 _LENGTH: Final = Struct("<I")
 _FDS: Final = 3
@@ -165,7 +168,20 @@ class Template:
         self._control, self._process = _executed()
 
 
+def _prepare() -> None:
+    """Import, and do once, what every worker would; before the template is forked, so that its supervisor shares it."""
+    for name in _WORKERS_IMPORT:
+        with suppress(ImportError):
+            import_module(name)
+    limit_native_threads()
+    with suppress(Exception):  # each worker would then do it for itself
+        warm_up()
+    gc.collect()
+    gc.freeze()  # a collection in a worker writes to every object it looks at, and so copies the page
+
+
 def _forked() -> tuple[socket.socket, int]:
+    _prepare()
     ours, theirs = socket.socketpair()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or both would write what waits
@@ -200,6 +216,7 @@ def main() -> NoReturn:
     """Be a template that was not forked; the arguments are its socket and the path of imports."""
     number, path = sys.argv[1:]
     sys.path[:] = json.loads(path)
+    _prepare()
     _run(socket.socket(fileno=int(number)))
 
 
@@ -208,14 +225,6 @@ def _run(control: socket.socket) -> NoReturn:
     default_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor and the workers
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    for name in _WORKERS_IMPORT:
-        with suppress(ImportError):
-            import_module(name)
-    limit_native_threads()
-    with suppress(Exception):  # each worker would then do it for itself
-        warm_up()
-    gc.collect()
-    gc.freeze()  # a collection in a worker writes to every object it looks at, and so copies the page
     woken = wake_on_child()
     statuses: dict[int, int] = {}  # by process, where to tell its end
     poll = select.poll()

@@ -43,6 +43,11 @@ def test_imports_lie_in_memory_once(server: LiveServer) -> None:
     resident = sum(_of(process, "Rss") for process in processes)
     proportional = sum(_of(process, "Pss") for process in processes)
     assert proportional < 0.6 * resident  # 0.97 where each imports for itself, 0.4 as it should be
+    (template,) = _template(server)
+    for process in _workers(server):
+        assert _libraries(process) <= _libraries(template), "what a worker imports later, each has for itself"
+    supervisor = server.process.pid  # 0.04; 0.16 where the template does after its fork what both could have shared
+    assert _of(supervisor, "Private_Dirty") < 0.1 * _of(supervisor, "Rss")
 
 
 def test_a_model_lies_in_memory_once_and_so_does_a_version_that_comes_later(server: LiveServer, models: Path) -> None:
@@ -99,6 +104,12 @@ def _template(server: LiveServer) -> list[int]:
 
 def _workers(server: LiveServer) -> list[int]:
     return [worker for template in _template(server) for worker in _born(template)]
+
+
+def _libraries(pid: int) -> set[str]:
+    """The shared libraries that a process has loaded."""
+    lines = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()
+    return {path for line in lines if ".so" in (path := line.split(maxsplit=5)[-1]) and path.startswith("/")}
 
 
 def _of(pid: int, what: str) -> int:

@@ -24,8 +24,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from model_manager.api.direct import Direct
 from model_manager.api.exchange import Exchange, exchange_of
-from model_manager.api.head import check_older_version, read_target
-from model_manager.api.heads import GIVEN_UP, Head
+from model_manager.api.head_checks import check_older_version, read_target
+from model_manager.api.known_heads import GIVEN_UP, Head
 from model_manager.api.lifetime import BETWEEN, BODY, DEAF, HEAD, OVER, Lifetime
 from model_manager.api.offers import AfterHead, framing
 from model_manager.api.refusal import (

@@ -13,7 +13,7 @@ import msgspec
 
 from model_manager.api.direct import DefaultHead
 from model_manager.api.dispatch import KnownPaths
-from model_manager.api.heads import KnownHeads
+from model_manager.api.known_heads import KnownHeads
 from model_manager.api.refusal import Refusal
 from model_manager.settings import Settings
 

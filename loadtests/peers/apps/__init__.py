@@ -1,0 +1,1 @@
+"""What runs in the environments of peers: as short as their own documentation writes it. Imports nothing of ours."""

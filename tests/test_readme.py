@@ -145,14 +145,14 @@ def test_the_manifest_is_one_and_its_defaults_are_those(reader: Path) -> None:
 def test_the_helm_commands_render_what_they_promise(reader: Path) -> None:
     later = (ROOT / "docs" / "canary.md").read_text(encoding="utf-8").partition("## When Istio comes later")[2]
     (install,) = [block.text.rstrip() for block in BLOCKS if block.text.startswith("helm ")]
-    add, shift = re.findall(r"```sh\n(helm .*?)\n```", later, re.DOTALL)
+    proxies, add, shift = re.findall(r"```sh\n(helm .*?)\n```", later, re.DOTALL)
     (reader / "charts").symlink_to(ROOT / "charts")
     homes = " ".join(f"HELM_{kind}_HOME={reader / kind}" for kind in ("CACHE", "CONFIG", "DATA"))
     template = f"{homes} {helm(4)} template models charts/model-manager"
     installed = install.removeprefix("helm install models charts/model-manager")
     assert "image: registry.example.com/model-manager:" in run(template + installed, reader).replace('"', "")
     values = installed  # Helm keeps what was set before; a render has to be told again
-    for step, weights in ((add, ["0", "100"]), (shift, ["10", "90"])):
+    for step, weights in ((proxies, []), (add, ["0", "100"]), (shift, ["10", "90"])):
         values += step.removeprefix("helm upgrade models charts/model-manager --reset-then-reuse-values")
         assert re.findall(r"^ +weight: (\d+)", run(template + values, reader), re.MULTILINE) == weights
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from model_manager import write_package
+from model_manager import pack
 from sklearn.linear_model import LogisticRegression
 
 from tests.live import LiveServer, live_server, wait_until
@@ -23,7 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     data = pd.DataFrame({HOSTILE: np.linspace(-1, 1, 60), "other": np.ones(60)})
     labels = np.where(data[HOSTILE] > 0, HOSTILE, "no")
-    write_package(LogisticRegression().fit(data, labels), name="m", version="1", repository=folder, sample=data)
+    model, table = LogisticRegression().fit(data, labels), data.assign(label=labels)
+    pack(model, name="m", version="1", out=folder, data=table, target="label", holdout=table)
     (folder / "broken" / "1").mkdir(parents=True)
     (folder / "broken" / "1" / "model.joblib").write_bytes(b"no model")
     return folder
@@ -68,6 +69,13 @@ def test_pages_take_nothing_from_elsewhere(server: LiveServer) -> None:
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
+
+
+def test_a_version_says_what_moves_its_answers(server: LiveServer) -> None:
+    page = server.admin.get("/console/models/m").text
+    assert f'<th scope="row">moved most by</th><td>{html.escape(HOSTILE)}</td>' in page.replace(
+        "&#34;", "&quot;"
+    ).replace("&#39;", "&#x27;")
 
 
 def test_names_are_text(server: LiveServer) -> None:

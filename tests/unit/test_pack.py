@@ -108,6 +108,16 @@ def test_all_that_is_known_of_a_model_goes_into_its_package(desk: Path, tmp_path
     )
     assert evaluation.metrics["accuracy"] == pytest.approx(model.score(test[FEATURES], test["churned"]))
     assert set(evaluation.metrics) == {"accuracy", "roc_auc"}
+    importances = evaluation.importances
+    assert importances is not None
+    assert (importances.method, importances.unit) == ("linear", "log-odds")
+    assert importances.rows == 50
+    means = [one.mean for one in importances.columns]
+    assert {one.column for one in importances.columns} == set(FEATURES)
+    assert means == sorted(means, reverse=True)
+    first = importances.dependence[0]
+    assert first.column == importances.columns[0].column
+    assert [len(answers) for answers in first.answers] == [len(first.values)]
     assert card is not None
     assert (card.owner, card.description) == ("Ana, churn team", "Who leaves within a month, from the customer table.")
     assert card.intended_use == "To choose whom to call. ### When Once a month."
@@ -317,6 +327,8 @@ def test_anomalies_are_scored_where_somebody_knows_them(tmp_path: Path) -> None:
     evaluation = parse_metadata((folder / "metadata.json").read_bytes()).evaluation
     assert evaluation is not None
     assert evaluation.metrics["roc_auc"] == 1.0
+    assert evaluation.importances is not None
+    assert {one.column for one in evaluation.importances.columns} == {"a", "b"}  # by asking
     with pytest.raises(TableRefused, match="does not say which rows are anomalies"):
         pack(IsolationForest().fit(frame), name="odd", version="2", out=tmp_path, holdout=frame)
 

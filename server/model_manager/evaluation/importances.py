@@ -4,6 +4,7 @@ Place in the flow: evaluating, where a report is wanted → **importances** → 
 """
 
 from collections import Counter
+from math import inf
 from time import perf_counter
 from typing import Any, Final
 
@@ -18,26 +19,31 @@ from model_manager.signature import Array, Layout, Rows
 _MOST_ROWS: Final = 100
 _BUDGET: Final = 500
 _LIMIT_S: Final = 10.0
+_EXACT: Final = ("trees", "linear")
 _DEPENDED_ON: Final = 4
 _POINTS: Final = 12
 _MOST_VALUES: Final = 8
 _MOST_LINES: Final = 3
 
 
-def importances_of(predictor: SklearnPredictor, answers: Answers, *, seed: int) -> dict[str, Any]:
+def importances_of(
+    predictor: SklearnPredictor, answers: Answers, *, seed: int, exact_rows: int = _MOST_ROWS, rows_asked: int = 0
+) -> dict[str, Any]:
     """Explain up to a hundred rows, as far as ten seconds reach.
 
-    `columns` have the mean size of their contributions, in `unit` of `output`, and say how many rows that is of;
-    `dependence`, for those that move answers most, the mean answer if every row had a value. Only `why` is there
-    where the version is not explained.
+    With `rows_asked` so many at most where it takes asking the model, else `exact_rows`, however long that takes: the
+    same is found every time. `columns` have the mean size of their contributions, in `unit` of `output`, and say how
+    many rows that is of; `dependence`, for those that move answers most, the mean answer if every row had a value. Only
+    `why` is there where the version is not explained.
     """
-    ends = perf_counter() + _LIMIT_S
+    ends = perf_counter() + _LIMIT_S if not rows_asked else inf
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(len(answers))[:_MOST_ROWS])
     rows = Rows(tuple(block[chosen] for block in answers.rows.blocks))
     try:
         explainer = explainer_of(predictor, rows, budget=_BUDGET)
-        found = _contributions(explainer, rows, ends)
+        most = rows_asked if rows_asked and explainer.method not in _EXACT else exact_rows
+        found = _contributions(explainer, Rows(tuple(block[:most] for block in rows.blocks)), ends)
         mean = np.abs(found).mean(axis=(0, 2))
         first = np.argsort(-mean, kind="stable")
         dependence = [

@@ -17,13 +17,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from model_manager.errors import LoadFailed, PackageRefused, PredictionFailed
-from model_manager.evaluation.answers import answers
-from model_manager.evaluation.evaluating import evaluate
 from model_manager.evaluation.opening import Package
-from model_manager.evaluation.scores import scores
 from model_manager.inference.imported_modules import imported_modules
 from model_manager.inference.warning_filters import warnings_dropped
 from model_manager.packaging.card import card_of, read_card
+from model_manager.packaging.holdout import worth_on
 from model_manager.packaging.libraries import refuse_missing
 from model_manager.packaging.lineage import describe_file
 from model_manager.packaging.package import (
@@ -37,10 +35,10 @@ from model_manager.packaging.publishing import refuse_existing
 from model_manager.packaging.rehearsal import Rehearsal, load_back, rehearse
 from model_manager.packaging.signing import Signer, read_signer
 from model_manager.packaging.training_data import TrainingRows, chosen_columns, rows_of_frame, rows_of_table
-from model_manager.repository.metadata import Card, DataInfo, Evaluation, GateOutcome, Metadata
+from model_manager.repository.metadata import Card, DataInfo, Evaluation, Metadata
 from model_manager.repository.packages import Format
 from model_manager.signature import Array
-from model_manager.tables.table_files import Table, read_table, table_of
+from model_manager.tables.table_files import Table, read_table
 
 Data: TypeAlias = str | os.PathLike[str] | pd.DataFrame | Array
 _FORMATS: Final[Mapping[str, Format]] = {
@@ -247,28 +245,7 @@ def _evaluation(package: Package, said: Said) -> tuple[Evaluation | None, tuple[
             raise PackageRefused(f"evaluation: {where}: {first['msg']}; it has dataset, rows and metrics") from None
     if said.holdout is None:
         return None, ()
-    if isinstance(said.holdout, str | os.PathLike):
-        table = read_table(Path(said.holdout))
-        dataset = Path(said.holdout).name
-    else:
-        table, dataset = table_of(said.holdout, source="holdout"), "hold-out"
-    if said.columns and said.target is not None:
-        table = chosen_columns(table, [*said.columns, said.target])
-    answered = answers(package, table, target=said.target)
-    data = package.metadata.data
-    notes = answered.notes
-    if data is not None and data.sha256 == table.sha256:
-        notes = (*notes, "the hold-out is the training data itself: its scores say nothing of other rows")
-    metrics, gates = scores(answered), _gates(package, table, said)
-    return Evaluation(dataset=dataset, rows=len(answered), metrics=metrics, sha256=table.sha256, gates=gates), notes
-
-
-def _gates(package: Package, table: Table, said: Said) -> list[GateOutcome] | None:
-    """Which gates the model passes on the hold-out; one that cannot be told is not passed."""
-    if not said.fail_if:
-        return None
-    decided = evaluate(package, table, target=said.target, fail_if=said.fail_if).gates
-    return [GateOutcome(expression=f"fail if {gate.expression}", passed=gate.fired is False) for gate in decided]
+    return worth_on(said.holdout, package, target=said.target, columns=said.columns, fail_if=said.fail_if)
 
 
 def _card(card: str | os.PathLike[str] | Mapping[str, str] | None) -> Card | None:

@@ -133,6 +133,33 @@ class GateOutcome(_Part):
     passed: bool
 
 
+class Importance(_Part):
+    """The mean size of what one column moved answers by."""
+
+    column: str
+    mean: float
+
+
+class Dependence(_Part):
+    """What the mean answer is if every row has a value of one column: for each of `of`, one for each of `values`."""
+
+    column: str
+    values: list[Scalar]
+    of: list[str]
+    answers: list[list[float]]
+
+
+class Importances(_Part):
+    """Which columns move answers, those that do most first, by explaining `rows` of the hold-out."""
+
+    output: str
+    unit: str
+    method: str
+    rows: Count
+    columns: list[Importance]
+    dependence: list[Dependence]
+
+
 class Evaluation(_Part):
     """Metrics on a named hold-out; `sha256` is the digest of its file."""
 
@@ -142,6 +169,8 @@ class Evaluation(_Part):
     gates: list[GateOutcome] | None = None
     """What `model-manager promote` asks for: a version that failed one is not made the default."""
     sha256: Sha256 | None = None
+    importances: Importances | None = None
+    """Left out where the version is not explained."""
 
 
 class Card(_Part):

@@ -3,7 +3,7 @@
 In the flow: registry → **profile** → the admin port, of one process or of any worker of a pod.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,9 +12,14 @@ from model_manager.codecs.v2_metadata import describe_inputs, describe_outputs
 from model_manager.serving.servable import Servable
 from model_manager.serving.views import ModelView
 
+_MOVED_BY: Final = 5
+
 
 class Profile(msgspec.Struct):
-    """One version. `inputs` and `outputs` as V2's metadata has them; `example`: a row to try, which is nobody's."""
+    """One version. `inputs` and `outputs` as V2's metadata has them; `example`: a row to try, which is nobody's.
+
+    `moved_by`: the columns that moved its answers to the hold-out most.
+    """
 
     model: str
     version: str
@@ -27,6 +32,7 @@ class Profile(msgspec.Struct):
     owner: str = ""
     description: str = ""
     intended_use: str = ""
+    moved_by: tuple[str, ...] = ()
 
 
 def profiles_of(view: ModelView) -> list[Profile]:
@@ -39,6 +45,7 @@ def _profile(servable: Servable) -> Profile:
     said = provenance.metadata
     public = said.public_categories or {}
     card, evaluation = said.card, said.evaluation
+    importances = evaluation.importances if evaluation is not None else None
     return Profile(
         servable.id.model,
         servable.id.version,
@@ -51,4 +58,5 @@ def _profile(servable: Servable) -> Profile:
         (card.owner if card is not None else "") or "",
         (card.description if card is not None else "") or "",
         (card.intended_use if card is not None else "") or "",
+        tuple(one.column for one in importances.columns[:_MOVED_BY] if one.mean > 0) if importances is not None else (),
     )

@@ -46,6 +46,9 @@ class Checkout:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+        changes = folder / "CHANGELOG.md"  # of which nothing may be unreleased just now
+        text = changes.read_text(encoding="utf-8").replace("## Unreleased\n", "## Unreleased\n\n- Something.\n", 1)
+        changes.write_text(text, encoding="utf-8")
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("What there is")
 

@@ -24,7 +24,7 @@ from importlib.metadata import distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-extras = ("compiled", "otlp", "signing", "skops", "remote")
+extras = ("compiled", "fast", "otlp", "signing", "skops", "remote")
 needed, open_ends = set(), [("model-manager-server", extra) for extra in extras]
 while open_ends:
     name, extra = open_ends.pop()

@@ -72,7 +72,8 @@ async def test_the_port_of_predictions_takes_orders_where_the_operator_says_so(t
         assert (await api.post(path, headers=shop)).json() == {"name": "iris", "unload": True}
         await until(lambda: "iris" not in system.registry.models, "the model to go")
         assert (await api.post(path.replace("unload", "load"), headers=shop)).status_code == 200
-        await until(lambda: system.registry.knows("iris", "1"), "the model to come back")
+        await until(lambda: "iris" in system.registry.models, "the model to be wanted")
+        await until(lambda: system.registry.models["iris"].ready, "the model to come back")
 
 
 def test_of_several_workers_only_the_admin_port_takes_orders(served: tuple[LiveServer, Path]) -> None:

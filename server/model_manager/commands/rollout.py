@@ -104,7 +104,8 @@ def rollout(
         place = place_of(manifest, namespace)
         plan = Plan(_stable(place, model, version, stable), version, steps, interval_s, patience_s)
         prometheus = Prometheus(url)
-        prometheus.now()  # that it is not there is to be known before anything is changed
+        with working(f"asking {url}"):  # whose imports are done with, too, before anything is changed
+            prometheus.now()
         judge = Judge(prometheus, model, plan.stable, version, matchers, interval_s, Limits(**limits))  # type: ignore[arg-type]
         weights = WeightsOf(place, model)
 

@@ -50,7 +50,7 @@ def _whole(page: Page, path: Path) -> Path:
     box = page.locator("section", has=page.locator("text=Was it right")).bounding_box()
     assert box is not None
     clip = {"x": 0.0, "y": 0.0, "width": float(_WIDTH), "height": box["y"] + box["height"] + 16}
-    return _written(page.screenshot(full_page=True, clip=clip), path)  # type: ignore[arg-type]
+    return _written(page.screenshot(full_page=True, clip=clip), path)
 
 
 def _tried(page: Page, path: Path) -> Path:

@@ -43,6 +43,7 @@ class Taking(Protocol):
 
 class Counting:
     """Counts sampled rows of one version. `rows_per_s`: the most that it takes. `due`: when it takes the next one.
+    `changes`: goes up with whatever a tally would show.
 
     The event loop compares `due` with the clock (perf_counter seconds) and calls `take`; everything else is called by
     one thread at a time.
@@ -51,6 +52,7 @@ class Counting:
     def __init__(self, signature: Signature, baseline: Baseline | None, *, rows_per_s: float, version: tuple[str, str]):
         self.version = version
         self.due = 0.0
+        self.changes = 0
         self._signature = signature
         self._pace_s = 1 / rows_per_s
         self._most = max(1, int(rows_per_s))
@@ -92,6 +94,7 @@ class Counting:
         parts = []
         while self._queue:
             parts.append(self._queue.popleft())
+        self.changes += bool(parts)
         for rows, answers in parts:
             self._counted += len(rows)
             if self._origin == "learning":
@@ -121,6 +124,7 @@ class Counting:
         """Forget the panes that have left the window."""
         gone = min(PANES, pane - self._pane)
         for number in range(pane - gone + 1, pane + 1):
+            self.changes += bool(self._rows[number % PANES])
             self._panes[number % PANES] = 0
             self._rows[number % PANES] = 0
         self._pane = max(self._pane, pane)

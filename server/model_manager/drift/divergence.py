@@ -5,8 +5,10 @@ significant, and with few rows none.
 """
 
 from collections.abc import Sequence
-from math import log, log2, sqrt
+from itertools import chain
 from typing import Final, NamedTuple
+
+import numpy as np
 
 MIN_ROWS: Final = 200
 """Rows of a column in the window before anything is said of it."""
@@ -38,26 +40,29 @@ class Divergence(NamedTuple):
         return self.psi / max(THRESHOLD, self.noise)
 
 
-def divergence(baseline: Sequence[int], window: Sequence[int]) -> Divergence | None:
-    """Compare counts of the same bins; None where one side has too few rows for anything to be said.
+def divergences(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Divergence | None]:
+    """Compare counts of the same bins, baseline and window of each column; None where one side has too few rows.
 
     A bin that was empty in the baseline counts as if half a row had been seen in it, so that its PSI is finite; the
-    window leans on the baseline with the weight of one row, so that empty bins of a small window say nothing.
+    window leans on the baseline with the weight of one row, so that empty bins of a small window say nothing. No column
+    is without bins. All at once: a version may have a thousand, and meanwhile others wait for the interpreter.
     """
-    known, seen = sum(baseline), sum(window)
-    if seen < MIN_ROWS or not known:
-        return None
-    whole = known + 0.5 * len(baseline)
-    psi = js = 0.0
-    for before, now in zip(baseline, window, strict=True):
-        q = (before + 0.5) / whole
-        p = (now + q) / (seen + 1)
-        psi += (p - q) * log(p / q)
-        middle = (p + q) / 2
-        js += (p * log2(p / middle) + q * log2(q / middle)) / 2
-    free = max(1, sum(count > 0 for count in baseline) - 1)
+    if not pairs:
+        return []
+    widths = np.array([len(baseline) for baseline, _ in pairs])
+    before, now = (np.fromiter(chain.from_iterable(side), np.float64) for side in zip(*pairs, strict=True))
+    starts = np.cumsum(widths) - widths
+    known, seen = np.add.reduceat(before, starts), np.add.reduceat(now, starts)
+    q = (before + 0.5) / np.repeat(known + 0.5 * widths, widths)
+    p = (now + q) / np.repeat(seen + 1, widths)
+    middle = (p + q) / 2
+    psi = np.add.reduceat((p - q) * np.log(p / q), starts)
+    js = np.add.reduceat((p * np.log2(p / middle) + q * np.log2(q / middle)) / 2, starts)
+    free = np.maximum(1, np.add.reduceat((before > 0).astype(np.float64), starts) - 1)
     # n·m/(n+m) times PSI is about chi-squared with `free` degrees of freedom when nothing has changed; less so with few
     # rows a bin, whose logarithms are skewed: the second factor grows with the relative variance of a bin
-    few = 1 / seen + 1 / known
-    noise = (free + _DEVIATIONS * sqrt(2 * free)) * few * (1 + _SKEW * (free + 1) * few)
-    return Divergence(psi, sqrt(max(0.0, js)), noise)
+    few = 1 / np.maximum(1, seen) + 1 / np.maximum(1, known)
+    noise = (free + _DEVIATIONS * np.sqrt(2 * free)) * few * (1 + _SKEW * (free + 1) * few)
+    figures = zip(psi.tolist(), np.sqrt(np.maximum(0, js)).tolist(), noise.tolist(), strict=True)
+    told = ((seen >= MIN_ROWS) & (known > 0)).tolist()
+    return [Divergence(*each) if says else None for each, says in zip(figures, told, strict=True)]

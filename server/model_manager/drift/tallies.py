@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from model_manager.drift.divergence import MIN_ROWS, THRESHOLD, Divergence, divergence
+from model_manager.drift.divergence import MIN_ROWS, THRESHOLD, Divergence, divergences
 from model_manager.metrics import DRIFT, DriftedColumn, Family, LiveDrift, LiveFamilies
 
 SHOWN: Final = 5
@@ -131,8 +131,8 @@ def _worst(ranked: Ranked, kind: str) -> Ranked:
 
 def _ranked(tally: Tally) -> Ranked:
     """The columns of which something can be said, the one that drifted most first."""
-    found = ((column, divergence(column.baseline, column.window)) for column in tally.columns)
-    known = [(column, one) for column, one in found if one is not None]
+    found = divergences([(column.baseline, column.window) for column in tally.columns])
+    known = [(column, one) for column, one in zip(tally.columns, found, strict=True) if one is not None]
     return sorted(known, key=lambda one: -one[1].rank)
 
 

@@ -7,12 +7,13 @@ import logging
 import threading
 import weakref
 from time import monotonic, perf_counter, sleep
-from typing import Final
+from typing import Final, NamedTuple
 
 from model_manager.drift.counting import Counting
 from model_manager.drift.divergence import MIN_ROWS
-from model_manager.drift.tallies import Tally
+from model_manager.drift.tallies import Tally, families_of
 from model_manager.errors import one_line
+from model_manager.metrics import Family, LiveFamilies
 from model_manager.repository.metadata import Baseline
 from model_manager.settings import Settings
 from model_manager.signature import Signature
@@ -24,16 +25,25 @@ _SHARE: Final = 0.05
 """The most of one processor that counting takes: with many versions it comes round less often."""
 
 
-class Drift:
-    """Counts what versions are asked and answer, off the event loop. `rows_per_s`: of each version, the most.
+class _Shown(NamedTuple):
+    """What scrapes show of a version, and the changes of its counts that are in it."""
 
-    `several`: other processes count the same versions, so that of few rows here there may be enough in all.
+    changes: int
+    families: list[Family]
+
+
+class Drift:
+    """Counts what versions are asked and answer, and compares it with baselines, off the event loop.
+
+    `rows_per_s`: the most of each version. `several`: other processes count the same versions, so that of few rows here
+    there may be enough in all.
     """
 
     def __init__(self, rows_per_s: float, *, several: bool = False) -> None:
         self._rows_per_s = rows_per_s
         self._least = 1 if several else MIN_ROWS
         self._countings: list[weakref.ref[Counting]] = []
+        self._shown: weakref.WeakKeyDictionary[Counting, _Shown] = weakref.WeakKeyDictionary()
         self._adding = threading.Lock()
         self._looking = threading.Lock()  # held for one version at a time; never by the event loop
         self._over = threading.Event()
@@ -62,6 +72,21 @@ class Drift:
         """Count no more; nothing waits for the thread."""
         self._over.set()
 
+    def families(self) -> list[Family]:
+        """The metrics of every version, the newest of a version: what the counting thread made of its counts last.
+
+        A scrape computes nothing but of versions that were not looked at yet. Blocks for a moment: call it on a thread.
+        """
+        found: dict[tuple[str, str], list[Family]] = {}
+        for counting in self._alive():
+            with self._looking:
+                shown = self._shown.get(counting) or self._renew(counting)
+            found[counting.version] = shown.families
+        live = LiveFamilies()
+        for families in found.values():
+            live.add_families(families)
+        return live.families()
+
     def tallies(self, *, named: bool = True) -> list[Tally]:
         """What the window of each version holds now; the newest of a version. With the names of bins, if asked for,
         and what was just handed over; without, as it was counted last.
@@ -80,6 +105,11 @@ class Drift:
     def _alive(self) -> list[Counting]:
         return [counting for one in self._countings if (counting := one()) is not None]
 
+    def _renew(self, counting: Counting) -> "_Shown":
+        families = families_of([counting.tally(monotonic(), least=self._least)])
+        shown = self._shown[counting] = _Shown(counting.changes, families)
+        return shown
+
     def _run(self) -> None:
         pause = _PERIOD_S
         while not self._over.wait(pause):
@@ -88,6 +118,9 @@ class Drift:
                 try:
                     with self._looking:
                         counting.fold(monotonic())
+                        shown = self._shown.get(counting)
+                        if shown is None or shown.changes != counting.changes:
+                            self._renew(counting)
                 except Exception as error:  # our own bug, which must not end the thread
                     logger.exception("%s/%s: drift was not counted: %s", *counting.version, one_line(error))
                 sleep(0)  # other threads wait for the interpreter, the event loop among them

@@ -3,7 +3,7 @@
 In the flow: system, at a scrape → **live** → exposition, or merge in a supervisor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from model_manager.metrics.catalogue import drift, explanations, feedback, fetching, process, requests, versions
@@ -226,6 +226,11 @@ class LiveFamilies:
         """Read what became of the ledger's entries."""
         for outcome, count in (("written", written), ("dropped", dropped)):
             self._add(process.LEDGER_ENTRIES, (outcome,), count)
+
+    def add_families(self, families: Iterable[Family]) -> None:
+        """Take series that were made before, each of which stays whose it is."""
+        for family in families:
+            self._family(family.description).series.extend(family.series)
 
     def families(self) -> list[Family]:
         """What was read."""

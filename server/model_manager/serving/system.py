@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from model_manager.cpus import allowed_cpus
-from model_manager.drift import Drift, Tally, families_of
+from model_manager.drift import Drift, Tally
 from model_manager.feedback import AccuracyTally, Feedback, Label, Status, families_of_accuracy
 from model_manager.inference.threads import limit_native_threads
 from model_manager.ledger import GoodState, Ledger
@@ -337,7 +337,7 @@ class System:
         live.add_explaining(self.explaining.rows)
         live.add_feedback(self.labelling.counts)
         of_process = await asyncio.to_thread(self._process_metrics.families)
-        of_drift = await asyncio.to_thread(families_of, await self.drift(named=False))
+        of_drift = [] if self._drift is None else await asyncio.to_thread(self._drift.families)
         of_accuracy = await asyncio.to_thread(families_of_accuracy, await self.accuracy())
         return [*self.metrics.families(), *live.families(), *of_drift, *of_accuracy, *of_process]
 

@@ -11,6 +11,7 @@ from model_manager.signature import Column, Layout, Rows, Signature
 
 from tests.scrape import value
 from tests.unit.drift.staging import DATA_SETS, WINDOW_S, counted, counting_of, drawn, signature_of
+from tools.patience import until
 
 WINE = DATA_SETS["wine"]
 
@@ -158,6 +159,29 @@ def test_a_scrape_is_told_of_columns_only_where_something_can_be_said() -> None:
         (tally,) = drift.tallies(named=False)
         assert (tally.rows, len(tally.columns)) == (100, columns)
         assert not any(column.bins for column in tally.columns)
+
+
+_VERSION = {"model_name": "m", "model_version": "1"}
+
+
+async def test_a_scrape_shows_what_the_thread_made_of_new_rows_and_else_what_it_showed_before() -> None:
+    drift = Drift(200)
+    baseline = baseline_of(signature_of(WINE), Rows((WINE,)), {})
+    counting, idle = (drift.watch(("m", version), signature_of(WINE), baseline) for version in "12")
+    drift.start()
+    try:
+        before = {series.labels: series for family in drift.families() for series in family.series}
+        assert value(drift.families(), "model_manager_drift_window_rows", **_VERSION, baseline="package") == 0
+        counting.take([(Rows((WINE,)), {})])
+
+        def rows() -> float | None:
+            return value(drift.families(), "model_manager_drift_window_rows", **_VERSION, baseline="package")
+
+        await until(lambda: rows() == len(WINE), "the rows in a scrape")
+        after = {series.labels: series for family in drift.families() for series in family.series}
+        assert {labels[1] for labels in after if after[labels] is before.get(labels)} == {idle.version[1]}
+    finally:
+        drift.close()
 
 
 def test_a_version_that_nobody_keeps_is_counted_no_more() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_manager.drift.divergence import MIN_ROWS, THRESHOLD, Divergence, divergence
+from model_manager.drift.divergence import MIN_ROWS, THRESHOLD, Divergence, divergences
 
 Counts: TypeAlias = tuple[list[int], list[int], list[int]]
 
@@ -26,7 +26,7 @@ def pairs(least: int) -> st.SearchStrategy[Counts]:
 
 
 def known(baseline: list[int], window: list[int]) -> Divergence:
-    found = divergence(baseline, window)
+    (found,) = divergences([(baseline, window)])
     assert found is not None
     return found
 
@@ -65,8 +65,7 @@ def test_a_shift_that_can_be_computed_by_hand() -> None:
 
 
 def test_little_is_said_of_few_rows() -> None:
-    assert divergence([500, 500], [MIN_ROWS - 1, 0]) is None
-    assert divergence([0, 0], [MIN_ROWS, 0]) is None
+    assert divergences([([500, 500], [MIN_ROWS - 1, 0]), ([0, 0], [MIN_ROWS, 0])]) == [None, None]
     few = known([10] * 10, [24, 16] * 5)  # a training set of a hundred rows says little of ten bins
     many = known([1000] * 10, [2400, 1600] * 5)
     assert few.noise > THRESHOLD > many.noise
@@ -74,3 +73,9 @@ def test_little_is_said_of_few_rows() -> None:
 
 def test_bins_that_both_sides_leave_empty_say_nothing() -> None:
     assert known([50_000, 50_000, 0, 0, 0], [100, 100, 0, 0, 0]).psi < 0.001
+
+
+@given(st.lists(pairs(0), max_size=5))
+def test_columns_of_a_version_say_nothing_of_each_other(columns: list[Counts]) -> None:
+    together = divergences([(baseline, window) for baseline, window, _ in columns])
+    assert together == [pytest.approx(known(baseline, window)) for baseline, window, _ in columns]

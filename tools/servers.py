@@ -88,15 +88,16 @@ def model_manager(
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     program: Sequence[str] = ("model_manager", "serve"),
+    limit_s: float = LIMIT_S,
 ) -> Iterator[Server]:
     """Serve a folder of models while the body runs, with default settings but for `flags` and `environment`.
 
-    Waits until it is ready, and every version is as fast as it will be. Raises ProcessFailed.
+    Waits until it is ready, for `limit_s` seconds of a quiet machine at most, and every version is as fast as it will be. Raises ProcessFailed.
     """
     command = [sys.executable, "-m", *program, *serve_flags(models), *flags]
     variables = {**without_server_settings(), **(environment or {})}
     with Server(name, command, core=core, environment=variables) as running:
-        running.wait_for(running.is_ready, "to be ready")
+        running.wait_for(running.is_ready, "to be ready", limit_s=limit_s)
         if "off" not in flags:  # --compile off
             running.wait_for(lambda: is_settled(running.api), "to end its search for faster forms", limit_s=_SETTLE_S)
         yield running

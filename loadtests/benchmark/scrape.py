@@ -20,6 +20,7 @@ from rich.console import Console
 from models.samples import build_sample
 from tools.cores import choose_cores
 from tools.machine import describe_commit, describe_machine, now
+from tools.patience import LIMIT_S
 from tools.processes import ROOT, ProcessFailed, stop_when_told
 from tools.scrape_cost import RESULT, SCRAPES, summary
 from tools.servers import Server, model_manager
@@ -27,8 +28,9 @@ from tools.servers import Server, model_manager
 WHOLE_VERSIONS = 1000
 _ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
 _MANY = b'{"instances": [%s]}' % b", ".join([b"[5.1, 3.5, 1.4, 0.2]"] * 100)
-_MANY_TIMES = 3
-"""So that every version has rows enough for its drift to be told."""
+_MOST_TIMES = 20
+_LOAD_S = 0.3
+"""The most that a version may take to become ready: each is tried in a process of its own first."""
 _JSON = {"content-type": "application/json"}
 
 
@@ -93,10 +95,8 @@ def scrape(address: str) -> tuple[float, bytes]:
 def measure(running: Server, versions: int) -> Cost:
     """Ask every version for many rows, scrape, and predict beside the scrapes. Raises ProcessFailed."""
     api, admin = Client(running.api), running.addresses["admin"]
-    for number in range(_MANY_TIMES * versions):
-        api.predict(f"iris-{number % versions}", _MANY)
+    text = _ask_until_drift_is_told(api, admin, versions)  # the first scrapes write what later ones keep
     alone = [api.predict("iris-0") for _ in range(500)]
-    text = scrape(admin)[1]  # the first one writes what later ones keep
     done = threading.Event()
     beside: list[float] = []
 
@@ -129,6 +129,21 @@ def measure(running: Server, versions: int) -> Cost:
     )
 
 
+def _ask_until_drift_is_told(api: Client, admin: str, versions: int) -> bytes:
+    """Ask every version for so many rows that a scrape shows how far its columns drifted, and give that scrape's text.
+
+    Raises ProcessFailed.
+    """
+    for _ in range(_MOST_TIMES):
+        for number in range(versions):
+            api.predict(f"iris-{number}", _MANY)
+        text = scrape(admin)[1]
+        told = {line.partition(b",")[0] for line in text.splitlines() if line.startswith(b"model_manager_drift_psi{")}
+        if len(told) == versions or b"model_manager_drift_window_rows{" not in text:
+            return text
+    raise ProcessFailed(f"the drift of {len(told)} of {versions} versions is told")
+
+
 @click.command(epilog="Example: python -m loadtests.benchmark.scrape --versions 100")
 @click.option("--versions", type=click.IntRange(1, 10_000), default=WHOLE_VERSIONS, show_default=True)
 @click.option("--without-drift", is_flag=True, help="With --drift-rows-per-s 0: what a scrape takes less.")
@@ -151,7 +166,9 @@ def main(versions: int, without_drift: bool, json_path: str | None, record: bool
             flags = ["--compile", "off", *(["--drift-rows-per-s", "0"] if without_drift else [])]
             with (
                 console.status(f"loading {versions} versions, and scraping them"),
-                model_manager("model-manager", folder, core=cores.server, flags=flags) as running,
+                model_manager(
+                    "model-manager", folder, core=cores.server, flags=flags, limit_s=LIMIT_S + versions * _LOAD_S
+                ) as running,
             ):
                 cost = measure(running, versions)
     except (ProcessFailed, PackageRefused) as error:

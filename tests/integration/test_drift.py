@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.live import LiveServer, live_server
+from tools.patience import wait_until
 
 WINE = load_wine(as_frame=True)
 ROWS = 400
@@ -76,8 +77,13 @@ def test_a_shifted_feature_is_told_in_json_and_in_metrics(server: LiveServer) ->
     assert first["rows"] == sum(first["window"]) == found["window_rows"]
     assert len(first["bins"]) == len(first["baseline"]) == len(first["window"])
     labels = {"model_name": "wine", "model_version": "1"}
+    wait_until(
+        lambda: (
+            server.metric("model_manager_drift_window_rows", **labels, baseline="package") == found["window_rows"]
+        ),
+        "a scrape that tells of all rows",
+    )
     assert server.metric("model_manager_drift_psi", **labels, column=MOVED) == pytest.approx(first["psi"], abs=1e-3)
-    assert server.metric("model_manager_drift_window_rows", **labels, baseline="package") == found["window_rows"]
     assert server.metric("model_manager_drifted_columns", **labels) == len(found["drifted"])
 
 

@@ -113,11 +113,11 @@ def test_a_series_that_comes_back_with_other_buckets_is_written_with_those() -> 
 
 def test_many_series_are_written_in_pieces_that_lose_none() -> None:
     counter = Instrument(COUNTER)
-    for number in range(600):
+    for number in range(2500):
         counter.labels(str(number)).inc(number)
     pieces = list(Exposition().write([counter.family()], "text"))
-    assert len(pieces) == 4  # what it is about, and 250 series at a time
-    assert [each.value for each in samples_of("".join(pieces))] == list(range(600))
+    assert len(pieces) == 4  # what it is about, and a thousand series at a time
+    assert [each.value for each in samples_of("".join(pieces))] == list(range(2500))
 
 
 def test_removing_a_version_removes_all_of_its_series() -> None:

@@ -19,7 +19,6 @@ from model_manager.metrics.live import (
     LiveDrift,
     LiveFamilies,
     LiveServable,
-    LiveVersion,
 )
 from model_manager.metrics.loop_lag import measure_loop_lag
 from model_manager.metrics.merge import merge_families
@@ -45,7 +44,6 @@ __all__ = [
     "LiveDrift",
     "LiveFamilies",
     "LiveServable",
-    "LiveVersion",
     "Metrics",
     "ProcessMetrics",
     "ServableMetrics",

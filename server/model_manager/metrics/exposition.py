@@ -9,7 +9,7 @@ of a series but its numbers is written once and kept, since the same thousands o
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import inf, isfinite
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
@@ -21,8 +21,8 @@ CONTENT_TYPES: Final[dict[Format, str]] = {
     "text": "text/plain; version=0.0.4; charset=utf-8",
     "openmetrics": "application/openmetrics-text; version=1.0.0; charset=utf-8",
 }
-_SERIES_AT_ONCE: Final = 250
-"""Between so many the event loop may do something else: they take about a millisecond."""
+_AT_ONCE: Final = {"histogram": 250, "counter": 1000, "gauge": 1000}
+"""Between so many series the event loop may do something else: they take about a millisecond."""
 
 
 def choose_format(accept: str) -> Format:
@@ -43,11 +43,36 @@ class _Written:
         self.text = ""
 
 
+class _Together(NamedTuple):
+    """Series that stand together in a family of single numbers, as they were written last."""
+
+    labels: list[tuple[str, ...]]
+    values: list[float]
+    text: str
+
+
+class _Kept:
+    """What is kept of a family: each of its series, and those of single numbers by where they stand together too."""
+
+    __slots__ = ("series", "together")
+
+    def __init__(self) -> None:
+        self.series: dict[tuple[str, ...], _Written] = {}
+        self.together: dict[int, _Together] = {}
+
+    def forget_others(self, family: Family) -> None:
+        """Forget the series that are not part of the family any more."""
+        if len(self.series) > len(family.series):
+            present = (series.labels for series in family.series)
+            self.series = {labels: self.series[labels] for labels in present if labels in self.series}
+            self.together = {start: one for start, one in self.together.items() if start < len(family.series)}
+
+
 class Exposition:
     """Writes scrapes. What it keeps of a series is forgotten with the first scrape that the series is not part of."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[tuple[str, ...], _Written]] = {}
+        self._known: dict[str, _Kept] = {}
 
     def answer(self, families: Iterable[Family], accept: str) -> tuple[str, Iterator[str]]:
         """The content type and the text of a scrape, in the format that an Accept header asks for."""
@@ -57,24 +82,41 @@ class Exposition:
     def write(self, families: Iterable[Family], format: Format) -> Iterator[str]:
         """Yield the text piece by piece, none of which takes much longer than a millisecond."""
         known = self._known
-        used: dict[str, dict[tuple[str, ...], _Written]] = {}
+        used: dict[str, _Kept] = {}
         for family in families:
             description = family.description
-            of_family = known.get(description.name, {})
-            kept = used[description.name] = {}
+            kept = used[description.name] = known.get(description.name) or _Kept()
             yield _preamble(description, format)
-            for start in range(0, len(family.series), _SERIES_AT_ONCE):
-                lines = []
-                for series in family.series[start : start + _SERIES_AT_ONCE]:
-                    written = of_family.get(series.labels)
-                    if written is None or written.bounds != series.bounds:
-                        written = _Written(description, series)
-                    kept[series.labels] = written
-                    lines.append(_write(written, series, format))
-                yield "".join(lines)
+            step = _AT_ONCE[description.kind]
+            for start in range(0, len(family.series), step):
+                part = family.series[start : start + step]
+                if description.kind == "histogram":
+                    yield "".join([_line(kept, description, series, format) for series in part])
+                else:
+                    yield _text_of(kept, description, start, part, format)
+            kept.forget_others(family)
         if format == "openmetrics":
             yield "# EOF\n"
         self._known = used
+
+
+def _text_of(kept: _Kept, description: Description, start: int, part: Sequence[Series], format: Format) -> str:
+    """The lines of series of single numbers: as they were written last, if they still stand there unchanged."""
+    labels = [series.labels for series in part]
+    values = [series.value for series in part]
+    before = kept.together.get(start)
+    if before is not None and before.labels == labels and before.values == values:
+        return before.text
+    text = "".join([_line(kept, description, series, format) for series in part])
+    kept.together[start] = _Together(labels, values, text)
+    return text
+
+
+def _line(kept: _Kept, description: Description, series: Series, format: Format) -> str:
+    written = kept.series.get(series.labels)
+    if written is None or written.bounds != series.bounds:
+        written = kept.series[series.labels] = _Written(description, series)
+    return _write(written, series, format)
 
 
 def _preamble(description: Description, format: Format) -> str:

@@ -5,21 +5,22 @@ In the flow: system, at a scrape → **live** → exposition, or merge in a supe
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from model_manager.metrics.catalogue import drift, explanations, feedback, fetching, process, requests, versions
 from model_manager.metrics.instruments import Description, Family, Series
 
+VersionLabels: TypeAlias = tuple[str, str]
+"""A model and a version of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveServable:
-    """What a scrape shows of a version that serves.
+    """What a scrape shows of a version that serves, and is the same at the next one, until it is computed otherwise.
 
     `info`: digest and library versions. `load_seconds`: by phase. `speedup`: by rows. `form_failures`: by form.
     """
 
-    default: bool
-    in_flight: int
-    queue_rows: int
     queue_limit_rows: int
     timeout_s: float
     info: tuple[str, str, str]
@@ -29,18 +30,6 @@ class LiveServable:
     speedup: Mapping[int, float]
     largest_difference: float
     form_failures: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveVersion:
-    """What a scrape shows of one version; `serving` only once it is ready; `weight` of its traffic, in percent."""
-
-    model: str
-    version: str
-    state: str
-    quarantined: bool = False
-    serving: LiveServable | None = None
-    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,32 +96,34 @@ class LiveFamilies:
     def __init__(self) -> None:
         self._families: dict[str, Family] = {}
 
-    def add_version(self, one: LiveVersion) -> None:
-        """Read one version."""
-        labels = (one.model, one.version)
-        self._add(versions.VERSION_STATE, (*labels, one.state))
-        if one.quarantined:
+    def add_version(self, labels: VersionLabels, state: str, *, quarantined: bool, weight: int | None) -> None:
+        """Read one version, ready or not; `weight` of its traffic, in percent."""
+        self._add(versions.VERSION_STATE, (*labels, state))
+        if quarantined:
             self._add(versions.VERSION_QUARANTINED, labels)
-        if one.weight is not None:
-            self._add(versions.TRAFFIC_WEIGHT, labels, one.weight / 100)
-        serving = one.serving
-        if serving is None:
-            return
-        if serving.default:
+        if weight is not None:
+            self._add(versions.TRAFFIC_WEIGHT, labels, weight / 100)
+
+    def add_traffic(self, labels: VersionLabels, *, default: bool, in_flight: int, queue_rows: int) -> None:
+        """Read what changes from moment to moment of a version that serves."""
+        if default:
             self._add(versions.DEFAULT_VERSION, labels)
-        self._add(requests.REQUESTS_IN_FLIGHT, labels, serving.in_flight)
-        self._add(requests.QUEUE_ROWS, labels, serving.queue_rows)
-        self._add(requests.QUEUE_LIMIT_ROWS, labels, serving.queue_limit_rows)
-        self._add(requests.TIMEOUT_SECONDS, labels, serving.timeout_s)
-        self._add(versions.VERSION_INFO, (*labels, *serving.info))
-        self._add(versions.GOLDEN_ROWS, labels, serving.golden_rows)
-        for phase, seconds in serving.load_seconds.items():
+        self._add(requests.REQUESTS_IN_FLIGHT, labels, in_flight)
+        self._add(requests.QUEUE_ROWS, labels, queue_rows)
+
+    def add_servable(self, labels: VersionLabels, one: LiveServable) -> None:
+        """Read what stays the same of a version that serves."""
+        self._add(requests.QUEUE_LIMIT_ROWS, labels, one.queue_limit_rows)
+        self._add(requests.TIMEOUT_SECONDS, labels, one.timeout_s)
+        self._add(versions.VERSION_INFO, (*labels, *one.info))
+        self._add(versions.GOLDEN_ROWS, labels, one.golden_rows)
+        for phase, seconds in one.load_seconds.items():
             self._add(versions.VERSION_LOAD_SECONDS, (*labels, phase), seconds)
-        self._add(versions.PREDICTOR_FORM, (*labels, serving.form))
-        for rows, gain in serving.speedup.items():
+        self._add(versions.PREDICTOR_FORM, (*labels, one.form))
+        for rows, gain in one.speedup.items():
             self._add(versions.PREDICTOR_SPEEDUP, (*labels, str(rows)), gain)
-        self._add(versions.PREDICTOR_DIFFERENCE, labels, serving.largest_difference)
-        for form, times in serving.form_failures.items():
+        self._add(versions.PREDICTOR_DIFFERENCE, labels, one.largest_difference)
+        for form, times in one.form_failures.items():
             self._add(versions.FORM_FAILURES, (*labels, form), times)
 
     def add_convergence(self, now: Convergence) -> None:

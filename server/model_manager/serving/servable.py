@@ -134,6 +134,7 @@ class Servable:
         self.signature = signature
         self.predictor = predictor
         self.report: CompileReport | None = None
+        self.replacements = 0
         self.batcher = batcher
         self.provenance = provenance
         self.metrics = metrics
@@ -150,6 +151,7 @@ class Servable:
         """Answer with another predictor, proven equal, from the next batch on; `report` says what it is."""
         self.report = report
         self.predictor = predictor
+        self.replacements += 1
         self.batcher.use(self.noted.predict(predictor.predict), inline=inline)
 
     @property

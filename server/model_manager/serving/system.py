@@ -16,8 +16,6 @@ from model_manager.ledger import GoodState, Ledger
 from model_manager.metrics import (
     Family,
     LiveFamilies,
-    LiveServable,
-    LiveVersion,
     Metrics,
     ProcessMetrics,
     measure_loop_lag,
@@ -51,12 +49,11 @@ from model_manager.serving.prediction_threads import PredictionThreads
 from model_manager.serving.process_state import ProcessState
 from model_manager.serving.profile import Profile, profiles_of
 from model_manager.serving.registry import Registry
-from model_manager.serving.servable import Servable
 from model_manager.serving.shadowing import Shadowing
 from model_manager.serving.shared_copies import SharedCopies
 from model_manager.serving.trying import Children
 from model_manager.serving.turns import Turns
-from model_manager.serving.views import ModelView, VersionStatus
+from model_manager.serving.version_metrics import VersionMetrics, known_versions
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
 from model_manager.version import __version__
@@ -72,7 +69,6 @@ FLUSH_S: Final = 2.0
 _SUSPECTS: Final = 20
 _RUN_CODE: Final = (State.LOADING, State.PROVING)
 _LOOK_S: Final = 0.02
-_VERSIONS_AT_ONCE = 50  # less than a millisecond of a scrape
 
 
 class System:
@@ -103,6 +99,7 @@ class System:
         self.labelling = Labelling.from_settings(settings, self._feedback)
         self._process_metrics = ProcessMetrics()
         self.registry = Registry()
+        self._version_metrics = VersionMetrics(self.registry)
         keys = settings.api_keys
         self.keyring = None if keys is None else Keyring(keys, self.metrics, workers=settings.workers)
         self.registry.names_told = keys is None
@@ -299,22 +296,7 @@ class System:
     async def current_metrics(self) -> Sequence[Family]:
         """What a scrape shows now. Read in steps, so that many versions hold no request up."""
         live = LiveFamilies()
-        for number, (model, status, view) in enumerate(self._known_versions()):
-            servable = view.ready.get(status.version)
-            if servable is not None:
-                servable.metrics.fold()  # a few at a time, so that `families` finds next to nothing to fold
-            live.add_version(
-                LiveVersion(
-                    model,
-                    status.version,
-                    status.state,
-                    status.quarantined,
-                    None if servable is None else _live(servable, default=servable is view.default),
-                    view.weights.get(status.version),
-                )
-            )
-            if number % _VERSIONS_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        await self._version_metrics.read(live)
         live.add_convergence(self.manager.convergence)
         ready = not self._waiting_for()
         live.add_process(ready=ready, version=__version__, threads_given_up=self._predicting.given_up)
@@ -377,7 +359,7 @@ class System:
     def _suspects(self, since: float) -> str:
         """The versions whose code ran since then (perf_counter seconds), for people."""
         ran = []
-        for model, status, view in self._known_versions():
+        for model, status, view in known_versions(self.registry):
             servable = view.ready.get(status.version)
             if status.state in _RUN_CODE or (servable is not None and servable.batcher.last_started >= since):
                 ran.append(f"{model}/{status.version}")
@@ -386,10 +368,6 @@ class System:
         return (
             ran[0] if len(ran) == 1 else f"one of {', '.join(ran[:_SUSPECTS])}{', …' if len(ran) > _SUSPECTS else ''}"
         )
-
-    def _known_versions(self) -> list[tuple[str, VersionStatus, ModelView]]:
-        models = self.registry.models
-        return [(name, status, view) for name, view in models.items() for status in view.statuses.values()]
 
 
 def _children(nursery: Nursery, settings: Settings) -> Children:
@@ -400,22 +378,4 @@ def _children(nursery: Nursery, settings: Settings) -> Children:
         timeout_s=settings.load_timeout_s,
         cpu_s=settings.load_cpu_s,
         memory_mb=settings.load_memory_mb,
-    )
-
-
-def _live(servable: Servable, *, default: bool) -> LiveServable:
-    form = servable.form
-    return LiveServable(
-        default=default,
-        in_flight=servable.leases,
-        queue_rows=servable.batcher.queued_rows,
-        queue_limit_rows=servable.batcher.limit_rows,
-        timeout_s=servable.timeout_s,
-        info=servable.provenance.info_labels,
-        load_seconds=servable.load_seconds,
-        golden_rows=servable.provenance.golden_rows,
-        form=form.name,
-        speedup=form.speedup,
-        largest_difference=form.largest_difference,
-        form_failures=form.failures,
     )

@@ -92,7 +92,8 @@ def model_manager(
 ) -> Iterator[Server]:
     """Serve a folder of models while the body runs, with default settings but for `flags` and `environment`.
 
-    Waits until it is ready, for `limit_s` seconds of a quiet machine at most, and every version is as fast as it will be. Raises ProcessFailed.
+    Waits until it is ready, for `limit_s` seconds of a quiet machine at most, and every version is as fast as it will
+    be. Raises ProcessFailed.
     """
     command = [sys.executable, "-m", *program, *serve_flags(models), *flags]
     variables = {**without_server_settings(), **(environment or {})}

@@ -78,9 +78,7 @@ def test_a_shifted_feature_is_told_in_json_and_in_metrics(server: LiveServer) ->
     assert len(first["bins"]) == len(first["baseline"]) == len(first["window"])
     labels = {"model_name": "wine", "model_version": "1"}
     wait_until(
-        lambda: (
-            server.metric("model_manager_drift_window_rows", **labels, baseline="package") == found["window_rows"]
-        ),
+        lambda: server.metric("model_manager_drift_window_rows", **labels, baseline="package") == found["window_rows"],
         "a scrape that tells of all rows",
     )
     assert server.metric("model_manager_drift_psi", **labels, column=MOVED) == pytest.approx(first["psi"], abs=1e-3)

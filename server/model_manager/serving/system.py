@@ -33,7 +33,7 @@ from model_manager.serving.attribution import Attribution
 from model_manager.serving.chronicle import Chronicle
 from model_manager.serving.explaining import Explaining
 from model_manager.serving.following import Follower
-from model_manager.serving.heap import Heap, settle_heap
+from model_manager.serving.heap import Heap, keep_large_arrays_apart, settle_heap
 from model_manager.serving.improving import Improver
 from model_manager.serving.index import IndexRow, index_of
 from model_manager.serving.inspection import Inspection, Topic, inspect
@@ -111,6 +111,7 @@ class System:
         self.answering = Answering(self.registry, self.metrics, self._observer, shadowing, self.explaining)
         self.unfinished: list[str] = []
         """The versions whose code had not come back from a thread when all had been drained."""
+        keep_large_arrays_apart()
         limit_native_threads()  # cheap batches run on this thread
         self._loading = ThreadPoolExecutor(_MOST_LOADER_THREADS, "loader", initializer=limit_native_threads)
         self._reading = ThreadPoolExecutor(1, "models folder")

@@ -1,6 +1,8 @@
 """A version that was unloaded is gone from memory: at once where nothing of its own holds it, else a moment later."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -176,3 +178,31 @@ def test_no_more_is_collected_than_is_needed() -> None:
             gc.unfreeze()
     assert len(trims) == 2
     assert watched(1, kept) == (ref(kept),)
+
+
+_MAPPED = """
+import ctypes
+import numpy as np
+from model_manager.serving.heap import keep_large_arrays_apart
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks".split()]
+    _fields_ += [(name, ctypes.c_size_t) for name in "fsmblks uordblks fordblks keepcost".split()]
+
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = Info
+for switch in (lambda: None, keep_large_arrays_apart):
+    switch()
+    for _ in range(3):
+        np.ones(8 << 20, np.uint8)
+    before = mallinfo().hblkhd
+    held = np.ones(8 << 20, np.uint8)
+    print(mallinfo().hblkhd - before >= 8 << 20)
+    del held
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="is about glibc")
+def test_large_arrays_lie_outside_the_heap_however_many_were_freed_before() -> None:
+    done = subprocess.run([sys.executable, "-c", _MAPPED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -1,12 +1,13 @@
 """What grows with the number of models: servers of 1, 100 and 1,000 copies of a small one, each measured alike."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from loadtests.benchmark.scrape import scrape
 from loadtests.benchmark.timing import Timing
@@ -17,6 +18,7 @@ from tools.servers import Server, ask, model_manager
 COUNTS: Final = (1, 100, 1000)
 FIRST_MODEL: Final = "m0"
 _QUICK: Final = ("--compile", "off", "--load-isolation", "none")
+_ROUNDS: Final = 3
 _SCRAPES: Final = 5
 _SWAP_S: Final = 60.0
 
@@ -47,33 +49,49 @@ def growth_by_count(
 ) -> dict[int, Grown]:
     """Serve so many models, each with the bytes of `artifact`, and measure the server. `row`: a request for one.
 
-    `time` puts the server under load, at the path that it is given. Without compiling, and without a trial of each in
-    a child process, which leave nothing here and take minutes for a thousand. Raises ProcessFailed, and as `time` does.
+    `time` puts a server under load, at the path that it is given: all of them in turn, round by round, so that a slow
+    stretch of the machine is none of one server alone. Without compiling, and without a trial of each in a child
+    process, which leave nothing here and take minutes for a thousand. Raises ProcessFailed, and as `time` does.
     """
-    return {count: _measured(artifact, folder / str(count), row, time, core, count) for count in counts}
+    path = f"/v1/models/{FIRST_MODEL}:predict"
+    with ExitStack() as stack:
+        served = {count: stack.enter_context(_served(artifact, folder / str(count), core, count)) for count in counts}
+        timings: dict[int, list[Timing]] = {count: [] for count in served}
+        for _ in range(_ROUNDS):
+            for count, one in served.items():
+                timings[count].append(time(one.server, path))
+        return {count: _grown(one, timings[count], artifact, row, path) for count, one in served.items()}
 
 
-def _measured(
-    artifact: Path, models: Path, row: bytes, time: Callable[[Server, str], Timing], core: int | None, count: int
-) -> Grown:
+class _Served(NamedTuple):
+    """A server that runs, its models, how long it took to start, and its memory before it was asked for anything."""
+
+    server: Server
+    models: Path
+    start_s: float
+    resident_mb: float
+
+
+@contextmanager
+def _served(artifact: Path, models: Path, core: int | None, count: int) -> Iterator[_Served]:
     for number in range(count):
         _put(artifact, models / f"m{number}" / "1")
     began = perf_counter()
     with model_manager(f"{count} models", models, core=core, flags=_QUICK) as server:
-        start_s = perf_counter() - began
-        resident = resident_mb(server.popen.pid)
-        path = f"/v1/models/{FIRST_MODEL}:predict"
-        timing = time(server, path)
-        scrapes = [scrape(server.addresses["admin"])[0] for _ in range(_SCRAPES)]
-        _put(artifact, models / FIRST_MODEL / "2")
-        swap_s = _seconds_until(server.api + path, row, "2")
+        yield _Served(server, models, perf_counter() - began, resident_mb(server.popen.pid))
+
+
+def _grown(one: _Served, timings: Sequence[Timing], artifact: Path, row: bytes, path: str) -> Grown:
+    scrapes = [scrape(one.server.addresses["admin"])[0] for _ in range(_SCRAPES)]
+    _put(artifact, one.models / FIRST_MODEL / "2")
+    swap_s = _seconds_until(one.server.api + path, row, "2")
     return Grown(
-        round(resident, 1),
-        round(start_s, 3),
-        round(timing.rate, 1),
-        round(timing.p99_ms, 3),
-        round(swap_s, 3),
-        round(median(scrapes), 1),
+        resident_mb=round(one.resident_mb, 1),
+        start_s=round(one.start_s, 3),
+        rate=round(median(timing.rate for timing in timings), 1),
+        p99_ms=round(median(timing.p99_ms for timing in timings), 3),
+        swap_s=round(swap_s, 3),
+        scrape_ms=round(median(scrapes), 1),
     )
 
 

@@ -134,6 +134,7 @@ def _ask_until_drift_is_told(api: Client, admin: str, versions: int) -> bytes:
 
     Raises ProcessFailed.
     """
+    told: set[bytes] = set()
     for _ in range(_MOST_TIMES):
         for number in range(versions):
             api.predict(f"iris-{number}", _MANY)

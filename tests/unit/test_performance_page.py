@@ -28,3 +28,15 @@ def test_the_table_of_instructions_is_that_of_the_committed_figures() -> None:
     assert figures
     for name, count in figures.items():
         assert f" {count:,} |" in PAGE, f"{name}: {count:,}"
+
+
+def test_the_table_of_other_servers_is_that_of_the_committed_figures() -> None:
+    found = json.loads((ROOT / "loadtests" / "results" / "peers.json").read_text(encoding="utf-8"))
+    assert not found["failures"]
+    ours = next(iter(found["peers"]))
+    for name, version in found["peers"].items():
+        (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| {name} {version} |")]
+        for workload in found["workloads"].values():
+            one = workload[name]
+            figures = f"{one['rate']:,.0f}/s, {one['p50_ms']:.1f} ms, {one['p99_ms']:.1f} ms"
+            assert f"| {figures} |" in line if name == ours else f"| {figures}; **{one['ours_by_theirs']:.1f}** |" in line

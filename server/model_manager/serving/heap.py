@@ -21,7 +21,7 @@ from weakref import ref
 logger = logging.getLogger(__name__)
 
 _MAPPED_FROM: Final = 4 << 20
-"""Bytes: arrays as large as that, which are a model's, lie outside the heap. Those of a batch are smaller and reused."""
+"""Bytes: arrays as large as that lie outside the heap, which are a model's. A batch's are smaller, and reused."""
 _KEPT_FREE: Final = 8 << 20
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 

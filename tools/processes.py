@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -128,6 +128,12 @@ class Process:
                     ) from None
         self.kill()  # what it may have left behind
         return self.popen.returncode
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to the process and to all that it has started."""
+        for pid in leash.carriers(self._token):
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, signum)
 
     def kill(self) -> None:
         """End the process at once, and all that it has started."""

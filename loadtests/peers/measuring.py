@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -123,7 +124,8 @@ def measure(
 ) -> tuple[Points, dict[str, str]]:
     """Time one workload at its most connections: each peer in each round, so that a ratio is of neighbours in time.
 
-    What fails is left out, and why is told beside the points.
+    The others stand still meanwhile: some are busy while nobody asks them anything. What fails is left out, and why is
+    told beside the points.
     """
     points: list[Point] = []
     failures: dict[str, str] = {}
@@ -150,9 +152,23 @@ def measure(
                 continue
             told(f"{plan.id}, round {number}: {name}")
             try:
-                if number == 1:
-                    post(one, _WARM_S, "strict")
-                points.append(Point(name, connections, number, post(one, seconds, "timed")))
+                with _still([other for other in peers if other is not one]):
+                    if number == 1:
+                        post(one, _WARM_S, "strict")
+                    points.append(Point(name, connections, number, post(one, seconds, "timed")))
             except (WrongAnswer, GeneratorFailed, ProcessFailed) as error:
                 failures[name] = str(error)
     return Points(points), failures
+
+
+@contextmanager
+def _still(peers: Sequence[Running]) -> Iterator[None]:
+    """Halt these for as long as the body runs."""
+    processes = [process for peer in peers for process in peer.processes]
+    try:
+        for process in processes:
+            process.signal(signal.SIGSTOP)
+        yield
+    finally:
+        for process in processes:
+            process.signal(signal.SIGCONT)

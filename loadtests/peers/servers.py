@@ -19,7 +19,7 @@ APPS: Final = Path(__file__).parent / "apps"
 NOT_MEASURED: Final = {
     "Triton": "it comes as the image of a container, not from the package index",
     "KServe's server": "the one for scikit-learn comes as the image of a container, not from the package index",
-    "LitServe, Ray Serve": "nothing is written here that starts them",
+    "Ray Serve": "nothing is written here that starts it",
 }
 """Those that a reader may miss here, and why."""
 
@@ -92,6 +92,10 @@ def _bentoml(place: Place) -> list[str]:
     return [str(place.programs / "bentoml"), "serve", "--quiet", "bentoml_service:Models", *options]
 
 
+def _litserve(place: Place) -> list[str]:
+    return [str(place.programs / "python"), str(APPS / "litserve_app.py"), str(place.port)]
+
+
 def _mlflow(place: Place) -> list[str]:
     (artifact,) = place.artifacts.values()
     script = str(APPS / "mlflow_serve.py")
@@ -125,6 +129,8 @@ PEERS: Final = {
              lambda said: said["outputs"][0]["data"]),
         Peer("BentoML", ("bentoml",), _bentoml, lambda model: "/predict", _as_arguments, lambda said: said),
         Peer("MLflow", ("mlflow",), _mlflow, lambda model: "/invocations", _as_inputs,
+             lambda said: said["predictions"], one_model_a_process=True),
+        Peer("LitServe", ("litserve",), _litserve, lambda model: "/predict", _as_v1,
              lambda said: said["predictions"], one_model_a_process=True),
     )
 }  # fmt: skip

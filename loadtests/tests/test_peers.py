@@ -21,6 +21,7 @@ ANSWERS = {
     "MLServer": {"outputs": [{"data": [1.0, 2.0]}]},
     "BentoML": [1.0, 2.0],
     "MLflow": {"predictions": [1.0, 2.0]},
+    "LitServe": {"predictions": [1.0, 2.0]},
 }
 
 

@@ -15,7 +15,7 @@ def proportional_mb(pid: int) -> float:
 
     A page that is shared with others yet counts by the share of it that is theirs (Pss of Linux).
     """
-    return sum(_proportional_kb(process) for process in _with_descendants(pid)) / 1e3
+    return sum(_proportional_kb(process) for process in with_descendants(pid)) / 1e3
 
 
 def _proportional_kb(pid: int) -> float:
@@ -23,7 +23,8 @@ def _proportional_kb(pid: int) -> float:
     return next(int(line.split()[1]) * 1.024 for line in lines if line.startswith("Pss:"))
 
 
-def _with_descendants(pid: int) -> list[int]:
+def with_descendants(pid: int) -> list[int]:
+    """A process, and all that it started and that still runs. Raises OSError as resident_mb."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")  # one a thread
     children = [int(child) for children in lists for child in children.read_text(encoding="utf-8").split()]
-    return [pid, *(found for child in children for found in _with_descendants(child))]
+    return [pid, *(found for child in children for found in with_descendants(child))]

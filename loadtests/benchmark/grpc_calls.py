@@ -21,6 +21,7 @@ from loadtests.benchmark.targets import Stage
 from models.samples import build_sample
 from tools.cores import choose_cores, stay_on
 from tools.processes import ProcessFailed, stop_when_told, without_server_settings
+from tools.processor_time import used_s
 from tools.servers import Server, model_manager
 
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -54,18 +55,10 @@ async def _call(address: str, calls: int, at_once: int) -> bytes:
         return bytes(answers[0])
 
 
-def _used_s(process: Server) -> float:
-    """The processor time that a server used so far, all of its threads."""
-    spent = 0
-    for thread in Path(f"/proc/{process.popen.pid}/task").iterdir():
-        spent += int((thread / "schedstat").read_text(encoding="utf-8").split()[0])
-    return spent / 1e9
-
-
 def _cost_s(process: Server, address: str, at_once: int) -> float:
-    before = _used_s(process)
+    before = used_s(process.popen.pid)
     asyncio.run(_call(address, _CALLS, at_once))
-    return (_used_s(process) - before) / (_CALLS // at_once * at_once)
+    return (used_s(process.popen.pid) - before) / (_CALLS // at_once * at_once)
 
 
 def grpc_costs(stage: Stage, rounds: int) -> list[tuple[float, float, float, float]]:

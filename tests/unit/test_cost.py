@@ -60,6 +60,17 @@ class DearByGap(Working):
         return 10 * INLINE_BUDGET_S if np.isnan(X).any() else 0.0
 
 
+class Disturbed(Working):
+    """Takes twice the budget in its first runs, as where others have the processors, and next to nothing after them."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def seconds(self, X: Any) -> float:
+        self.runs += 1
+        return 2 * INLINE_BUDGET_S if self.runs <= 6 else 0.0
+
+
 class Reading(Working):
     """Reads the column `note`, and looks the others up."""
 
@@ -105,6 +116,24 @@ def test_each_output_is_measured_by_itself() -> None:
 def test_what_costs_more_by_the_row_is_limited_in_rows() -> None:
     limit = measured(DearByRow(), NUMBERS).limit(("predict",))
     assert 0 < limit.rows < 16
+
+
+def test_a_machine_that_is_busy_at_loading_keeps_no_version_off_the_loop() -> None:
+    disturbed = Disturbed()
+    assert measured(disturbed, NUMBERS).limit(("predict",)).rows == 256
+    assert disturbed.runs < 60
+
+
+def test_what_is_far_too_dear_is_not_tried_often() -> None:
+    class Counted(Dear):
+        runs = 0
+
+        def seconds(self, X: Any) -> float:
+            Counted.runs += 1
+            return super().seconds(X)
+
+    assert measured(Counted(), NUMBERS).limit(("predict",)).rows == 0
+    assert Counted.runs <= 5  # one that is no measurement, and few that are
 
 
 def test_gaps_are_tried_where_they_may_be() -> None:

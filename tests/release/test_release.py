@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import sys
 import tarfile
 import venv
@@ -22,6 +23,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 VERSION = "7.8.9"
 ROW = [[6.0, 2.8, 4.8, 1.6]]
 WHEEL = f"model_manager_server-{VERSION}-py3-none-any.whl"
+NO_PASSWORD = {"COSIGN_PASSWORD": ""}
+OFFLINE = ("--tlog-upload=false",)
+"""There is no public log of signatures here."""
 KEY = "Release Test <release@localhost>"
 
 
@@ -170,3 +174,24 @@ def test_the_chart_in_the_registry_installs_the_image_beside_it(
     (tmp_path / "others.gpg").touch()
     with pytest.raises(AssertionError, match=r"(?i)signature|keyring|openpgp"):
         run(*pull, tmp_path / "others.gpg", "--destination", tmp_path / "again", cwd=tmp_path, variables=home)
+
+
+def test_image_and_chart_are_signed_by_the_key_that_is_given(
+    checkout: Checkout, released: Path, published: dict[str, str], registry: str, tmp_path: Path
+) -> None:
+    cosign = shutil.which("cosign")
+    if cosign is None:
+        pytest.skip("cosign is no package of Debian, and not on the PATH")
+    run(cosign, "generate-key-pair", cwd=tmp_path, variables=NO_PASSWORD)
+    signing: list[str | Path] = ["--cosign-key", tmp_path / "cosign.key", "--cosign-flags", " ".join(OFFLINE)]
+    to = ["--registry", f"{registry}/acme", "--plain-http"]
+    done = checkout.release("publish", released, *to, *signing, **NO_PASSWORD)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == set(published.values())
+    verify = (cosign, "verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key")
+    for reference in published.values():
+        run(*verify, tmp_path / "cosign.pub", reference, cwd=tmp_path)
+    (tmp_path / "others").mkdir()
+    run(cosign, "generate-key-pair", cwd=tmp_path / "others", variables=NO_PASSWORD)
+    with pytest.raises(AssertionError, match=r"(?i)signature"):
+        run(*verify, tmp_path / "others" / "cosign.pub", published["image"], cwd=tmp_path)

@@ -36,12 +36,12 @@ class Drift:
     """Counts what versions are asked and answer, and compares it with baselines, off the event loop.
 
     `rows_per_s`: the most of each version. `several`: other processes count the same versions, so that of few rows here
-    there may be enough in all.
+    there may be enough in all, and whoever adds them up makes the metrics.
     """
 
     def __init__(self, rows_per_s: float, *, several: bool = False) -> None:
         self._rows_per_s = rows_per_s
-        self._least = 1 if several else MIN_ROWS
+        self._several = several
         self._countings: list[weakref.ref[Counting]] = []
         self._shown: weakref.WeakKeyDictionary[Counting, _Shown] = weakref.WeakKeyDictionary()
         self._adding = threading.Lock()
@@ -73,12 +73,13 @@ class Drift:
         self._over.set()
 
     def families(self) -> list[Family]:
-        """The metrics of every version, the newest of a version: what the counting thread made of its counts last.
+        """The metrics of every version, the newest of a version: what the counting thread made of its counts last. None
+        where several processes count.
 
         A scrape computes nothing but of versions that were not looked at yet. Blocks for a moment: call it on a thread.
         """
         found: dict[tuple[str, str], list[Family]] = {}
-        for counting in self._alive():
+        for counting in () if self._several else self._alive():
             with self._looking:
                 shown = self._shown.get(counting) or self._renew(counting)
             found[counting.version] = shown.families
@@ -98,15 +99,21 @@ class Drift:
             with self._looking:
                 if named:
                     counting.fold(monotonic())
-                found[counting.version] = counting.tally(monotonic(), least=None if named else self._least)
+                least = 1 if self._several else MIN_ROWS
+                found[counting.version] = counting.tally(monotonic(), least=None if named else least)
             sleep(0)
         return list(found.values())
 
     def _alive(self) -> list[Counting]:
         return [counting for one in self._countings if (counting := one()) is not None]
 
+    def _renew_if_changed(self, counting: Counting) -> None:
+        shown = self._shown.get(counting)
+        if shown is None or shown.changes != counting.changes:
+            self._renew(counting)
+
     def _renew(self, counting: Counting) -> "_Shown":
-        families = families_of([counting.tally(monotonic(), least=self._least)])
+        families = families_of([counting.tally(monotonic(), least=MIN_ROWS)])
         shown = self._shown[counting] = _Shown(counting.changes, families)
         return shown
 
@@ -118,9 +125,8 @@ class Drift:
                 try:
                     with self._looking:
                         counting.fold(monotonic())
-                        shown = self._shown.get(counting)
-                        if shown is None or shown.changes != counting.changes:
-                            self._renew(counting)
+                        if not self._several:
+                            self._renew_if_changed(counting)
                 except Exception as error:  # our own bug, which must not end the thread
                     logger.exception("%s/%s: drift was not counted: %s", *counting.version, one_line(error))
                 sleep(0)  # other threads wait for the interpreter, the event loop among them

@@ -24,7 +24,7 @@ VERSION = "7.8.9"
 ROW = [[6.0, 2.8, 4.8, 1.6]]
 WHEEL = f"model_manager_server-{VERSION}-py3-none-any.whl"
 NO_PASSWORD = {"COSIGN_PASSWORD": ""}
-OFFLINE = ("--tlog-upload=false",)
+OFFLINE = ("--use-signing-config=false", "--tlog-upload=false")
 """There is no public log of signatures here."""
 KEY = "Release Test <release@localhost>"
 

@@ -130,7 +130,7 @@ class Column:
     def missing_value(self) -> object:
         """What a block of objects, floats or moments holds for a missing value."""
         if self.moments is not None:
-            return np.datetime64("NaT")
+            return np.datetime64("NaT", self.moments.unit)
         return None if self.missing == "None" else np.nan
 
 

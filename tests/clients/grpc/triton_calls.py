@@ -60,7 +60,8 @@ def blocking(address: str, rows: Any, texts: Any) -> dict[str, Any]:
     said["none"] = refused(lambda: client.infer("nowhere", **asked(rows)))
     said["version"] = refused(lambda: client.infer("iris", **asked(rows), model_version="9"))
     said["shape"] = refused(lambda: client.infer("iris", **asked(rows[:, :3])))
-    said["late"] = refused(lambda: client.infer("iris", **asked(rows), client_timeout=1e-6))
+    many = rows[:1].repeat(10_000, axis=0)  # gRPC counts in milliseconds: a single row may be answered within the first
+    said["late"] = refused(lambda: client.infer("iris", **asked(many), client_timeout=1e-6))
     said["load"] = refused(lambda: client.load_model("iris"))
     said["ready"] = [client.is_server_live(), client.is_server_ready(), client.is_model_ready("iris", "1")]
     said["metadata"] = client.get_model_metadata("iris", as_json=True)

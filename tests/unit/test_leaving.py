@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.timeout(200)  # what is imported takes a minute where ten others import it, too
+
 LEAVING = """
 import sys, threading
 from model_manager.logs import configure_logging
@@ -20,7 +24,7 @@ sys.exit(4)
 def ended(target: str) -> subprocess.CompletedProcess[str]:
     """Run a process whose thread runs this, to its end."""
     return subprocess.run(
-        [sys.executable, "-c", LEAVING.format(target=target)], capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", LEAVING.format(target=target)], capture_output=True, text=True, timeout=180
     )
 
 

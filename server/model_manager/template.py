@@ -225,7 +225,7 @@ def _run(control: socket.socket) -> NoReturn:
     default_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor and the workers
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    woken = wake_on_child()
+    woken, waking = wake_on_child()
     statuses: dict[int, int] = {}  # by process, where to tell its end
     poll = select.poll()
     copies = CopiesKept(poll)
@@ -237,7 +237,7 @@ def _run(control: socket.socket) -> NoReturn:
                 os.read(woken, 4096)
                 _tell_ends(statuses)
             elif number == control.fileno():
-                _follow_order(control, statuses, copies, woken)
+                _follow_order(control, statuses, copies, (woken, waking))
             else:
                 copies.answer(number)
 
@@ -252,7 +252,7 @@ def _tell_ends(statuses: dict[int, int]) -> None:
             os.close(told)
 
 
-def _follow_order(control: socket.socket, statuses: dict[int, int], copies: CopiesKept, woken: int) -> None:
+def _follow_order(control: socket.socket, statuses: dict[int, int], copies: CopiesKept, pipe: tuple[int, int]) -> None:
     length, fds, _, _ = socket.recv_fds(control, _LENGTH.size, _FDS)
     if not length:
         os._exit(0)
@@ -269,7 +269,8 @@ def _follow_order(control: socket.socket, statuses: dict[int, int], copies: Copi
             control.close()
             ours.close()
             copies.close()
-            for number in (woken, told, *statuses.values()):
+            signal.set_wakeup_fd(-1)  # asyncio of Python 3.12 has done so when it was forked, and tells no number
+            for number in (*pipe, told, *statuses.values()):
                 os.close(number)
             _be_worker(post, socket.socket(fileno=api), held, theirs)
         os.write(told, _NUMBER.pack(pid))
@@ -284,7 +285,6 @@ def _be_worker(post: bytes, api: socket.socket, supervisor: int, copies: socket.
     code = 1
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until it is handled: Ctrl-C is no traceback
-        os.close(signal.set_wakeup_fd(-1))
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = work(pickle.loads(post), api, supervisor, copies)

@@ -57,7 +57,7 @@ def run_nursery(control: socket.socket, prepare: str) -> NoReturn:
     adopt_orphans()
     _function(prepare)()
     gc.freeze()  # what was imported stays in pages that are shared with the server
-    woken = wake_on_child()
+    woken, _ = wake_on_child()
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(woken, select.POLLIN)
@@ -186,7 +186,7 @@ def _be_child(orders: socket.socket, keeper: int, output: int) -> NoReturn:
 
 def _see_to_the_end(child: int, watch: int, reading: int) -> None:
     adopt_orphans()
-    woken = wake_on_child()
+    woken, _ = wake_on_child()
     output = _Output(reading)
     poll = select.poll()
     for number in (watch, reading, woken):
@@ -266,8 +266,8 @@ class _Output:
         return self._head + (b"\n[...]\n" if left_out else b"") + self._tail
 
 
-def wake_on_child() -> int:
-    """Give the number of a pipe that becomes readable whenever a child ends."""
+def wake_on_child() -> tuple[int, int]:
+    """Give the numbers of a pipe, reading and writing, that becomes readable whenever a child ends."""
 
     def noticed(signum: int, frame: FrameType | None) -> None:
         pass
@@ -277,7 +277,7 @@ def wake_on_child() -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, noticed)
     os.write(writing, b"\0")  # for one that ended before
-    return reading
+    return reading, writing
 
 
 def ended_child() -> int | None:

@@ -78,20 +78,20 @@ async def _run(system: System, stop: asyncio.Event) -> None:
 async def test_a_probe_of_readiness_asks_for_readiness_alone(tmp_path: Path) -> None:
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
         for _ in range(3):
-            assert await supervisor.waiting_for() == ""
+            assert await supervisor.workers.waiting_for() == ""
         assert {what for worker in workers for what in worker.did} == {"readiness"}
 
 
 async def test_each_question_is_answered_by_what_it_asks_for(tmp_path: Path) -> None:
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
-        families = await supervisor.current_metrics()
+        families = await supervisor.workers.current_metrics()
         assert value(families, "model_manager_ready") == 1
         assert value(families, "model_manager_version_state", model_name="m", model_version="1", state="ready") == 1
         assert [worker.did for worker in workers] == [["metrics"]] * 2
-        (row,) = await supervisor.index()
+        (row,) = await supervisor.workers.index()
         assert (row.name, row.version, row.state) == ("m", "1", "READY")
         assert [worker.did for worker in workers] == [["metrics", "index"]] * 2
-        queues = await supervisor.inspect("queues", 0.0)
+        queues = await supervisor.workers.inspect("queues", 0.0)
         assert len(queues) == 2
         assert all("queues" in each for each in queues)
         assert [worker.did for worker in workers] == [["metrics", "index", "queues"]] * 2
@@ -100,7 +100,7 @@ async def test_each_question_is_answered_by_what_it_asks_for(tmp_path: Path) -> 
 async def test_a_worker_that_does_not_answer_is_missed(tmp_path: Path) -> None:
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
         (tmp_path / "worker-1.sock").unlink()
-        assert await supervisor.waiting_for() == "1 of 2 workers answer"
+        assert await supervisor.workers.waiting_for() == "1 of 2 workers answer"
         assert [worker.did for worker in workers] == [["readiness"], []]
 
 
@@ -108,40 +108,40 @@ async def test_the_reasons_of_workers_that_are_not_ready_are_told_once(tmp_path:
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
         for worker in workers:
             worker.registry.stopping = True
-        assert await supervisor.waiting_for() == workers[0].registry.waiting_for() != ""
+        assert await supervisor.workers.waiting_for() == workers[0].registry.waiting_for() != ""
 
 
 async def test_a_pod_that_was_ready_stays_so_while_any_worker_is(tmp_path: Path) -> None:
     async with supervised(tmp_path, workers=2) as (supervisor, workers):
-        assert await supervisor.waiting_for() == ""
+        assert await supervisor.workers.waiting_for() == ""
         (tmp_path / "worker-1.sock").unlink()
-        assert await supervisor.waiting_for() == ""
-        families = await supervisor.current_metrics()
+        assert await supervisor.workers.waiting_for() == ""
+        families = await supervisor.workers.current_metrics()
         assert value(families, "model_manager_ready") == 1
         assert value(families, "model_manager_unanswered_questions_total", about="metrics") == 1
         workers[0].registry.stopping = True
-        assert await supervisor.waiting_for() == "1 of 2 workers answer; the server is stopping"
-        assert value(await supervisor.current_metrics(), "model_manager_ready") == 0
+        assert await supervisor.workers.waiting_for() == "1 of 2 workers answer; the server is stopping"
+        assert value(await supervisor.workers.current_metrics(), "model_manager_ready") == 0
         (tmp_path / "worker-0.sock").unlink()
-        assert await supervisor.waiting_for() == "0 of 2 workers answer"
+        assert await supervisor.workers.waiting_for() == "0 of 2 workers answer"
 
 
 async def test_a_pod_is_not_alive_when_workers_were_started_again_in_vain_for_long(tmp_path: Path) -> None:
     moment = [1000.0]
     async with supervised(tmp_path, workers=2, clock=lambda: moment[0]) as (supervisor, _):
         moment[0] += 3600
-        assert await supervisor.not_alive() == "", "a start may take long"
+        assert await supervisor.workers.not_alive() == "", "a start may take long"
         await supervisor._died(0, "SIGSEGV")
-        assert "no worker has worked for 3600 s, though 1 were started again" in await supervisor.not_alive()
-        supervisor._heard("m/1 is loading", 5.0)
-        assert await supervisor.not_alive() != ""
-        supervisor._heard("m/1 is loading", 31.0)
-        assert await supervisor.not_alive() == ""
+        assert "no worker has worked for 3600 s, though 1 were started again" in await supervisor.workers.not_alive()
+        supervisor.workers.heard("m/1 is loading", 5.0)
+        assert await supervisor.workers.not_alive() != ""
+        supervisor.workers.heard("m/1 is loading", 31.0)
+        assert await supervisor.workers.not_alive() == ""
         await supervisor._died(1, "SIGSEGV")
         moment[0] += 119
-        assert await supervisor.not_alive() == ""
+        assert await supervisor.workers.not_alive() == ""
         moment[0] += 2
-        assert await supervisor.not_alive() != ""
-        supervisor._heard("", 0.5)
-        assert await supervisor.not_alive() == ""
-        assert value(await supervisor.current_metrics(), "model_manager_unclean_ends_total", how="SIGSEGV") == 2
+        assert await supervisor.workers.not_alive() != ""
+        supervisor.workers.heard("", 0.5)
+        assert await supervisor.workers.not_alive() == ""
+        assert value(await supervisor.workers.current_metrics(), "model_manager_unclean_ends_total", how="SIGSEGV") == 2

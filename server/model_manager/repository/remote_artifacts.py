@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from threading import BoundedSemaphore, Event
 from time import monotonic
 from typing import BinaryIO, Final
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from model_manager.errors import LoadFailed, StoreFailed
 from model_manager.repository.artifact import Fetched, check_declared
-from model_manager.repository.cache import Cache
+from model_manager.repository.cache import Cache, default_folder
 from model_manager.repository.downloading import ATTEMPTS, Download, no_longer_wanted, repeatedly
 from model_manager.repository.location import scheme_of, without_credentials
 from model_manager.repository.packages import declared_sha256, metadata_path
@@ -29,6 +30,7 @@ from model_manager.repository.signed_files import check_signed_pair, signature_p
 from model_manager.repository.store import Store
 from model_manager.repository.stores import open_store
 from model_manager.repository.wanted import WantedState, WantedVersion
+from model_manager.settings import Settings
 
 _AT_ONCE: Final = 4  # from one store: versions that are elsewhere never wait for it
 _KNOWN_PATIENCE_S: Final = 5.0  # where an older answer would do
@@ -49,6 +51,13 @@ class RemoteArtifacts:
         self.fetch_seconds = 0.0
         self.from_cache = 0
         self.failures: Counter[str] = Counter()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "RemoteArtifacts":
+        """From where `artifact_stores` allows, into the cache that the settings name."""
+        folder = Path(settings.cache) if settings.cache else default_folder()
+        cache = Cache(folder, settings.cache_mb << 20)
+        return cls(Places.parse(settings.artifact_stores), cache, timeout_s=settings.fetch_timeout_s)
 
     def keep(self, wanted: WantedState) -> None:
         """Never remove from the cache what this state wants."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from model_manager.cpus import allowed_cpus
@@ -21,11 +21,8 @@ from model_manager.metrics import (
     measure_loop_lag,
 )
 from model_manager.records import RecordStream
-from model_manager.repository.cache import Cache, default_folder
-from model_manager.repository.lifecycle import State
 from model_manager.repository.policy import Policy
 from model_manager.repository.remote_artifacts import RemoteArtifacts
-from model_manager.repository.remote_places import Places
 from model_manager.repository.source import Source
 from model_manager.serving.answering import Answering
 from model_manager.serving.attempt import Attempt, attempt
@@ -51,9 +48,10 @@ from model_manager.serving.profile import Profile, profiles_of
 from model_manager.serving.registry import Registry
 from model_manager.serving.shadowing import Shadowing
 from model_manager.serving.shared_copies import SharedCopies
+from model_manager.serving.suspects import suspects
 from model_manager.serving.trying import Children
 from model_manager.serving.turns import Turns
-from model_manager.serving.version_metrics import VersionMetrics, known_versions
+from model_manager.serving.version_metrics import VersionMetrics
 from model_manager.settings import Settings, opentelemetry_variables
 from model_manager.traces import start_tracing
 from model_manager.version import __version__
@@ -62,12 +60,9 @@ logger = logging.getLogger(__name__)
 
 _LOADERS: Final = 2  # loading holds the interpreter for long stretches: more threads would slow what serves
 _MOST_LOADER_THREADS: Final = 64  # with those of versions that take long, which the others do not wait for
-_COMPILING_PATIENCE_S: Final = 30.0
 
 FLUSH_S: Final = 2.0
 """The longest that handing over what waits of records, or of spans, may take when the system stops."""
-_SUSPECTS: Final = 20
-_RUN_CODE: Final = (State.LOADING, State.PROVING)
 _LOOK_S: Final = 0.02
 
 
@@ -118,13 +113,9 @@ class System:
         self._predicting = PredictionThreads(settings.threads)
         self.watch = LoopWatch(allowed_cpus())
         self._compiling = ThreadPoolExecutor(1, "compile", initializer=limit_native_threads)
-        self.process_state = ProcessState(self.metrics, self._suspects)
-        children = None if nursery is None else _children(nursery, settings)
-        self._remote = RemoteArtifacts(
-            Places.parse(settings.artifact_stores),
-            Cache(Path(settings.cache) if settings.cache else default_folder(), settings.cache_mb << 20),
-            timeout_s=settings.fetch_timeout_s,
-        )
+        self.process_state = ProcessState(self.metrics, partial(suspects, self.registry))
+        children = None if nursery is None else Children.from_settings(settings, nursery)
+        self._remote = RemoteArtifacts.from_settings(settings)
         loader = Loader(
             metrics=self.metrics,
             loading=self._loading,
@@ -356,27 +347,3 @@ class System:
     async def inspect(self, topic: Topic, seconds: float) -> list[Inspection]:
         """What this process is doing now."""
         return [await inspect(self.registry, topic, seconds)]
-
-    def _suspects(self, since: float) -> str:
-        """The versions whose code ran since then (perf_counter seconds), for people."""
-        ran = []
-        for model, status, view in known_versions(self.registry):
-            servable = view.ready.get(status.version)
-            if status.state in _RUN_CODE or (servable is not None and servable.batcher.last_started >= since):
-                ran.append(f"{model}/{status.version}")
-        if not ran:
-            return "none that ran just now"
-        return (
-            ran[0] if len(ran) == 1 else f"one of {', '.join(ran[:_SUSPECTS])}{', …' if len(ran) > _SUSPECTS else ''}"
-        )
-
-
-def _children(nursery: Nursery, settings: Settings) -> Children:
-    return Children(
-        nursery,
-        proving=Turns(allowed_cpus()),
-        compiling=Turns(1, patience_s=_COMPILING_PATIENCE_S),
-        timeout_s=settings.load_timeout_s,
-        cpu_s=settings.load_cpu_s,
-        memory_mb=settings.load_memory_mb,
-    )

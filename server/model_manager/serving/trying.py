@@ -14,6 +14,7 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
+from model_manager.cpus import allowed_cpus
 from model_manager.errors import LoadFailed
 from model_manager.repository.wanted import ServableId
 from model_manager.serving.child import JUDGE, Message, Refused, Serving, Step, Task, Verdict
@@ -23,12 +24,14 @@ from model_manager.serving.isolated_child import PREDICT, Isolating
 from model_manager.serving.memory_left import memory_left
 from model_manager.serving.nursery import Child, Garbled, Nursery
 from model_manager.serving.turns import Turns
+from model_manager.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 _V = TypeVar("_V", bound=Verdict)
 
 _KILLED_S: Final = 5.0
+_COMPILING_PATIENCE_S: Final = 30.0
 _CPU_PER_BUDGET: Final = 3
 _LEAST_FILE_BYTES: Final = 256 << 20
 _LONGEST_LINE: Final = 2000
@@ -48,6 +51,18 @@ class Children:
     timeout_s: float
     cpu_s: int
     memory_mb: int | None
+
+    @classmethod
+    def from_settings(cls, settings: Settings, nursery: Nursery) -> "Children":
+        """As many at once as there are processors to prove in; one to compile in, since nobody waits for that."""
+        return cls(
+            nursery,
+            proving=Turns(allowed_cpus()),
+            compiling=Turns(1, patience_s=_COMPILING_PATIENCE_S),
+            timeout_s=settings.load_timeout_s,
+            cpu_s=settings.load_cpu_s,
+            memory_mb=settings.load_memory_mb,
+        )
 
     @asynccontextmanager
     async def trial(

@@ -287,6 +287,11 @@ class Rows(msgspec.Struct, eq=False):  # made for every request: a struct costs 
             blocks = self._blocks = self._store([self._row])
         return blocks
 
+    @property
+    def held(self) -> Sequence[Any]:
+        """The values of a single row that is held by them; empty where arrays are what there is."""
+        return self._row
+
     def __len__(self) -> int:
         return 1 if self._blocks is None else len(self._blocks[0])
 

@@ -1,13 +1,14 @@
 """A fitted estimator → the forms that could answer for it, none of them proven yet."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from model_manager.inference.compiled.converted_heads import build_converted_head
 from model_manager.inference.compiled.ensembles.parts import NAME as ENSEMBLE
-from model_manager.inference.compiled.form import BuiltHead, Form, Matrix, NotCovered, Split, compose
+from model_manager.inference.compiled.form import Answers, BuiltHead, Form, Matrix, NotCovered, Split, compose
+from model_manager.inference.compiled.fronts.column_steps import Origins
 from model_manager.inference.compiled.fronts.front import BuiltFront, build_front
 from model_manager.inference.compiled.heads import (
     ensemble_head,
@@ -17,7 +18,10 @@ from model_manager.inference.compiled.heads import (
     tree_head,
     unwrap,
 )
-from model_manager.signature import Signature
+from model_manager.inference.compiled.linear.one_row import label_of_one_row
+from model_manager.signature import Rows, Signature
+
+_LABEL: Final = ("predict",)
 
 HeadOf: TypeAlias = Callable[[Any, Matrix], BuiltHead]
 
@@ -35,7 +39,7 @@ def candidates(estimator: Any, signature: Signature) -> Iterator[Candidate]:
     inner, transformers = unwrap(estimator)
     headed = _Headed(transformers, inner, signature)
     yield Candidate("onnx-trees", lambda: headed.by(tree_head))
-    yield Candidate("numpy", lambda: headed.by(numpy_head))
+    yield Candidate("numpy", lambda: _one_row_first(headed.by(numpy_head), headed))
     yield Candidate(ENSEMBLE, lambda: _ensemble(headed))
     yield Candidate("onnx", lambda: _converted(transformers, inner, signature))
     if transformers:
@@ -56,11 +60,33 @@ class _Headed:
             before = [*transformers, encoder]  # histogram boosting that was told of categories encodes them itself
         self._front: Callable[[], BuiltFront] = cache(partial(build_front, before, signature))
 
+    @property
+    def origins(self) -> Origins:
+        """Where each feature behind the front comes from."""
+        return self._front().origins
+
     def by(self, head_of: HeadOf) -> Form:
         front = self._front()
         nullable = any(column.nullable for column in self.signature.columns or ())
         matrix = Matrix(len(front.origins), nullable=nullable, sparse=front.sparse)
         return compose(front.run, head_of(self.inner, matrix), front.origins)
+
+
+def _one_row_first(form: Form, headed: _Headed) -> Form:
+    """A form that labels single rows by a shorter way, where there is one."""
+    label_of = label_of_one_row(headed.inner, headed.origins, headed.signature)
+    if label_of is None:
+        return form
+    label, predict = label_of, form.predict
+
+    def predict_one_first(rows: Rows, outputs: tuple[str, ...]) -> Answers:
+        if outputs == _LABEL and len(rows) == 1:
+            found = label(rows)
+            if found is not None:
+                return {_LABEL[0]: found}
+        return predict(rows, outputs)
+
+    return replace(form, predict=predict_one_first)
 
 
 def _ensemble(headed: _Headed) -> Form:

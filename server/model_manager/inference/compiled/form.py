@@ -28,11 +28,15 @@ class NotCovered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a feature comes from: client value = feature * `scale` + `shift` of input column `column`."""
+    """Where a feature comes from: client value = feature * `scale` + `shift` of input column `column`.
+
+    `affine`: so for every number, not only for those within some bounds.
+    """
 
     column: int
     scale: float = 1.0
     shift: float = 0.0
+    affine: bool = True
 
 
 @dataclass(frozen=True, slots=True)

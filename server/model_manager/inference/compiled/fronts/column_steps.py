@@ -49,13 +49,15 @@ def build_steps(transformer: Any) -> list[Step]:
     raise NotCovered(f"{type(transformer).__name__} has no equivalent in numpy")
 
 
-def _per_column(apply: Callable[[Array], Array], scale: Array | float, shift: Array | float) -> Step:
-    """A step x → y on each column alone, where x = y * scale + shift."""
+def _per_column(
+    apply: Callable[[Array], Array], scale: Array | float, shift: Array | float, *, affine: bool = True
+) -> Step:
+    """A step x → y on each column alone, where x = y * scale + shift; for every number, if it is affine."""
 
     def origins(before: Origins) -> Origins:
         scales, shifts = np.broadcast_to(scale, len(before)).tolist(), np.broadcast_to(shift, len(before)).tolist()
         return [
-            None if o is None else Origin(o.column, a * o.scale, b * o.scale + o.shift)
+            None if o is None else Origin(o.column, a * o.scale, b * o.scale + o.shift, o.affine and affine)
             for o, a, b in zip(before, scales, shifts, strict=True)
         ]
 
@@ -89,7 +91,7 @@ def _min_max(scaler: MinMaxScaler) -> list[Step]:
     steps = [_per_column(lambda X: X * scale + low, 1 / scale, -low / scale)]
     if scaler.clip:
         least, most = scaler.feature_range
-        steps.append(_per_column(lambda X: np.clip(X, least, most), 1.0, 0.0))
+        steps.append(_per_column(lambda X: np.clip(X, least, most), 1.0, 0.0, affine=False))
     return steps
 
 

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from model_manager.call import Headers, are_heeded
 from model_manager.codecs.content import is_plain_json
+from model_manager.traces import name_a_trace
 
 LONGEST: Final = 2048
 _MOST: Final = 512
@@ -48,5 +49,5 @@ class KnownHeads:
         if size > 4 and len(data) == size + length:
             if len(self._heads) >= _MOST:
                 self._heads.clear()
-            plain = is_plain_json(headers) and not are_heeded(headers)
+            plain = is_plain_json(headers) and not are_heeded(headers) and not name_a_trace(headers)
             self._heads[data[:size]] = Head(size, path, tuple(headers), length, plain)

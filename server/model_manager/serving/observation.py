@@ -32,9 +32,14 @@ class Observer:
         self._log_share = log_share
         self._always = server_timing or records is not None
         self._server_timing = server_timing
+        self._traces_alone = tracing if log_share == 0 and not self._always else None
 
     def begin(self, call: Call) -> "Observation | None":
         """Observe a call from its arrival on, or let it pass."""
+        tracing = self._traces_alone
+        if tracing is not None and call.plain and tracing.passing:
+            tracing.passing -= 1
+            return None
         trace = None
         if self._tracing is not None:
             trace = self._tracing.begin(call.headers, call.method, call.path, call.route, call.began)

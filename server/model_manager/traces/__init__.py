@@ -7,7 +7,7 @@ from here alone, and what it holds in hand is imported for type checking only.
 
 from typing import TYPE_CHECKING
 
-from model_manager.traces.headers import trace_fields
+from model_manager.traces.headers import name_a_trace, trace_fields
 from model_manager.traces.start import batch_span, start_tracing
 
 if TYPE_CHECKING:
@@ -15,4 +15,4 @@ if TYPE_CHECKING:
     from model_manager.traces.tracing import LoadTrace as LoadTrace
     from model_manager.traces.tracing import Tracing as Tracing
 
-__all__ = ["batch_span", "start_tracing", "trace_fields"]
+__all__ = ["batch_span", "name_a_trace", "start_tracing", "trace_fields"]

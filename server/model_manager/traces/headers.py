@@ -58,6 +58,11 @@ def trace_fields(headers: Headers, trace: "RequestTrace | None") -> dict[str, st
     return {}
 
 
+def name_a_trace(headers: Headers) -> bool:
+    """Whether any of these may name the caller's trace."""
+    return any(name in READ for name, _ in headers)
+
+
 def present(headers: Headers) -> Mapping[bytes, bytes] | None:
     """Those headers of READ that are there; of one that is there twice, the first."""
     found: dict[bytes, bytes] | None = None

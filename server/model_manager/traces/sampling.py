@@ -4,7 +4,10 @@ Only for the SDK's own samplers, of which OTEL_TRACES_SAMPLER names one; any oth
 """
 
 import re
+import sys
 from dataclasses import dataclass
+from math import log, log1p
+from random import getrandbits, random, randrange
 
 from opentelemetry.sdk.trace.sampling import (
     ParentBased,
@@ -34,6 +37,18 @@ class SamplingRule:
     def samples(self, trace_id: int) -> bool:
         """Whether a trace is recorded, where no parent decides."""
         return trace_id & LOW_64_BITS < self.bound
+
+    def draw_passing(self) -> int:
+        """How many traces pass before one is recorded: as many, by chance, as if each were asked by itself."""
+        if self.bound == 0:
+            return sys.maxsize
+        share = self.bound / _ALWAYS
+        # the logarithm of what is left of 1 is that of the chance to pass; U in (0, 1]
+        return 0 if share == 1.0 else min(sys.maxsize, int(log(1.0 - random()) / log1p(-share)))
+
+    def draw_recorded(self) -> int:
+        """The id of a trace that is recorded: any other server with this rule records it, too."""
+        return getrandbits(64) << 64 | randrange(self.bound)
 
 
 def rule_of(sampler: Sampler) -> SamplingRule | None:

@@ -32,7 +32,7 @@ from model_manager.traces.exporters import exporter_from_environment
 from model_manager.traces.headers import DENIED, READ, UNCLEAR, Headers
 from model_manager.traces.propagation import Propagation
 from model_manager.traces.request_trace import RequestTrace
-from model_manager.traces.sampling import LOW_64_BITS, rule_of
+from model_manager.traces.sampling import rule_of
 from model_manager.traces.span_export import BoundedExport
 from model_manager.traces.span_making import Clock, SpanMaker, type_name
 from model_manager.version import __version__
@@ -48,7 +48,9 @@ class Tracing:
         self._provider.add_span_processor(export)
         self._tracer = self._provider.get_tracer("model-manager", __version__)
         self._rule = rule = rule_of(self._provider.sampler)
-        self._bound = rule.bound if rule is not None and propagation.reads_only_known else None
+        self._drawn = rule if propagation.reads_only_known else None
+        self.passing = 0 if self._drawn is None else self._drawn.draw_passing()
+        """So many requests whose headers name no trace pass before one is recorded: whoever lets one pass counts it."""
         self._propagation = propagation
         self._export = export
         scope = InstrumentationScope("model-manager", __version__)
@@ -68,12 +70,14 @@ class Tracing:
         for name, _ in headers:
             if name in READ:
                 return self._continue(headers, method, path, route, began)
-        if self._bound is None:
+        drawn = self._drawn
+        if drawn is None:
             return self._ask_sampler(headers, method, path, route, began)
-        trace_id = getrandbits(128)
-        if trace_id & LOW_64_BITS >= self._bound:
+        if self.passing:
+            self.passing -= 1
             return None
-        return RequestTrace(self._maker, trace_id, INVALID_SPAN_CONTEXT, route, method, path, began)
+        self.passing = drawn.draw_passing()
+        return RequestTrace(self._maker, drawn.draw_recorded(), INVALID_SPAN_CONTEXT, route, method, path, began)
 
     def _continue(self, headers: Headers, method: str, path: str, route: str, began: float) -> RequestTrace | None:
         """Begin the trace of a request that has headers which may name a parent."""

@@ -1,5 +1,9 @@
 """The rule of a sampler decides as the sampler does; a glance at headers sees what the SDK reads in them."""
 
+import sys
+from collections import Counter
+from math import sqrt
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +73,30 @@ def test_the_bound_of_a_ratio_is_exact(ratio: float) -> None:
     assert rule is not None
     for trace_id in (sampler.bound - 1, sampler.bound, sampler.bound + (1 << 64)):
         assert rule.samples(trace_id) == recorded(sampler, Context(), trace_id)
+
+
+@pytest.mark.parametrize("sampler", [each for each in BUILT_IN if each is not ALWAYS_OFF], ids=describe)
+def test_what_is_drawn_is_what_the_sampler_records(sampler: Sampler) -> None:
+    rule = rule_of(sampler)
+    assert rule is not None
+    if rule.bound:
+        assert all(recorded(sampler, Context(), rule.draw_recorded()) for _ in range(200))
+    else:
+        assert rule.draw_passing() == sys.maxsize
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01])
+def test_as_many_pass_between_two_that_are_recorded_as_chance_lets(share: float) -> None:
+    rule = rule_of(TraceIdRatioBased(share))
+    assert rule is not None
+    draws = 20_000
+    seen = Counter(rule.draw_passing() for _ in range(draws))
+    # each share is within five standard deviations of what asking one by one brings about
+    for passing in range(4):
+        expected = share * (1 - share) ** passing
+        assert abs(seen[passing] / draws - expected) <= 5 * sqrt(expected * (1 - expected) / draws)
+    mean = sum(passing * count for passing, count in seen.items()) / draws
+    assert abs(mean - (1 - share) / share) <= 5 * sqrt(1 - share) / share / sqrt(draws)
 
 
 class EveryOther(Sampler):

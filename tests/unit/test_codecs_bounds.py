@@ -5,7 +5,9 @@ from time import process_time
 from typing import Any
 
 import pytest
-from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds
+from hypothesis import given
+from hypothesis import strategies as st
+from model_manager.codecs.bounds import SMALLEST_COUNTED, Bounds, may_say_priority
 from model_manager.codecs.protocols import codecs_for
 from model_manager.errors import InvalidInput
 from model_manager.signature import Signature
@@ -101,3 +103,13 @@ def test_a_model_that_takes_any_width_is_sent_any(anything: Signature) -> None:
 @pytest.fixture
 def anything() -> Signature:
     return Signature(PAIRS.layout, None, False, PAIRS.outputs)
+
+
+@given(
+    before=st.sampled_from([b"", b'{"id": "a", ', b'{"prior', b'{"pri', b'"' * 300, b'"' * 300 + b'"priority"']),
+    size=st.sampled_from([0, 100, SMALLEST_COUNTED, 2 * SMALLEST_COUNTED]),
+    after=st.sampled_from([b"", b'"', b'"pri', b'"prio', b', "priority": 1}', b", 'priority': 1}"]),
+)
+def test_a_priority_is_found_wherever_it_is(before: bytes, size: int, after: bytes) -> None:
+    body = before + b"1" * size + after
+    assert may_say_priority(body) == (b'"prio' in body)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from model_manager.call import HIGH, NORMAL, Call, Headers
-from model_manager.codecs.bounds import LARGE_BODY
+from model_manager.codecs.bounds import LARGE_BODY, may_say_priority
 from model_manager.codecs.protocols import Codec
 from model_manager.codecs.v2_explanation import EXPLANATION
 from model_manager.errors import ClientGone, DeadlineExceeded, InvalidInput, PredictionFailed, UnknownOutput
@@ -126,8 +126,7 @@ class Answering:
                 timeout_s = servable.timeout_s
             decoding = perf_counter()
             if batcher.busy:
-                # five bytes: a longer text is looked for in a way that takes twice as long in a large body
-                at_best = priority if priority is not None else HIGH if b'"prio' in body else NORMAL
+                at_best = priority if priority is not None else HIGH if may_say_priority(body) else NORMAL
                 batcher.check_room(batcher.now() + timeout_s - (decoding - call.began), at_best)
             of_body = () if call.plain else call.headers
             if len(body) < LARGE_BODY:

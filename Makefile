@@ -14,6 +14,8 @@ CONTAINERS ?= podman
 IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+# they wait for the cluster more than they compute; those that stop its control plane are run after the others
+CLUSTER_TESTS ?= --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe demo split image sbom test-pythons release release-files publish rollouts test-clients bench-peers lock clean
@@ -54,7 +56,8 @@ test-pythons:  ## Run the unit tests on every Python that pyproject.toml admits 
 	done
 
 cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
-	$(BIN)/python -m pytest -m cluster tests/cluster
+	$(BIN)/python -m pytest -m cluster $(CLUSTER_TESTS) --ignore tests/cluster/test_disruptions.py tests/cluster
+	$(BIN)/python -m pytest -m cluster tests/cluster/test_disruptions.py
 
 rollouts: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Measure what Flagger and Argo Rollouts make of bad versions, in the cluster of KUBECONFIG
 	CLUSTER_ROLLOUTS=docs/rollouts.json $(BIN)/python -m pytest -m cluster tests/cluster/test_rollouts.py

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.cluster.staging import Cluster, Namespace, measured
 from tools import parts
 
 NewNamespace = Callable[[str], Namespace]
+MEASURED: Final = "measured"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,8 +72,18 @@ def _namespace(cluster: Cluster, subject: str) -> Iterator[Namespace]:
         cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture(autouse=True)
+def measured_told(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test measured goes into its report, since processes that run tests side by side print none."""
+    yield
+    request.node.user_properties += [(MEASURED, line) for line in measured]
+    measured.clear()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured."""
-    if measured:
+    ended = [each for each in terminalreporter.getreports("") if each.when == "teardown"]
+    told = [line for each in ended for name, line in each.user_properties if name == MEASURED]
+    if told:
         terminalreporter.section("cluster")
-        terminalreporter.write("\n".join([*measured, ""]))
+        terminalreporter.write("\n".join([*told, ""]))

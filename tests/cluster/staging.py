@@ -36,7 +36,7 @@ _POD_S: Final = 120.0
 Document = dict[str, Any]
 
 measured: Final[list[str]] = []
-"""What the tests saw, printed after the last."""
+"""What the test that runs saw: printed after the last of all."""
 
 
 class CommandFailed(Exception):

@@ -1,5 +1,6 @@
 """What callers lose when pods, servers or the control plane go: nothing, or what a killed server had begun."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.staging import Document, Namespace, Traffic, is_ready, measured, question, restarts
+from tests.cluster.staging import CommandFailed, Document, Namespace, Traffic, is_ready, measured, question, restarts
 from tools.patience import wait_until
 
 SERVICE = "models-model-manager"
@@ -24,6 +25,7 @@ def models(namespace: Namespace, samples: Path) -> Namespace:
         {
             "routing": "istio",
             "istio.peerAuthentication.enabled": "true",
+            "podDisruptionBudget.enabled": "true",
             "tracks.stable.existingConfigMap": "models",
         }
     )
@@ -58,6 +60,18 @@ def test_a_deleted_pod_fails_no_request(models: Namespace, traffic: Traffic) -> 
     assert everything.failed == 0, everything.bodies
 
 
+def test_pods_that_are_evicted_one_by_one_fail_no_request(models: Namespace, traffic: Traffic) -> None:
+    first, second = (each["metadata"]["name"] for each in models.pods())
+    wait_until(lambda: evict(models, first), f"{first} to be evicted")
+    assert not evict(models, second), "the budget let both go at once"
+    wait_until(lambda: evict(models, second), f"{second} to be evicted, once another is ready", limit_s=120)
+    models.wait_for_pods(2)
+    traffic.take(200)
+    everything = traffic.so_far()
+    measured.append(f"drained node: {everything.failed} of {everything.all} failed")
+    assert everything.failed == 0, everything.bodies
+
+
 def test_a_killed_server_loses_what_it_had_begun(models: Namespace, traffic: Traffic) -> None:
     victim, *_ = models.pods()
     before = traffic.take(200)
@@ -84,6 +98,18 @@ def test_requests_go_on_while_the_control_plane_stands_still(
     everything = traffic.so_far()
     measured.append(f"istiod away: {everything.failed} of {everything.all} failed")
     assert after.failed == everything.failed == 0, everything.bodies
+
+
+def evict(models: Namespace, pod: str) -> bool:
+    """Ask for a pod to go, as `kubectl drain` asks for each of a node; False where the budget does not let it."""
+    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": models.name}}
+    place = f"/api/v1/namespaces/{models.name}/pods/{pod}/eviction"
+    try:
+        models.kubectl("create", "--raw", place, "-f", "-", stdin=json.dumps(asked))
+    except CommandFailed as error:
+        assert "disruption budget" in str(error), error
+        return False
+    return True
 
 
 def server_of(pod: Document) -> int:

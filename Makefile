@@ -56,6 +56,7 @@ test-pythons:  ## Run the unit tests on every Python that pyproject.toml admits 
 	done
 
 cluster-test: $(VENV)/dev.stamp $(VENV)/load.stamp  ## Test the chart in the cluster with Istio that KUBECONFIG names: docs/cluster.md
+	$(BIN)/python -m tools.parts
 	$(BIN)/python -m pytest -m cluster $(CLUSTER_TESTS) --ignore tests/cluster/test_disruptions.py tests/cluster
 	$(BIN)/python -m pytest -m cluster tests/cluster/test_disruptions.py
 

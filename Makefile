@@ -15,7 +15,7 @@ IMAGE ?= model-manager:$(VERSION)
 PYTHON_IMAGE ?= python:3.11-slim
 TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 # they wait for the cluster more than they compute; those that stop its control plane are run after the others
-CLUSTER_TESTS ?= --numprocesses 3 --dist loadfile
+CLUSTER_TESTS ?= --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help serve samples test test-ecosystem test-stores cluster-test test-browser pictures fuzz e2e check docs format bench budget chaos loadtest observe demo split image sbom test-pythons release release-files publish rollouts test-clients bench-peers lock clean

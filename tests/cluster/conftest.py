@@ -15,6 +15,7 @@ from tools import parts
 
 NewNamespace = Callable[[str], Namespace]
 MEASURED: Final = "measured"
+_LONGEST: Final = ("test_canary_page", "test_installs", "test_traffic")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
             item.add_marker(pytest.mark.timeout(1200))
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)  # what takes longest is not begun last
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +80,22 @@ def measured_told(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     request.node.user_properties += [(MEASURED, line) for line in measured]
     measured.clear()
+
+
+@pytest.fixture(params=[4, 3], ids=["helm4", "helm3"])
+def major(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
+
+
+@pytest.fixture
+def page_namespace(new_namespace: NewNamespace, samples: Path) -> Iterator[Namespace]:
+    """A namespace with what both pages start from: the ConfigMaps `models` and `models-next`."""
+    namespace = new_namespace("pages")
+    namespace.apply_models("models", samples, default="1")
+    namespace.apply_models("models-next", samples, default="2")
+    yield namespace
+    namespace.helm("uninstall", "models")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

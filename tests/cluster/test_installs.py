@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Final
 
 import pytest
 import yaml
@@ -12,8 +11,6 @@ from tests.cluster.conftest import NewNamespace
 from tests.cluster.staging import CHART, OWN_KINDS, Namespace
 from tools import parts
 from tools.patience import wait_until
-
-PRODUCTION: Final = CHART / "examples" / "production.yaml"
 
 
 def left(namespace: Namespace) -> set[str]:
@@ -40,7 +37,7 @@ def prepare(namespace: Namespace) -> None:
 
 
 @pytest.mark.parametrize("major", [4, 3], ids=["helm4", "helm3"])
-@pytest.mark.parametrize("file", [*MATRIX, PRODUCTION], ids=lambda file: file.stem.removesuffix("-values"))
+@pytest.mark.parametrize("file", MATRIX, ids=lambda file: file.stem.removesuffix("-values"))
 def test_a_values_file_is_installed_upgraded_and_taken_away(
     new_namespace: NewNamespace, file: Path, major: int
 ) -> None:

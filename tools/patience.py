@@ -16,7 +16,7 @@ from typing import Any, Final
 
 LIMIT_S: Final = 30.0
 _WORK: Final = "import model_manager.process"
-_PAUSE_S: Final = 0.01
+PAUSE_S: Final = 0.01
 _TURN_S: Final = 0.002
 
 quiet_s = 3.0
@@ -49,15 +49,18 @@ class Limit:
         return time.monotonic() - self._began
 
 
-def wait_until(condition: Callable[[], Any], what: str, *, limit_s: float = LIMIT_S) -> Any:
-    """Return the first truthy value of `condition`. Raises AssertionError with `what` when none comes in time."""
+def wait_until(condition: Callable[[], Any], what: str, *, limit_s: float = LIMIT_S, pause_s: float = PAUSE_S) -> Any:
+    """Return the first truthy value of `condition`. Raises AssertionError with `what` when none comes in time.
+
+    `pause_s` is how long to wait before asking again: longer where to ask takes much of the machine.
+    """
     limit = Limit(limit_s)
     while True:
         if value := condition():
             return value
         if limit.passed():
             raise AssertionError(f"still waiting for {what} after {limit.so_far:.0f} s")
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)
 
 
 async def until(condition: Callable[[], Any], what: str, *, limit_s: float = LIMIT_S) -> Any:

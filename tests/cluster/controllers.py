@@ -11,8 +11,7 @@ from typing import Any, Final, Protocol
 import pytest
 
 from tests.cluster.prometheus import Prometheus
-from tests.cluster.staging import Document, Namespace
-from tools.patience import wait_until
+from tests.cluster.staging import Document, Namespace, wait_until
 from tools.processes import Process
 
 NAME: Final = "models-model-manager"

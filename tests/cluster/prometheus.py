@@ -15,8 +15,7 @@ import yaml
 from model_manager.version import __version__
 
 from tests.cluster import finder
-from tests.cluster.staging import IMAGE, CommandFailed, Document, Namespace
-from tools.patience import wait_until
+from tests.cluster.staging import IMAGE, CommandFailed, Document, Namespace, wait_until
 
 PROMETHEUS: Final = os.environ.get("CLUSTER_PROMETHEUS", "prom/prometheus:v3.5.0")
 SCRAPE_S: Final = 1

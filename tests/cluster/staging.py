@@ -9,7 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any, Final
 from model_manager.version import __version__
 
 from tests.cluster import asker
-from tools.patience import Limit, stretched, wait_until
+from tools import patience
+from tools.patience import LIMIT_S, stretched
 from tools.processes import ROOT
 
 CHART: Final = ROOT / "charts" / "model-manager"
@@ -32,11 +33,17 @@ OWN_KINDS: Final = (
 )
 _COMMAND_S: Final = 180.0
 _POD_S: Final = 120.0
+_PAUSE_S: Final = 0.25
 
 Document = dict[str, Any]
 
 measured: Final[list[str]] = []
 """What the test that runs saw: printed after the last of all."""
+
+
+def wait_until(condition: Callable[[], Any], what: str, *, limit_s: float = LIMIT_S) -> Any:
+    """As that of tools.patience, for conditions that start a program: asked without a pause they take a processor."""
+    return patience.wait_until(condition, what, limit_s=limit_s, pause_s=_PAUSE_S)
 
 
 class CommandFailed(Exception):
@@ -195,14 +202,13 @@ class Namespace(Cluster):
     def ask(self, *questions: Document, account: str = "default", sidecar: bool = True) -> list[Answers]:
         """Ask from a pod of its own, and wait for all the answers."""
         with self._asker(questions, account, sidecar) as pod:
-            limit = Limit(_POD_S)
-            while True:
-                lines = self._said(pod)
-                ended = [line for line in lines if line["done"]]
-                if len(ended) == len(questions):
-                    return [_answers(each) for each in ended]
-                if limit.passed():
-                    raise AssertionError(f"{pod} has {len(ended)} of {len(questions)} answers: {lines[-3:]}")
+
+            def all_answered() -> list[Answers] | None:
+                ended = [_answers(line) for line in self._said(pod) if line["done"]]
+                return ended if len(ended) == len(questions) else None
+
+            answered: list[Answers] = wait_until(all_answered, f"{len(questions)} answers to {pod}", limit_s=_POD_S)
+            return answered
 
     @contextmanager
     def traffic(self, asked: Document) -> Iterator["Traffic"]:
@@ -221,9 +227,10 @@ class Namespace(Cluster):
         finally:
             self.kubectl("delete", "pod", name, "--wait=false")
 
-    def _said(self, pod: str) -> list[Document]:
+    def _said(self, pod: str, *, last: int = -1) -> list[Document]:
+        """What an asker printed, or the last lines of it."""
         try:
-            text = self.kubectl("logs", pod, "--container", "asker")
+            text = self.kubectl("logs", pod, "--container", "asker", f"--tail={last}")
         except CommandFailed:  # it has not begun
             return []
         whole = text[: text.rfind("\n") + 1].splitlines()
@@ -239,7 +246,7 @@ class Traffic:
 
     def so_far(self) -> Answers:
         """Everything until now."""
-        said = self._namespace._said(self._pod)
+        said = self._namespace._said(self._pod, last=2)  # the last may not be whole
         return _answers(said[-1]) if said else Answers({}, {})
 
     def take(self, count: int) -> Answers:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.staging import Namespace, measured, question, restarts
-from tools.patience import wait_until
+from tests.cluster.staging import Namespace, measured, question, restarts, wait_until
 
 SERVICE = "models-model-manager"
 KUBELET_S = 150.0  # a kubelet looks about once a minute, and its cache may be as old

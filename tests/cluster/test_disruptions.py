@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.staging import CommandFailed, Document, Namespace, Traffic, is_ready, measured, question, restarts
-from tools.patience import wait_until
+from tests.cluster.staging import (
+    CommandFailed,
+    Document,
+    Namespace,
+    Traffic,
+    is_ready,
+    measured,
+    question,
+    restarts,
+    wait_until,
+)
 
 SERVICE = "models-model-manager"
 CONNECTIONS = 8

@@ -8,9 +8,8 @@ import yaml
 
 from tests.chart.chart import MATRIX, Helm
 from tests.cluster.conftest import NewNamespace
-from tests.cluster.staging import CHART, OWN_KINDS, Namespace
+from tests.cluster.staging import CHART, OWN_KINDS, Namespace, wait_until
 from tools import parts
-from tools.patience import wait_until
 
 
 def left(namespace: Namespace) -> set[str]:

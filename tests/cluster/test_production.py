@@ -7,8 +7,7 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.cluster.staging import CHART, Namespace, question
-from tools.patience import wait_until
+from tests.cluster.staging import CHART, Namespace, question, wait_until
 
 FILE: Final = CHART / "examples" / "production.yaml"
 SERVICE: Final = "models-model-manager"

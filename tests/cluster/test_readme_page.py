@@ -1,8 +1,7 @@
 """The helm command of README, and what docs/canary.md says for when Istio comes later, while requests never stop."""
 
 from tests.cluster.pages import PAGE, README, SERVICE, Reader, commands, follow
-from tests.cluster.staging import Namespace, measured, question
-from tools.patience import wait_until
+from tests.cluster.staging import Namespace, measured, question, wait_until
 
 
 def weight_of_canary(namespace: Namespace) -> int:

@@ -10,8 +10,7 @@ from tests.cluster import rollouts
 from tests.cluster.conftest import NewNamespace
 from tests.cluster.controllers import NAME, Argo, Flagger, weight_of_new
 from tests.cluster.rollouts import Release, released
-from tests.cluster.staging import Traffic, measured, question
-from tools.patience import wait_until
+from tests.cluster.staging import Traffic, measured, question, wait_until
 
 GOOD, FAILING, SLOW = "2", "3", "4"
 UNASKED: Final = {"flagger": ("rolled back", 0), "argo": ("paused", 1)}

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.staging import Namespace
-from tools.patience import wait_until
+from tests.cluster.staging import Namespace, wait_until
 
 SCALER_S = 90.0  # it looks every 15 s
 

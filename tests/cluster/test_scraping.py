@@ -10,8 +10,7 @@ import yaml
 
 from tests.cluster import prometheus
 from tests.cluster.prometheus import Prometheus
-from tests.cluster.staging import Document, Namespace
-from tools.patience import wait_until
+from tests.cluster.staging import Document, Namespace, wait_until
 from tools.processes import ROOT
 
 PAGE: Final = (ROOT / "docs" / "observe.md").read_text(encoding="utf-8")

@@ -10,8 +10,7 @@ import yaml
 from model_manager.version import __version__
 
 from tests.cluster import collector
-from tests.cluster.staging import CHART, IMAGE, Document, Namespace, question
-from tools.patience import wait_until
+from tests.cluster.staging import CHART, IMAGE, Document, Namespace, question, wait_until
 from tools.processes import ROOT
 
 SERVICE: Final = "models-model-manager"

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.staging import Namespace, measured, question
+from tests.cluster.staging import Namespace, measured, question, wait_until
 from tests.mesh.traffic import bounds
-from tools.patience import wait_until
 
 SERVICE = "models-model-manager"
 REQUESTS = 4000

@@ -10,8 +10,7 @@ import pytest
 from tests.cluster.conftest import NewNamespace
 from tests.cluster.controllers import NAME, TITLES, Argo, Controller, Flagger
 from tests.cluster.rollouts import Release, released
-from tests.cluster.staging import CHART, question
-from tools.patience import wait_until
+from tests.cluster.staging import CHART, question, wait_until
 
 PAGE: Final = (CHART / "README.md").read_text(encoding="utf-8")
 

@@ -132,8 +132,12 @@ def test_a_version_that_ends_every_worker_while_it_is_loaded_is_kept_out(tmp_pat
     with live_server(tmp_path / "models", wait=False, workers=2, compile="off") as server:
         wait_until(lambda: server.admin.get("/v2/health/ready").status_code == 200, "the pod to be ready")
         assert _ask(server, "m") == _ask(server, "other") == 200
-        rows = {(row["name"], row["version"]): row for row in server.admin.post("/v2/repository/index").json()}
-        assert rows["m", "2"]["state"] == "UNAVAILABLE"
+
+        def state() -> str:
+            rows = server.admin.post("/v2/repository/index").json()
+            return next(row["state"] for row in rows if (row["name"], row["version"]) == ("m", "2"))
+
+        wait_until(lambda: state() == "UNAVAILABLE", "m/2 to be kept out, between two attempts to load it")
 
 
 def test_a_state_folder_that_cannot_be_used_is_done_without(tmp_path: Path) -> None:

@@ -135,7 +135,8 @@ def test_a_version_that_ends_every_worker_while_it_is_loaded_is_kept_out(tmp_pat
 
         def state() -> str:
             rows = server.admin.post("/v2/repository/index").json()
-            return next(row["state"] for row in rows if (row["name"], row["version"]) == ("m", "2"))
+            (found,) = [str(row["state"]) for row in rows if (row["name"], row["version"]) == ("m", "2")]
+            return found
 
         wait_until(lambda: state() == "UNAVAILABLE", "m/2 to be kept out, between two attempts to load it")
 

@@ -10,8 +10,8 @@ pytest.importorskip("playwright", reason="make test-browser installs it")
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.staging import MODEL, ask, browser, chromium, served
-from tests.live import LiveServer
+from tests.browser.staging import MODEL, ask, asked_until_it_drifts, browser, chromium, served
+from tests.live import LiveServer, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -78,6 +78,7 @@ def test_model_draws_a_line_for_each_version(page: Page, server: LiveServer) -> 
         if page.locator(".u-legend .u-series").count() == 6:  # two pictures: time and two versions
             break
     assert page.locator(".u-legend .u-series").count() == 6
+    wait_until(lambda: asked_until_it_drifts(server), "both versions to drift")
     page.reload()
     assert "Drifted: " in page.inner_text("main")
     assert judged(page) == []

@@ -69,7 +69,7 @@ class Connection(Lifetime):
         whole = self._whole
         if whole is not None:
             if stage == BETWEEN and self._new_heads < GIVEN_UP and whole.keep_alive:
-                self._door.known_heads.remember(data, whole.path, whole.headers, len(whole.body))
+                self._door.known_heads.remember(data, whole.call.path, whole.call.headers, len(whole.body))
             self._start_direct()
 
     def _answer_known(self, head: Head, data: bytes) -> bool:

@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -35,6 +35,9 @@ from model_manager.serving.pending import Pending
 logger = logging.getLogger(__name__)
 
 _CLOSE: Final = b"connection: close\r\n\r\n"
+
+Steps: TypeAlias = Coroutine[Any, None, Answer | None]
+"""What goes on when something it waits for is there: to an answer, or to None once that was written."""
 
 
 class DefaultHead:
@@ -83,8 +86,8 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_awaited", "_began", "_connection", "_destination", "_failure", "_plain", "_steps", "body", "headers",
-        "keep_alive", "path", "response_complete", "response_started",
+        "_awaited", "_compress_from", "_connection", "_failure", "_steps", "answering", "body", "call", "keep_alive",
+        "response_complete", "response_started",
     )  # fmt: skip
 
     http_version: Final = "1.1"
@@ -92,21 +95,21 @@ class Direct:
     def __init__(
         self,
         connection: Line,
-        destination: Destination,
+        to: Destination,
         path: str,
         headers: Headers,
         keep_alive: bool,
         plain: bool = False,
     ) -> None:
         self._connection = connection
-        self._destination = destination
-        self.path = path
-        self.headers = headers
-        self._plain = plain
-        self._began = perf_counter()
+        self._compress_from = to.compress_from
         self._failure: Callable[[], Exception] | None = None
-        self._steps: Coroutine[Any, None, None] | None = None
+        self._steps: Steps | None = None
         self._awaited: asyncio.Future[Any] | None = None
+        self.answering = to.answering
+        self.call = Call(
+            to.protocol, to.route, "POST", path, headers, to.model, to.version, perf_counter(), UNHURRIED, "", plain
+        )
         self.body: bytes | bytearray = b""
         self.keep_alive = keep_alive
         self.response_started = False
@@ -134,8 +137,7 @@ class Direct:
             self.cancel()
         elif not self.response_complete:
             self.response_complete = True
-            refused = self._destination.answering.refuse(self._call(), asyncio.CancelledError())
-            refused.ended()
+            self.answering.refuse(self.call, asyncio.CancelledError()).ended()
 
     def cancel(self) -> None:
         """Give it up, in the next turn of the loop, wherever it waits; nothing where it does not."""
@@ -144,8 +146,18 @@ class Direct:
 
     def start(self) -> None:
         """Have it answered: the body is whole, or will not be."""
-        self._steps = self._answer()
+        call = self.call
         self._connection.tasks.add(self)
+        try:
+            if self._failure is not None:
+                raise self._failure()
+            if not call.plain:
+                heed_headers(call)
+        except Exception as error:
+            self._end(self.answering.refuse(call, error))
+            return
+        self._steps = self.answering.answer(call, bytes(self.body), None)
+        self.body = b""
         self._go_on()
 
     def _go_on(self) -> None:
@@ -154,46 +166,57 @@ class Direct:
         self._awaited = None
         try:
             awaited = self._steps.send(None)
-        except (StopIteration, asyncio.CancelledError):
+        except StopIteration as ended:
+            self._end(ended.value)
+        except asyncio.CancelledError:
             self._connection.tasks.discard(self)
-            return
-        if type(awaited) is Pending:
-            self._awaited = awaited
-            awaited.go_on = self._go_on
         else:
-            self._awaited = rest = self._connection.loop.create_task(_Rest(awaited, self._steps))
-            rest.add_done_callback(lambda _: self._connection.tasks.discard(self))
+            if type(awaited) is Pending:
+                self._awaited = awaited
+                awaited.go_on = self._go_on
+            else:
+                self._awaited = rest = self._connection.loop.create_task(_Rest(awaited, self._steps))
+                rest.add_done_callback(self._rest_ended)
 
-    def _call(self) -> Call:
-        to = self._destination
-        began, plain = self._began, self._plain
-        return Call(
-            to.protocol, to.route, "POST", self.path, self.headers, to.model, to.version, began, UNHURRIED, "", plain
-        )
-
-    async def _answer(self) -> None:
-        answering, call = self._destination.answering, self._call()
-        try:
-            if self._failure is not None:
-                raise self._failure()
-            if not call.plain:
-                heed_headers(call)
-        except Exception as error:
-            answer = answering.refuse(call, error)
+    def _rest_ended(self, rest: "asyncio.Task[Answer | None]") -> None:
+        self._awaited = None
+        if rest.cancelled():
+            self._connection.tasks.discard(self)
         else:
-            answer = await answering.answer(call, bytes(self.body), None)
-        self.body = b""
+            self._end(rest.result())
+
+    def _end(self, answer: Answer | None) -> None:
+        """Write an answer, at once where nothing has to be waited for; None: it was."""
+        if answer is None:
+            self._connection.tasks.discard(self)
+        elif len(answer.body) >= self._compress_from or self._connection.flow.write_paused:
+            self._steps = self._end_later(answer)
+            self._go_on()
+        else:
+            try:
+                self._write(answer)
+            except Exception:
+                self._abort()
+            finally:
+                answer.ended()
+                self._connection.tasks.discard(self)
+
+    async def _end_later(self, answer: Answer) -> None:
+        """Write an answer once it is compressed, and the client takes it."""
         try:
-            if len(answer.body) >= self._destination.compress_from:
+            if len(answer.body) >= self._compress_from:
                 await compress(answer)
             if self._connection.flow.write_paused:
                 await self._connection.flow.drain()
             self._write(answer)
         except Exception:
-            logger.exception("an answer could not be written")
-            self._connection.transport.abort()
+            self._abort()
         finally:
             answer.ended()
+
+    def _abort(self) -> None:
+        logger.exception("an answer could not be written")
+        self._connection.transport.abort()
 
     def _write(self, answer: Answer) -> None:
         connection = self._connection
@@ -214,12 +237,12 @@ class Direct:
         connection.on_response_complete()
 
 
-class _Rest(Coroutine[Any, None, None]):
+class _Rest(Coroutine[Any, None, Answer | None]):
     """The rest of a coroutine that waits for something already, as a task takes it."""
 
     __slots__ = ("_awaited", "_steps")
 
-    def __init__(self, awaited: object, steps: Coroutine[Any, None, None]) -> None:
+    def __init__(self, awaited: object, steps: Steps) -> None:
         self._awaited: object = awaited
         self._steps = steps
 
@@ -233,7 +256,7 @@ class _Rest(Coroutine[Any, None, None]):
     def close(self) -> None:
         self._steps.close()
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[Any, None, Answer | None]:
         raise TypeError("a task takes it")
 
 

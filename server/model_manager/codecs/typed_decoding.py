@@ -7,6 +7,7 @@ which names the fault or finds that there is none.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -153,12 +154,14 @@ class TensorBlock:
         self._gaps = [at for at, column in enumerate(columns) if column.nullable and column.missing != "None"]
         self._fill_gaps = self._dtype.hasobject and bool(self._gaps)
         self._object_type = by_object
+        self._numbers = numbers_store(self._dtype, columns)
 
     def __call__(self, rows: list[Any]) -> Blocks:
         if type(rows[0]) is self._object_type:
-            block = np.array(list(map(astuple, rows)), dtype=self._dtype)
-        else:
-            block = np.array(rows, dtype=self._dtype)
+            rows = list(map(astuple, rows))
+        if self._numbers is not None:
+            return (self._numbers(rows),)
+        block = np.array(rows, dtype=self._dtype)
         if block.ndim != 2:
             raise Doubt
         if self._fill_gaps:
@@ -204,6 +207,23 @@ class TypedColumns:
         if len(set(map(len, values))) != 1 or not values[0]:
             raise Doubt
         return self._frame.from_columns(values)
+
+
+def numbers_store(dtype: np.dtype[Any], columns: Sequence[Column]) -> Store | None:
+    """Choose how parsed rows of so many numbers each become a block; None where they are none, or some may be missing.
+
+    For many rows that takes two thirds of the time of np.array, which looks at each row before it takes its values.
+    """
+    width = len(columns)
+    if not width or dtype.hasobject or any(column.nullable for column in columns):
+        return None
+
+    def store(rows: Sequence[Any]) -> Array:
+        if len(rows) == 1:
+            return np.array(rows, dtype)
+        return np.fromiter(chain.from_iterable(rows), dtype, len(rows) * width).reshape(len(rows), width)
+
+    return store
 
 
 def column_store(column: Column, dtype: np.dtype[Any]) -> Store:

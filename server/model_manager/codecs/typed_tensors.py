@@ -22,6 +22,7 @@ from model_manager.codecs.typed_decoding import (
     column_store,
     integer_type,
     list_type,
+    numbers_store,
     text_column,
 )
 from model_manager.signature import DTYPES, Array, Column, Datatype, Layout, Rows, Signature
@@ -122,9 +123,10 @@ class TypedTensors:
     def _one_row(self, signature: Signature) -> tuple[list[int], Callable[[list[Any]], Blocks]]:
         """The shape of a single row that may be held as its values, and what stores those; of others no shape."""
         dtype, columns = self._dtype, signature.columns
+        many = numbers_store(dtype, columns or ())
 
         def store(rows: list[Any]) -> Blocks:
-            return (np.array(rows, dtype),)
+            return (np.array(rows, dtype) if many is None else many(rows),)
 
         numbers = signature.layout is Layout.ARRAY and columns and not dtype.hasobject
         held = numbers and all(cannot_fail(column, signature) for column in columns or ())

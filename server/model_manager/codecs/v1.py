@@ -53,7 +53,7 @@ class V1Codec:
 
         Raises InvalidInput naming row and column, UnsupportedContent for what cannot be meant as JSON.
         """
-        if not is_plain_json(headers):
+        if headers and not is_plain_json(headers):
             require_json(headers, body)
         if len(body) > SMALLEST_COUNTED:
             self._bounds.check(body)
@@ -73,9 +73,13 @@ class V1Codec:
         """Encode results, arrays of rows by output name, as `predictions` by row, as columnar `outputs`, or as both."""
         if request.form is not None:
             return self._headers, self._encode(request, results, encode_literals)
-        body = self._encode(request, results, encode_json)
+        names = request.outputs
+        if len(names) == 1 and not request.columnar:
+            body = b'{"predictions":%b}' % encode_json(results[names[0]].tolist())
+        else:
+            body = self._encode(request, results, encode_json)
         if body.find(_NULL) >= 0:
-            count = sum(infinities(results[name]) for name in request.outputs)
+            count = sum(infinities(results[name]) for name in names)
             if count:
                 return [*self._headers, (b"x-infinite-values", b"%d" % count)], body
         return self._headers, body
@@ -106,7 +110,7 @@ class V1Codec:
         columnar = both = False
         if given is not None:
             rows = typed_rows.read(given)
-            keys = 1 + typed_rows.keys(given)
+            keys = 1 if type(given[0]) is tuple else 1 + typed_rows.keys(given)
         else:
             given, columnar = document.inputs, True
             if typed_columns is not None and type(given) is typed_columns.type:
@@ -120,7 +124,7 @@ class V1Codec:
         if document.signature_name is not None or document.outputs is not None:
             keys += (document.signature_name is not None) + (document.outputs is not None)
             chosen = self._chosen(document.signature_name, document.outputs)
-        if len(rows) > self._undoubted_rows or not has_no_repeated_key(body, keys):
+        if len(rows) > self._undoubted_rows or (body.count(b":") != keys and not has_no_repeated_key(body, keys)):
             raise Doubt
         return PredictRequest(rows, chosen, None, columnar, None, None, both)
 

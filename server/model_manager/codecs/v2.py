@@ -79,7 +79,7 @@ class V2Codec:
 
         Raises InvalidInput naming input, row and column, UnsupportedContent for what cannot be meant as JSON.
         """
-        if not is_plain_json(headers):
+        if headers and not is_plain_json(headers):
             return self._decode_as_said(headers, body)
         return self._json_request(body)
 

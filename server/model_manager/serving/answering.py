@@ -125,7 +125,7 @@ class Answering:
             if timeout_s is None or timeout_s > servable.timeout_s:
                 timeout_s = servable.timeout_s
             decoding = perf_counter()
-            if batcher.busy:
+            if batcher.running:
                 at_best = priority if priority is not None else HIGH if may_say_priority(body) else NORMAL
                 batcher.check_room(batcher.now() + timeout_s - (decoding - call.began), at_best)
             of_body = () if call.plain else call.headers

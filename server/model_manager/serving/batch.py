@@ -103,7 +103,8 @@ def _together(predict: Predict, items: Sequence[Item], ran: Ran) -> list[Results
     rows = Rows.concatenate([item.rows for item in items])
     count = len(rows)
     results = predict(rows, items[0].outputs)
-    for name, values in results.items():
+    named = list(results.items())
+    for name, values in named:
         if len(values) != count:
             raise PredictionFailed(f"the model returned {len(values)} rows of {name} for {count} rows of input")
     ran.calls.append((count, results))
@@ -113,7 +114,10 @@ def _together(predict: Predict, items: Sequence[Item], ran: Ran) -> list[Results
     start = 0
     for item in items:
         stop = start + item.size
-        parts.append({name: values[start:stop] for name, values in results.items()})
+        part: dict[str, Array] = {}
+        for name, values in named:  # a comprehension is a call, and this runs for every request
+            part[name] = values[start:stop]
+        parts.append(part)
         start = stop
     return parts
 

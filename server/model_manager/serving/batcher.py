@@ -117,7 +117,8 @@ class Batcher:
         self._waiting = Waiting(most, metrics.dropped, large)
         self._admission = Admission(self._waiting, self._paces, batching.max_rows, metrics.dropped, self._loop.time)
         self.arrivals = 0
-        self._running: list[Item] = []
+        self.running: list[Item] = []
+        """The batch that runs on a thread; empty where none does."""
         self._started = 0.0
         self._wakeup: asyncio.Handle | None = None
         self._in_a_row = 0  # batches of one request that nothing else came with
@@ -138,7 +139,7 @@ class Batcher:
     @property
     def running_rows(self) -> int:
         """The rows of the batch that runs on a thread."""
-        return sum(item.size for item in self._running)
+        return sum(item.size for item in self.running)
 
     @property
     def queued_rows(self) -> int:
@@ -158,17 +159,17 @@ class Batcher:
     @property
     def busy(self) -> bool:
         """Whether a batch is running on a thread, so that a new request would have to wait."""
-        return bool(self._running) or bool(self._waiting.large)
+        return bool(self.running) or bool(self._waiting.large)
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs on a thread, and nothing waits."""
-        return not self._running and not self._waiting
+        return not self.running and not self._waiting
 
     @property
     def has_backlog(self) -> bool:
         """Whether requests wait for a batch that runs to end."""
-        return bool(self._running) and self._waiting.held_rows > 0
+        return bool(self.running) and self._waiting.held_rows > 0
 
     def use(self, predict: Predict, *, inline: InlineLimits) -> None:
         """Call another function from the next batch on; a batch that runs ends with the old one.
@@ -200,8 +201,8 @@ class Batcher:
         waiting = self._waiting
         size = len(rows)
         large = size > self._batching.max_rows
-        if large or waiting.held_rows or self._running:
-            running, started = self._running, self._started
+        if large or waiting.held_rows or self.running:
+            running, started = self.running, self._started
             self._admission.make_room(size, outputs, deadline, priority, large=large, running=running, started=started)
         self.arrivals += 1
         future: Pending[Results] = Pending(loop=self._loop)
@@ -212,9 +213,10 @@ class Batcher:
             return future
         else:
             waiting.add((outputs, rows.shape_key) if self._shapes_vary else outputs, item, priority)
-        if not self._running:
+        if not self.running and (self._wakeup is None or self._batching.max_delay_ms):
             self._wake()
-        self._deadlines.watch(deadline)
+        if deadline < self._deadlines.due:
+            self._deadlines.watch(deadline)
         return future
 
     def submit_copies(self, copies: Sequence[tuple[Rows, tuple[str, ...]]]) -> list[asyncio.Future[Results]]:
@@ -236,12 +238,12 @@ class Batcher:
 
     def check_room(self, deadline: float, priority: int) -> None:
         """Raise Overloaded if not even one row could be queued, or answered in time: then decoding is of no use."""
-        if self._running and not self.closed:
-            self._admission.check_room(deadline, priority, running=self._running, started=self._started)
+        if self.running and not self.closed:
+            self._admission.check_room(deadline, priority, running=self.running, started=self._started)
 
     def _next_slice(self, item: Item) -> None:
         """See that the next slice of a large request leaves, and that it is told in time if none does."""
-        if not self._running:
+        if not self.running:
             self._wake()
         self._deadlines.watch(item.deadline)
 
@@ -254,7 +256,7 @@ class Batcher:
         if self._wakeup is not None:
             self._wakeup.cancel()
             self._wakeup = None
-        if not self._running:
+        if not self.running:
             self._finish()
 
     def _finish(self) -> None:
@@ -302,7 +304,7 @@ class Batcher:
             self._refuse(batch, error)
             self._go_on()
         else:
-            self._running = batch
+            self.running = batch
             running.add_done_callback(self._thread_done)
 
     def _compute(self, batch: list[Item], rows: int) -> None:
@@ -320,7 +322,7 @@ class Batcher:
 
     def _leaves_at_once(self, item: Item) -> bool:
         """Run a request that is expected to be alone in its turn of the loop, if nothing speaks against it."""
-        if self._running or self._wakeup is not None or self._waiting or self._batching.max_delay_ms:
+        if self.running or self._wakeup is not None or self._waiting or self._batching.max_delay_ms:
             return False
         if item.deadline <= self._loop.time() or not self._inline.allow(item.outputs, item.size, (item,)):
             return False
@@ -339,7 +341,7 @@ class Batcher:
 
     def _thread_done(self, running: asyncio.Future[Ran]) -> None:
         rows = self.running_rows
-        batch, self._running = self._running, []
+        batch, self.running = self.running, []
         try:
             error = asyncio.CancelledError("it was cancelled") if running.cancelled() else running.exception()
             if error is None:
@@ -413,7 +415,7 @@ class Batcher:
     def _expire(self, now: float) -> list[float]:
         """Answer those whose time is over, and give the deadlines of the others."""
         dropped = self._metrics.dropped
-        later = expire(self._running, now, "expired_in_batch", dropped)
+        later = expire(self.running, now, "expired_in_batch", dropped)
         later += expire(self._waiting, now, "expired_in_queue", dropped)
         self._waiting.purge()
         return later

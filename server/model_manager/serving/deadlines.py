@@ -5,6 +5,7 @@ In the flow: batcher → **deadlines** → those whose time is over.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from math import inf
 
 from model_manager.errors import DeadlineExceeded
 from model_manager.metrics import DropReason
@@ -22,29 +23,25 @@ class Deadlines:
         self._loop = loop
         self._expire = expire
         self._alarm: asyncio.TimerHandle | None = None
-
-    @property
-    def due(self) -> float | None:
-        """When it rings next, in loop time; None: not again."""
-        return self._alarm.when() if self._alarm is not None else None
+        self.due = inf
+        """When it rings next, in loop time; infinite: not again."""
 
     def watch(self, deadline: float) -> None:
-        """See that it rings by then."""
-        if self._alarm is None:
-            self._alarm = self._loop.call_at(deadline, self._ring)
-        elif deadline < self._alarm.when():
-            self._alarm.cancel()
-            self._alarm = self._loop.call_at(deadline, self._ring)
+        """See that it rings by then, if that is before it is `due`."""
+        if deadline < self.due:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self.due, self._alarm = deadline, self._loop.call_at(deadline, self._ring)
 
     def stop(self) -> None:
         """Ring no more, and let go of whoever was to be told: a circle would keep a model until it is collected."""
         self._expire = lambda now: ()
         if self._alarm is not None:
             self._alarm.cancel()
-            self._alarm = None
+        self.due, self._alarm = inf, None
 
     def _ring(self) -> None:
-        self._alarm = None
+        self.due, self._alarm = inf, None
         earliest = min(self._expire(self._loop.time()), default=None)
         if earliest is not None:
             self.watch(earliest)

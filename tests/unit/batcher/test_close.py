@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 import pytest
 from model_manager.errors import DeadlineExceeded, VersionNotReady
@@ -36,7 +37,7 @@ async def test_nothing_rings_once_all_is_answered(model: Model, executor: Thread
     await asyncio.sleep(0)
     busy.close()
     await running
-    assert [b._deadlines.due for b in (idle, busy)] == [None, None]
+    assert [b._deadlines.due for b in (idle, busy)] == [inf, inf]
 
 
 async def test_a_batch_that_ends_after_closing_is_counted(

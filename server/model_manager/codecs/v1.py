@@ -109,7 +109,7 @@ class V1Codec:
         given = document.instances
         columnar = both = False
         if given is not None:
-            rows = typed_rows.read(given)
+            rows, count = typed_rows.read(given), len(given)
             keys = 1 if type(given[0]) is tuple else 1 + typed_rows.keys(given)
         else:
             given, columnar = document.inputs, True
@@ -120,11 +120,12 @@ class V1Codec:
                 both = True
                 rows = typed_rows.read(given)
                 keys = 1 + typed_rows.keys(given)
+            count = len(rows)
         chosen = self._choice.default
         if document.signature_name is not None or document.outputs is not None:
             keys += (document.signature_name is not None) + (document.outputs is not None)
             chosen = self._chosen(document.signature_name, document.outputs)
-        if len(rows) > self._undoubted_rows or (body.count(b":") != keys and not has_no_repeated_key(body, keys)):
+        if count > self._undoubted_rows or not has_no_repeated_key(body, keys):
             raise Doubt
         return PredictRequest(rows, chosen, None, columnar, None, None, both)
 

@@ -201,7 +201,7 @@ class Batcher:
         waiting = self._waiting
         size = len(rows)
         large = size > self._batching.max_rows
-        if large or waiting.held_rows or self.running:
+        if large or self.running or waiting.held_rows + size > waiting.most_rows:
             running, started = self.running, self._started
             self._admission.make_room(size, outputs, deadline, priority, large=large, running=running, started=started)
         self.arrivals += 1

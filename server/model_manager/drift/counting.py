@@ -6,7 +6,7 @@ one: until then they are kept here, and nowhere else.
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -95,12 +95,15 @@ class Counting:
         while self._queue:
             parts.append(self._queue.popleft())
         self.changes += bool(parts)
+        known = []
         for rows, answers in parts:
             self._counted += len(rows)
             if self._origin == "learning":
                 self._learn(rows, answers)
             else:
-                self._count(rows, answers)
+                known.append((rows, answers))
+        for rows, answers in _together(known, shapes_vary=self._signature.columns is None):
+            self._count(rows, answers)
 
     def tally(self, now: float, *, least: int | None = None) -> Tally:
         """What the window holds now. With `least`, for metrics: without names of bins, which take most of the time, and
@@ -174,6 +177,22 @@ class Counting:
             self._use(baseline_of(signature, together, outputs))
         except Exception as error:  # answers of the model's own making
             logger.warning("%s/%s: its first rows make no baseline: %s", *self.version, one_line(error))
+
+
+def _together(parts: Iterable[Handed], *, shapes_vary: bool) -> Iterator[Handed]:
+    """Stack what is alike: most are single rows, of which a hundred are counted in the time of a few.
+
+    That time is the event loop's too, which waits for the interpreter meanwhile.
+    """
+    alike: dict[object, list[Handed]] = {}
+    for rows, answers in parts:
+        key: tuple[object, ...] = rows.shape_key if shapes_vary else ()
+        key += tuple((name, values.dtype.kind, values.shape[1:]) for name, values in answers.items())
+        alike.setdefault(key, []).append((rows, answers))
+    for same in alike.values():
+        names = same[0][1]
+        together = {name: np.concatenate([answers[name] for _, answers in same]) for name in names}
+        yield Rows.concatenate([rows for rows, _ in same]), together
 
 
 class _NotCounted:

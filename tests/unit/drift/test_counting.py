@@ -49,6 +49,32 @@ def test_what_waits_is_bounded_while_nobody_counts() -> None:
     assert 2000 <= counting.tally(0.0).rows <= 2200
 
 
+def test_single_rows_are_counted_as_if_they_had_come_together() -> None:
+    labels, scores = np.arange(150) % 3, np.linspace(0, 1, 300).reshape(150, 2)
+    signature = signature_of(WINE)
+    baseline = baseline_of(signature, Rows((WINE,)), {"predict": np.arange(len(WINE)) % 3, "scores": scores})
+    one_by_one, together = (Counting(signature, baseline, rows_per_s=200, version=("m", "1")) for _ in range(2))
+    rows = WINE[:150]
+    answers = [{"predict": labels[at : at + 1]} if at % 2 else {"scores": scores[at : at + 1]} for at in range(150)]
+    one_by_one.take((Rows((rows[at : at + 1],)), each) for at, each in enumerate(answers))
+    odd = np.arange(150) % 2 == 1
+    together.take([(Rows((rows[odd],)), {"predict": labels[odd]}), (Rows((rows[~odd],)), {"scores": scores[~odd]})])
+    for counting in (one_by_one, together):
+        counting.fold(0.0)
+    assert one_by_one.tally(0.0) == together.tally(0.0)
+    assert [sum(column.window) for column in one_by_one.tally(0.0).columns] == [150] * WINE.shape[1] + [75] * 3
+
+
+def test_rows_of_an_unknown_width_are_counted_by_their_answers() -> None:
+    signature = Signature(Layout.ARRAY, None, False, ())
+    baseline = baseline_of(signature, Rows((WINE,)), {"predict": np.arange(len(WINE)) % 3})
+    counting = Counting(signature, baseline, rows_per_s=200, version=("m", "1"))
+    counting.take((Rows((np.zeros((1, width)),)), {"predict": np.array([width % 3])}) for width in (1, 2, 2, 4, 5))
+    counting.fold(0.0)
+    (column,) = counting.tally(0.0).columns
+    assert dict(zip(column.bins, column.window, strict=True)) == {"0": 0, "1": 2, "2": 3, "unseen": 0, "missing": 0}
+
+
 def test_the_next_row_is_due_when_the_pace_allows_it() -> None:
     counting = counting_of(WINE)
     before = counting.due

@@ -8,6 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 from statistics import median
+from time import thread_time
 
 import click
 import numpy as np
@@ -48,6 +49,20 @@ def false_alarms(matrix: Array, training_rows: int, windows: int, rng: np.random
     return alarms
 
 
+def counting_ms(matrix: Array) -> float:
+    """What the counting thread takes for a hundred single rows, the most of a second by default; the least of ten."""
+    columns = tuple(Column(f"c{number}", "FP64") for number in range(matrix.shape[1]))
+    signature = Signature(Layout.ARRAY, columns, True, ())
+    counting = Counting(signature, baseline_of(signature, Rows((matrix,)), {}), rows_per_s=100, version=("m", "1"))
+    took = []
+    for _ in range(10):
+        counting.take((Rows((matrix[at : at + 1],)), {}) for at in range(100))
+        began = thread_time()
+        counting.fold(0.0)
+        took.append(thread_time() - began)
+    return min(took) * 1e3
+
+
 def ratios(seconds: int) -> list[float]:
     """W1's rate with drift ÷ without, of pairs of half seconds. Raises GeneratorFailed and ProcessFailed."""
     require_wrk()
@@ -72,9 +87,10 @@ def ratios(seconds: int) -> list[float]:
 @click.option("--windows", default=1000, show_default=True, help="Stable windows of each data set and training size.")
 @click.option("--seconds", default=60, show_default=True, help="How long W1 is asked; 0: not at all.")
 def main(windows: int, seconds: int) -> None:
-    """Measure false alarms, and what drift costs W1."""
+    """Measure false alarms, and what drift costs: its thread, and W1."""
     rng = np.random.default_rng(0)
     for name, matrix in _DATA_SETS.items():
+        print(f"{name}: {counting_ms(matrix):.2f} ms to count a hundred single rows of {matrix.shape[1]} columns")
         for rows in _TRAINING_ROWS:
             alarms = false_alarms(matrix, rows, windows, rng)
             print(f"{name}: {alarms} of {windows} stable windows of {MIN_ROWS} rows, {rows} rows of training data")

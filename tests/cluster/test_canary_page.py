@@ -9,7 +9,7 @@ def test_a_canary_step_by_step_fails_no_request(page_namespace: Namespace, major
     (install,) = commands(PAGE, "A canary, step by step")
     reader.do(install)
     page_namespace.wait_for_rollout()
-    with page_namespace.traffic(question(SERVICE, requests=None, connections=8, pause_s=0.02)) as traffic:
+    with page_namespace.traffic(question(SERVICE, requests=None, connections=4, pause_s=0.02)) as traffic:
         way = commands(PAGE, "Add a track at weight 0", "Give it a share", "Promote")
         follow(reader, way, page_namespace, traffic)
         assert page_namespace.pods("canary") == []

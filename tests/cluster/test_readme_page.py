@@ -19,7 +19,7 @@ def test_istio_that_comes_after_what_the_readme_installed_fails_no_request(
     reader.do(install)
     steps = commands(PAGE, "When Istio comes later")
     page_namespace.wait_for_rollout()
-    with page_namespace.traffic(question(SERVICE, requests=None, connections=8, pause_s=0.02)) as traffic:
+    with page_namespace.traffic(question(SERVICE, requests=None, connections=4, pause_s=0.02)) as traffic:
         follow(reader, steps, page_namespace, traffic)
         assert weight_of_canary(page_namespace) == 10
         wait_until(lambda: traffic.take(200).of(version="2"), "the canary's share")

@@ -86,7 +86,7 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_awaited", "_compress_from", "_connection", "_failure", "_steps", "answering", "body", "call", "keep_alive",
+        "_answering", "_awaited", "_compress_from", "_connection", "_failure", "_steps", "body", "call", "keep_alive",
         "response_complete", "response_started",
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ class Direct:
         self._failure: Callable[[], Exception] | None = None
         self._steps: Steps | None = None
         self._awaited: asyncio.Future[Any] | None = None
-        self.answering = to.answering
+        self._answering = to.answering
         self.call = Call(
             to.protocol, to.route, "POST", path, headers, to.model, to.version, perf_counter(), UNHURRIED, "", plain
         )
@@ -137,7 +137,7 @@ class Direct:
             self.cancel()
         elif not self.response_complete:
             self.response_complete = True
-            self.answering.refuse(self.call, asyncio.CancelledError()).ended()
+            self._answering.refuse(self.call, asyncio.CancelledError()).ended()
 
     def cancel(self) -> None:
         """Give it up, in the next turn of the loop, wherever it waits; nothing where it does not."""
@@ -154,9 +154,9 @@ class Direct:
             if not call.plain:
                 heed_headers(call)
         except Exception as error:
-            self._end(self.answering.refuse(call, error))
+            self._end(self._answering.refuse(call, error))
             return
-        self._steps = self.answering.answer(call, bytes(self.body), None)
+        self._steps = self._answering.answer(call, bytes(self.body), None)
         self.body = b""
         self._go_on()
 

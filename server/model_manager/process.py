@@ -31,6 +31,7 @@ from model_manager.api.port import Port, connections_of
 from model_manager.api.tls import Tls
 from model_manager.app import create_admin_app, create_app
 from model_manager.errors import StartRefused
+from model_manager.event_loop import event_loop, on_interrupt
 from model_manager.greeting import greet
 from model_manager.repository.mounts import subpath_warning
 from model_manager.repository.policy import Policy
@@ -73,7 +74,7 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
         bind(settings.admin_host or settings.host, settings.admin_port, "admin_port") as admin,
         grpc_port_kept(settings) as settings,
         attributed(settings.state) as attribution,
-        asyncio.Runner(loop_factory=event_loop_factory()) as runner,
+        event_loop() as runner,
     ):
         system = System(settings, attribution, nursery)
         if beside is None and settings.log_format == "console":
@@ -81,15 +82,6 @@ def run(settings: Settings, *, beside: Beside | None = None) -> int:
         code = runner.run(serve(system, api, admin, beside=beside))
     leave(code, system.unfinished)
     return code
-
-
-def event_loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it exists, else asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop
 
 
 def check_folder(settings: Settings) -> None:
@@ -203,10 +195,8 @@ async def serve(
     app = create_app(system, crashed=crashed, replaces=replaces, known=door.known, beside=beside_http)
     config = _config(app, settings, door, credentials.api_tls)
     api = Port(config, door, drain_s=settings.drain_timeout_s, last=lambda: last() and not crash)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a supervisor's worker starts without
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop, settings.lame_duck_s)
+    on_interrupt(interrupt)
     admin: uvicorn.Server | None = None
     if admin_socket is not None:
         admin = admin_server(admin_app(system, settings, credentials), settings, credentials.admin_tls)

@@ -22,6 +22,7 @@ from time import monotonic
 from typing import Final
 
 from model_manager.api.credentials import Credentials
+from model_manager.event_loop import event_loop, on_interrupt
 from model_manager.keeper import Keeper
 from model_manager.metrics import Metrics
 from model_manager.process import (
@@ -30,7 +31,6 @@ from model_manager.process import (
     announce,
     bind,
     check_folder,
-    event_loop_factory,
     grpc_port_kept,
     longest_stop_s,
 )
@@ -68,7 +68,7 @@ def _run(settings: Settings, template: Template) -> int:
         grpc_port_kept(settings) as settings,
         tempfile.TemporaryDirectory(prefix="model-manager-") as folder,
         _remembering(settings.state, Path(folder)) as quarantine,
-        asyncio.Runner(loop_factory=event_loop_factory()) as runner,
+        event_loop() as runner,
     ):
         return runner.run(Supervisor(settings, api, Path(folder), quarantine, template).run(admin, credentials))
 
@@ -132,9 +132,8 @@ class Supervisor:
 
     async def run(self, admin_socket: socket.socket, credentials: Credentials) -> int:
         """Start everything, wait for a signal, and stop in order: workers drain first, the admin port goes last."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
+        on_interrupt(self._stop)
         server = admin_server(
             admin_app(self.workers, self._settings, credentials), self._settings, credentials.admin_tls
         )

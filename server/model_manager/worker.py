@@ -19,11 +19,12 @@ import msgspec
 import numpy as np
 
 from model_manager.drift import Tally
+from model_manager.event_loop import event_loop
 from model_manager.feedback import AccuracyTally, Label, Status
 from model_manager.ledger import GoodState
 from model_manager.logs import configure_logging
 from model_manager.metrics import Family
-from model_manager.process import event_loop_factory, leave, nursery_for, serve
+from model_manager.process import leave, nursery_for, serve
 from model_manager.serving.attempt import Attempt
 from model_manager.serving.attribution import Attribution
 from model_manager.serving.index import IndexRow
@@ -105,7 +106,7 @@ def work(post: Post, api: socket.socket, supervisor: int, copies: socket.socket)
         colours=wants_colours(),
     )
     post.report.unlink(missing_ok=True)  # left by a worker that died
-    with nursery_for(settings) as nursery, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+    with nursery_for(settings) as nursery, event_loop() as runner:
         attribution = Attribution(Quarantine(post.state), worker=post.number)
         system = System(settings, attribution, nursery, SharedCopies(copies))
         system.labelling.beside = partial(_ask_others, post)

@@ -68,6 +68,29 @@ def test_ctrl_c_while_workers_are_starting_leaves_no_traceback(tmp_path: Path, p
         assert not [line for line in starting.log if "Traceback" in line]
 
 
+def test_ctrl_c_waits_until_the_event_loop_handles_it_and_does_not_come_after_it() -> None:
+    """Raised where a loop starts or ends, it would be a traceback, and a task that nobody awaits."""
+    script = """
+import asyncio, os, signal
+from model_manager.event_loop import event_loop, on_interrupt
+
+async def serve():
+    told = asyncio.Event()
+    os.kill(os.getpid(), signal.SIGINT)
+    on_interrupt(told.set)
+    await told.wait()
+    print("told")
+
+with event_loop() as runner:
+    os.kill(os.getpid(), signal.SIGINT)
+    runner.run(serve())
+os.kill(os.getpid(), signal.SIGINT)
+print("ended")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (ran.stdout.split(), ran.stderr) == (["told", "ended"], "")
+
+
 def _offspring(pid: int) -> list[int]:
     lists = Path(f"/proc/{pid}/task").glob("*/children")  # one a thread
     born = [int(child) for children in lists for child in children.read_text().split()]

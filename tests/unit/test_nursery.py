@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from model_manager.process import event_loop_factory
+import uvloop
 from model_manager.serving.confinement import QUICK_NICENESS, Limits
 from model_manager.serving.nursery import Child, Nursery, _all_of
 
@@ -169,7 +169,7 @@ def test_one_that_has_ended_may_be_told_anything() -> None:
             child.kill()
 
     try:
-        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=uvloop.Loop) as runner:
             runner.run(tell())
     finally:
         nursery.close()

@@ -18,6 +18,7 @@ next is written. Stopping waits for it as for the app's tasks, and cancels it wh
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from io import BytesIO
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -86,8 +87,8 @@ class Direct:
     """One such request, from its headers to the last byte of its answer: what `Exchange` is for the app."""
 
     __slots__ = (
-        "_answering", "_awaited", "_compress_from", "_connection", "_failure", "_steps", "body", "call", "keep_alive",
-        "response_complete", "response_started",
+        "_answering", "_awaited", "_compress_from", "_connection", "_failure", "_parts", "_steps", "body", "call",
+        "keep_alive", "response_complete", "response_started",
     )  # fmt: skip
 
     http_version: Final = "1.1"
@@ -110,7 +111,8 @@ class Direct:
         self.call = Call(
             to.protocol, to.route, "POST", path, headers, to.model, to.version, perf_counter(), UNHURRIED, "", plain
         )
-        self.body: bytes | bytearray = b""
+        self.body = b""
+        self._parts: BytesIO | None = None  # all of a body that comes in several
         self.keep_alive = keep_alive
         self.response_started = False
         self.response_complete = False
@@ -119,10 +121,11 @@ class Direct:
         """Add a part of the body."""
         if not self.body:
             self.body = part
-        elif isinstance(self.body, bytearray):
-            self.body += part
-        else:
-            self.body = bytearray(self.body) + part
+            return
+        if self._parts is None:
+            self._parts = BytesIO()
+            self._parts.write(self.body)
+        self._parts.write(part)
 
     def fail(self, failure: Callable[[], Exception]) -> None:
         """Answer with this error instead, as the last of the connection."""
@@ -156,8 +159,9 @@ class Direct:
         except Exception as error:
             self._end(self._answering.refuse(call, error))
             return
-        self._steps = self._answering.answer(call, bytes(self.body), None)
-        self.body = b""
+        body = self.body if self._parts is None else self._parts.getvalue()  # which copies nothing
+        self._steps = self._answering.answer(call, body, None)
+        self.body, self._parts = b"", None
         self._go_on()
 
     def _go_on(self) -> None:

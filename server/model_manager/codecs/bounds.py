@@ -49,7 +49,7 @@ class Bounds:
 
     def check_values(self, body: bytes) -> None:
         """The same for values alone, of JSON or of CSV."""
-        if self._commas is not None and _count(body, _COMMA) > self._commas:
+        if self._commas is not None and len(body) > self._commas and _count(body, _COMMA) > self._commas:
             self._count_outside_strings(body, _COMMA, self._commas, "values")
 
     def _count_outside_strings(self, body: bytes, sign: int, most: int, what: str) -> None:

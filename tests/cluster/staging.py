@@ -1,7 +1,8 @@
 """A cluster with Istio, as KUBECONFIG names one: namespaces of the tests' own, releases in them, and pods that ask.
 
-Nothing is known of the cluster but its API: it may be kind's, or any other. Two things of a test need more, and skip
-where it is not to be had: killing a server, whose process has to run on this machine, and stopping istiod.
+Nothing is known of the cluster but its API: it may be kind's, or any other. Three things of a test need more, and skip
+where it is not to be had: killing a server or silencing its pod, for which it has to run on this machine, and stopping
+istiod.
 """
 
 import json
@@ -243,6 +244,12 @@ class Traffic:
     def __init__(self, namespace: Namespace, pod: str) -> None:
         self._namespace = namespace
         self._pod = pod
+
+    @property
+    def address(self) -> str:
+        """Whence they come."""
+        address: str = self._namespace.get("pod", self._pod)["status"]["podIP"]
+        return address
 
     def so_far(self) -> Answers:
         """Everything until now."""

@@ -1,8 +1,9 @@
-"""What callers lose when pods, servers or the control plane go: nothing, or what a killed server had begun."""
+"""What callers lose when pods, servers, nodes or the control plane go: nothing, or what those had begun."""
 
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,21 @@ def test_a_killed_server_loses_what_it_had_begun(models: Namespace, traffic: Tra
     assert everything.failed <= CONNECTIONS + OUTLIERS, everything.bodies
 
 
+def test_a_pod_that_falls_silent_loses_what_it_had_begun(models: Namespace, traffic: Traffic) -> None:
+    """As all those of a node that is lost: for most of a minute the API still calls them ready."""
+    silent, *_ = models.pods()
+    before = traffic.take(200)
+    assert before.failed == 0, before.bodies
+    with silenced(silent, towards=traffic.address):
+        lost = traffic.take(4000)  # longer than a request may take, and than the pod is left out at first
+        after = traffic.take(4000)
+    everything = traffic.so_far()
+    measured.append(f"silent pod: {lost.failed} of {lost.all} failed, {dict(lost.counts)}; then {dict(after.counts)}")
+    assert 0 < lost.failed <= CONNECTIONS, lost.bodies
+    assert after.failed == 0, after.bodies
+    assert everything.failed == lost.failed, everything.bodies
+
+
 def test_requests_go_on_while_the_control_plane_stands_still(
     models: Namespace, traffic: Traffic, samples: Path
 ) -> None:
@@ -134,6 +150,17 @@ def server_of(pod: Document) -> int:
         if f"HOSTNAME={name}".encode() in environment and b"serve" in words:
             return int(folder.name)
     pytest.skip("no process of the pod is seen on this machine: its server cannot be killed")
+
+
+@contextmanager
+def silenced(pod: Document, *, towards: str) -> Iterator[None]:
+    """A pod sends nothing to an address any more, not even that it does not; skips where that cannot be done."""
+    network = f"--net=/proc/{server_of(pod)}/ns/net"
+    subprocess.run(["nsenter", network, "ip", "route", "add", "blackhole", towards], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["nsenter", network, "ip", "route", "del", "blackhole", towards], check=True)
 
 
 @contextmanager

@@ -181,6 +181,16 @@ def test_who_stalls_is_told_and_cut_off(strict: LiveServer, sent: bytes, setting
     assert strict.metric("model_manager_unrouted_requests_total", code="408") == before + 1
 
 
+def test_who_stalls_behind_a_head_that_came_before_is_cut_off_too(strict: LiveServer) -> None:
+    sent = request("x-client: stalls", host="127.0.0.1")
+    with connected(strict.server.api) as client:
+        for _ in range(3):
+            client.send(sent)
+            assert client.response().status == 200
+        client.send(sent[:-1])
+        refusal(client, 408, "body_timeout_s")
+
+
 def test_who_drips_is_cut_off_too(strict: LiveServer) -> None:
     sent = request("a: " + "x" * 10_000, host="127.0.0.1")
     with connected(strict.server.api) as client:

@@ -102,12 +102,7 @@ async def answers(way: Way, sent: Sequence[bytes], count: int = 1) -> tuple[list
             writer.write(packet)
             await writer.drain()
             await asyncio.sleep(0)
-        found = []
-        for _ in range(count):
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head)
-            body = await reader.readexactly(int(length[1]) if length else 0)
-            found.append(_without_chance(head) + _without_chance(body))
+        found = [await _read(reader) for _ in range(count)]
         port = writer.get_extra_info("sockname")[1]
         by = next((type(one.cycle) for one in _connections(way) if one.client and one.client[1] == port), type(None))
         try:
@@ -248,10 +243,7 @@ async def exchanged(way: Way, *packets: bytes) -> tuple[list[bytes], list[str]]:
     try:
         for packet in packets:
             writer.write(packet)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head)
-            body = await reader.readexactly(int(length[1]) if length else 0)
-            found.append(_without_chance(head) + _without_chance(body))
+            found.append(await _read(reader))
             port = writer.get_extra_info("sockname")[1]
             mine = [one for one in _connections(way) if one.client and one.client[1] == port]
             known.extend("known" if one._new_heads == 0 else "read" for one in mine)
@@ -293,6 +285,60 @@ async def test_only_whole_requests_are_known_by_their_heads(ways: Ways, cut: Cal
         assert (found, closed) == ([expected] * count, False)
     again, _, _ = await answers(ways.direct, [one])
     assert again == [expected]
+
+
+@pytest.mark.parametrize("rows", [1, 8000])
+@pytest.mark.parametrize("behind", [False, True], ids=["alone", "and one behind it"])
+async def test_a_body_that_comes_in_parts_behind_a_known_head_is_read_by_nobody_else(
+    ways: Ways, rows: int, behind: bool
+) -> None:
+    tensor = {**TENSOR, "shape": [rows, 4], "data": IRIS * rows}
+    one = request(V2, {"id": "k", "inputs": [tensor]}, f"x-client: parts of {rows}")
+    after = request(V1, GOOD, "x-client: after")
+    head = one.index(b"\r\n\r\n") + 4
+    await answers(ways.direct, [request(V2, {"inputs": [TENSOR]})])
+    await answers(ways.direct, [request(V1, GOOD)])
+    (expected,), _, _ = await answers(ways.asgi, [one])
+    (then,), _, _ = await answers(ways.asgi, [after])
+    reader, writer = await asyncio.open_connection("127.0.0.1", ways.direct.port)
+    port = writer.get_extra_info("sockname")[1]
+    writer.write(one)  # its head is known from here on, if it came whole
+    await _read(reader)
+    (mine,) = [each for each in _connections(ways.direct) if each.client and each.client[1] == port]
+    heads = 0
+    for cut in (head, head + 1, (head + len(one)) // 2, len(one) - 1):
+        writer.write(one[:cut])
+        await until(lambda cut=cut: len(one) - cut == mine._missing, "the first part")  # type: ignore[misc]
+        heads += mine._new_heads
+        writer.write(one[cut:] + (after if behind else b""))
+        assert await _read(reader) == expected
+        if behind:
+            assert await _read(reader) == then
+        assert (mine._missing, mine.held) == (0, 0)
+    assert heads == 0
+    writer.close()
+    await writer.wait_closed()
+    await until(lambda: ways.direct.door.receiving == 0, "nothing to be held")
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return _without_chance(head) + _without_chance(await reader.readexactly(int(length[1]) if length else 0))
+
+
+async def test_a_client_that_leaves_amid_the_body_of_a_known_head_is_counted_as_gone(ways: Ways) -> None:
+    one = request(V1, GOOD, "x-client: leaves")
+    await answers(ways.direct, [request(V1, GOOD)])
+    await answers(ways.direct, [one])
+    unrouted = ways.system.metrics.unrouted_requests.labels("499")
+    before = unrouted.value
+    _, writer = await asyncio.open_connection("127.0.0.1", ways.direct.port)
+    writer.write(one[:-3])
+    await until(lambda: any(each._missing == 3 for each in _connections(ways.direct)), "the rest to be waited for")
+    writer.close()
+    await until(lambda: unrouted.value == before + 1, "it to be counted")
+    assert ways.direct.door.receiving == 0
 
 
 async def test_a_head_that_ends_its_connection_is_read_each_time(ways: Ways) -> None:

@@ -1,7 +1,8 @@
 """One HTTP/1.1 connection: bytes → requests, within limits; what is no request is answered here and not passed on.
 
 In the flow: socket → door → **connection** → exchange → the app's middleware and routes; or, for a prediction that
-needs none of these, → direct → the flow. Its times and its end are in lifetime.py.
+needs none of these, → direct → the flow. Heads that came before are known again in recalling.py; its times and its end
+are in lifetime.py.
 
 The contract, which is also its tests (tests/door, tests/integration/test_direct.py):
 
@@ -25,25 +26,19 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from model_manager.api.direct import Direct
 from model_manager.api.exchange import Exchange, exchange_of
 from model_manager.api.head_checks import check_older_version, read_target
-from model_manager.api.known_heads import GIVEN_UP, Head
-from model_manager.api.lifetime import BETWEEN, BODY, DEAF, HEAD, OVER, Lifetime
+from model_manager.api.known_heads import GIVEN_UP
+from model_manager.api.lifetime import BETWEEN, BODY, DEAF, HEAD, OVER
 from model_manager.api.offers import AfterHead, framing
-from model_manager.api.refusal import (
-    Refusal,
-    chunks_too_small,
-    too_long,
-    too_many_headers,
-    too_much_beside,
-)
+from model_manager.api.recalling import Recalling
+from model_manager.api.refusal import Refusal, too_many_headers
 from model_manager.errors import InvalidInput
 
 _MOST_PIPELINED: Final = 128
-_CHUNKED_AT_WORST: Final = 8  # bytes received for a byte of a body, of a client that sends each in a chunk of its own
 _WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length", b"content-encoding"))
 _UNKNOWN: Final = -1
 
 
-class Connection(Lifetime):
+class Connection(Recalling):
     """Reads requests of one client and has the app answer them, one after the other."""
 
     def data_received(self, data: bytes) -> None:
@@ -57,39 +52,22 @@ class Connection(Lifetime):
             if head is not None and self._answer_known(head, data):
                 return
             self._new_heads += 1
+        elif stage == BODY and self._missing:
+            self._receive_known(data)
+            return
         if stage <= HEAD and len(data) > self._room:
             self._receive_in_parts(data)
-            return
-        try:  # as _parse does: every request comes by here
-            self.parser.feed_data(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as stop:
-            self._stopped(data, stop)
-        if self._stage:
-            self._count_unfinished(len(data), whole=stage <= HEAD and cycle is self.cycle)
-        whole = self._whole
-        if whole is not None:
-            if stage == BETWEEN and self._new_heads < GIVEN_UP and whole.keep_alive:
-                self._door.known_heads.remember(data, whole.call.path, whole.call.headers, len(whole.body))
+        else:
+            try:  # as _parse does: every request comes by here
+                self.parser.feed_data(data)
+            except (httptools.HttpParserUpgrade, httptools.HttpParserError) as stop:
+                self._stopped(data, stop)
+            if self._stage:
+                self._count_unfinished(len(data), whole=stage <= HEAD and cycle is self.cycle)
+        if stage == BETWEEN and self._new_heads < GIVEN_UP and cycle is not self.cycle:
+            self._remember(data)
+        if self._whole is not None:
             self._start_direct()
-
-    def _answer_known(self, head: Head, data: bytes) -> bool:
-        """Answer a request of a head that was read before, if that may still be done past the app."""
-        known = self._door.known
-        destination = known.get(head.path) if known.direct else None
-        if destination is None or head.length > destination.limit:
-            return False
-        self._new_heads = 0
-        whole = Direct(self, destination, head.path, head.headers, not self._door.closing, head.plain)
-        self.cycle = self._running = whole
-        whole.body = data[head.size :]
-        whole.start()
-        return True
-
-    def _start_direct(self) -> None:
-        """Have the request that became whole answered, now that the parser is left: that may end the connection."""
-        whole, self._whole = self._whole, None
-        if whole is not None and not whole.response_complete and self._stage != OVER:
-            whole.start()
 
     def _receive_in_parts(self, data: bytes) -> None:
         """Parse no more at once than a head may have."""
@@ -101,7 +79,6 @@ class Connection(Lifetime):
             self._parse(part)
             if self._stage:
                 self._count_unfinished(len(part), whole=stage <= HEAD and cycle is self.cycle)
-        self._start_direct()
 
     def _parse(self, data: bytes | memoryview) -> None:
         try:
@@ -139,28 +116,6 @@ class Connection(Lifetime):
             self._refuse(Refusal(400, "HTTP/2 is not spoken here; use HTTP/1.1"))
         else:
             self._refuse(Refusal(400, f"malformed request: {error}"))
-
-    def _count_unfinished(self, size: int, *, whole: bool) -> None:
-        """Hold what arrived against the limits of a head or a body. `whole`: all of it belongs to this request."""
-        limits = self._limits
-        if self._stage == HEAD:
-            if len(self.headers) > limits.headers:
-                self._refuse(too_many_headers(limits.headers))
-                return
-            if whole:
-                self._room -= size
-            if self._room <= 0:
-                self._refuse(too_long(self.url if not self.headers else b"", limits.header_bytes))
-        elif self._stage == BODY:
-            self.held += size
-            self._door.receiving += size
-            self._quiet = 0 if self._quiet < 0 else self._quiet + size
-            if self._quiet > limits.header_bytes:
-                self._fail_body(too_much_beside)
-            elif self.held > limits.header_bytes + _CHUNKED_AT_WORST * limits.body_bytes:
-                self._fail_body(chunks_too_small)
-            else:
-                self._door.relieve()
 
     # What the parser tells
 

@@ -1,7 +1,7 @@
 """Heads that were read before, byte for byte: clients that keep their connections send the same one again and again.
 
-Beside connection: what has such a head, and is there with all of its body and nothing behind it, is a prediction that a
-connection answers itself, and needs no parser a second time. The bytes decide, so nothing is taken for a head that the
+Beside recalling: what has such a head, and nothing behind its body, is a prediction that a connection answers itself,
+and needs no parser a second time. The bytes decide, so nothing is taken for a head that the
 parser, between two requests, would read as anything else. Only heads that passed every check are kept, and what may
 have changed since is asked anew: whether the path is known still, and whether the port closes.
 """
@@ -39,14 +39,14 @@ class KnownHeads:
         self._heads: dict[bytes, Head] = {}
 
     def find(self, data: bytes) -> Head | None:
-        """The head that these bytes begin with, if it is known and they are the whole of one request."""
+        """The head that these bytes begin with, if it is known and there is nothing in them behind its body."""
         head = self._heads.get(data[: data.find(b"\r\n\r\n", 0, LONGEST) + 4])
-        return head if head is not None and len(data) == head.size + head.length else None
+        return head if head is not None and len(data) <= head.size + head.length else None
 
     def remember(self, data: bytes, path: str, headers: Headers, length: int) -> None:
-        """Keep the head of these bytes, if they are the whole of one request: it was read, and passed."""
+        """Keep the head of these bytes, if nothing in them is behind its body: it was read, and passed."""
         size = data.find(b"\r\n\r\n", 0, LONGEST) + 4
-        if size > 4 and len(data) == size + length:
+        if size > 4 and len(data) <= size + length:
             if len(self._heads) >= _MOST:
                 self._heads.clear()
             plain = is_plain_json(headers) and not are_heeded(headers) and not name_a_trace(headers)

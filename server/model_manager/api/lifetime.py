@@ -53,6 +53,8 @@ class Lifetime(HttpToolsProtocol):
         self._running: Exchange | Direct | None = None
         self._whole: Direct | None = None
         self._new_heads = 0  # in a row
+        self._length = -1
+        self._missing = 0
         self.default_head = door.default_head
         self._outlet: Outlet = None  # type: ignore[assignment]  # there is none before the transport
         self.held = 0

@@ -52,6 +52,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def same_cores() -> Generator[None, None, None]:
+    """Fail a test that leaves this process on other cores than it found: whatever comes after it would be slower."""
+    before = _cores()
+    yield
+    assert _cores() == before, "this process may not run any more where it might before"
+
+
+def _cores() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository of sample models, trained once for the whole run, by the first of its processes that asks."""

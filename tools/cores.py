@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +37,18 @@ def pinned(command: Sequence[str], core: int | None) -> list[str]:
     return list(command) if core is None else ["taskset", "--cpu-list", str(core), *command]
 
 
-def stay_on(core: int | None) -> None:
-    """Move this process to a core."""
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+@contextmanager
+def staying_on(core: int | None) -> Iterator[None]:
+    """Keep this process, and what it starts meanwhile, on one core for the body; a test that runs it has others."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _siblings(core: int) -> set[int]:

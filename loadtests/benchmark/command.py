@@ -30,7 +30,7 @@ from loadtests.benchmark.timing import Timing
 from loadtests.benchmark.wide_models import load_cpu_seconds
 from loadtests.benchmark.workloads import PLANS, Plan, Workload, build_models, build_workload
 from loadtests.benchmark.wrk import GeneratorFailed, require_wrk, wrk_version
-from tools.cores import choose_cores, stay_on
+from tools.cores import choose_cores, staying_on
 from tools.machine import describe_commit, describe_machine, describe_versions, now
 from tools.processes import ROOT, ProcessFailed, stop_when_told
 from tools.servers import Server, ask_json
@@ -208,9 +208,9 @@ def _run(plans: Sequence[Plan], schedule: Schedule, console: Console) -> tuple[d
                 "server": Settings(models=models).model_dump(mode="json", exclude={"models", "host"}),
             },
         }
-        stay_on(cores.generator)
         bench = Bench(plans, schedule, Stage(cores, models, folder), console)
-        bench.run()
+        with staying_on(cores.generator):
+            bench.run()
         counted = {} if schedule.quick else _count(console)
         return document_of(bench.outcomes, {**circumstances, "instructions": counted, "ended": now()}), bench.outcomes
     finally:

@@ -18,7 +18,7 @@ from model_manager.errors import PackageRefused
 from sklearn.datasets import load_breast_cancer
 
 from models.samples import build_sample
-from tools.cores import choose_cores, stay_on
+from tools.cores import choose_cores, staying_on
 from tools.open_loop import Crowd, Outcome
 from tools.processes import ProcessFailed, stop_when_told
 from tools.servers import model_manager
@@ -108,9 +108,8 @@ def main(rounds: int, seconds: float) -> None:
     """Measure how long an explanation takes, and what explanations cost predictions; two to three minutes."""
     stop_when_told()
     cores = choose_cores()
-    stay_on(cores.generator)
     try:
-        with tempfile.TemporaryDirectory(prefix="model-manager-explaining-") as folder:
+        with staying_on(cores.generator), tempfile.TemporaryDirectory(prefix="model-manager-explaining-") as folder:
             found = measure_explaining(Path(folder), rounds=rounds, seconds=seconds, core=cores.server)
     except (ProcessFailed, PackageRefused) as error:
         raise click.ClickException(str(error)) from None

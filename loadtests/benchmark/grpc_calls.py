@@ -19,7 +19,7 @@ from model_manager.errors import PackageRefused
 
 from loadtests.benchmark.targets import Stage
 from models.samples import build_sample
-from tools.cores import choose_cores, stay_on
+from tools.cores import choose_cores, staying_on
 from tools.processes import ProcessFailed, stop_when_told, without_server_settings
 from tools.processor_time import used_s
 from tools.servers import Server, model_manager
@@ -89,9 +89,8 @@ def main(rounds: int) -> None:
     """Measure what a prediction costs over gRPC, beside a grpc.aio stub that answers a constant, on this machine."""
     stop_when_told()
     cores = choose_cores()
-    stay_on(cores.generator)
     try:
-        with tempfile.TemporaryDirectory(prefix="model-manager-grpc-") as temporary:
+        with staying_on(cores.generator), tempfile.TemporaryDirectory(prefix="model-manager-grpc-") as temporary:
             folder = Path(temporary)
             build_sample("iris", "1", folder / "models", created=None)
             costs = grpc_costs(Stage(cores, folder / "models", folder), rounds)

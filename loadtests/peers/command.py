@@ -20,7 +20,7 @@ from loadtests.benchmark.wrk import GeneratorFailed, require_wrk, wrk_version
 from loadtests.peers.environments import programs_of, version_of
 from loadtests.peers.measuring import Running, measure, prepare, running
 from loadtests.peers.servers import NOT_MEASURED, PEERS, Peer
-from tools.cores import Cores, choose_cores, stay_on
+from tools.cores import Cores, choose_cores, staying_on
 from tools.machine import describe_commit, describe_machine, describe_versions, now
 from tools.processes import ROOT, ProcessFailed, stop_when_told
 
@@ -142,8 +142,8 @@ def main(peers: list[Peer], seconds: int, rounds: int, json_path: str | None) ->
     try:
         require_wrk()
         versions = {**describe_versions(), "wrk": wrk_version()}
-        stay_on(cores.generator)
-        comparison.run(cores, rounds=rounds, seconds=seconds)
+        with staying_on(cores.generator):
+            comparison.run(cores, rounds=rounds, seconds=seconds)
     except (GeneratorFailed, ProcessFailed) as error:
         console.print(f"Error: {error}", markup=False, highlight=False)
         sys.exit(2)

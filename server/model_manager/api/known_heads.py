@@ -39,9 +39,8 @@ class KnownHeads:
         self._heads: dict[bytes, Head] = {}
 
     def find(self, data: bytes) -> Head | None:
-        """The head that these bytes begin with, if it is known and there is nothing in them behind its body."""
-        head = self._heads.get(data[: data.find(b"\r\n\r\n", 0, LONGEST) + 4])
-        return head if head is not None and len(data) <= head.size + head.length else None
+        """The head that these bytes begin with, if it is known."""
+        return self._heads.get(data[: data.find(b"\r\n\r\n", 0, LONGEST) + 4])
 
     def remember(self, data: bytes, path: str, headers: Headers, length: int) -> None:
         """Keep the head of these bytes, if nothing in them is behind its body: it was read, and passed."""

@@ -19,16 +19,18 @@ class Recalling(Lifetime):
     """A connection that knows heads again. `_missing`: what is still to come of a body that the parser does not see."""
 
     def _answer_known(self, head: Head, data: bytes) -> bool:
-        """Answer a request of a head that was read before, if that may still be done past the app."""
-        known = self._door.known
-        destination = known.get(head.path) if known.direct else None
+        """Answer a request of a head that was read before, if that may still be done past the app.
+
+        Not where something is behind its body: one request after the other is for the parser.
+        """
+        known, missing = self._door.known, head.size + head.length - len(data)
+        destination = known.get(head.path) if known.direct and missing >= 0 else None
         if destination is None or head.length > destination.limit:
             return False
         self._new_heads = 0
         request = Direct(self, destination, head.path, head.headers, not self._door.closing, head.plain)
         self.cycle = self._running = request
-        request.body = body = data[head.size :]
-        missing = head.length - len(body)
+        request.body = data[head.size :]
         if missing:
             self._stage = BODY
             self._since = self._door.sweeps

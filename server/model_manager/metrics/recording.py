@@ -22,7 +22,9 @@ from model_manager.signature import Array, Signature
 logger = logging.getLogger(__name__)
 
 FOLD_AT: Final = 1024
-"""So many requests or rows are noted down before they are put into the histograms, unless a scrape comes first."""
+"""So many requests are noted down before they are put into the histograms, unless a scrape comes first."""
+FOLD_ROWS_AT: Final = 8 * FOLD_AT
+"""And so many rows, of which one request may have a thousand."""
 
 DropReason = Literal[
     "queue_full", "unloaded", "expired_in_queue", "expired_in_batch", "cancelled_in_queue", "cancelled_in_batch"
@@ -205,7 +207,7 @@ class ServableMetrics:
             self._rows_noted += rows
             if (self._predictions is not None or self._replaces) and COUNTED_OUTPUT in results:
                 self._predicted.append(results[COUNTED_OUTPUT])
-        if self._rows_noted >= FOLD_AT or len(self._waits) >= FOLD_AT or len(self._batches) >= FOLD_AT:
+        if self._rows_noted >= FOLD_ROWS_AT or len(self._waits) >= FOLD_AT or len(self._batches) >= FOLD_AT:
             self.fold()
 
     def fold(self) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from model_manager.errors import PredictionFailed
-from model_manager.metrics.recording import Metrics
+from model_manager.metrics.recording import FOLD_ROWS_AT, Metrics
 from model_manager.repository.wanted import Batching
 from model_manager.serving.batch import Results
 from model_manager.serving.batcher import Batcher
@@ -56,13 +56,13 @@ async def test_an_answer_that_cannot_be_counted_is_an_answer_and_the_next_batch_
 
     b = Batcher(
         labels,
-        batching=Batching(max_rows=2000),
+        batching=Batching(max_rows=FOLD_ROWS_AT, max_queue_rows=2 * FOLD_ROWS_AT),
         inline=inline_up_to(inline_rows),
         executor=executor,
         metrics=metrics.servable("m", "1", signature),
     )
-    many = rows(*range(2000))  # so many that they are counted at once
+    many = rows(*range(FOLD_ROWS_AT))  # so many that they are counted at once
     answers = await answered(asyncio.gather(b.submit(many, OUTPUT, FOREVER), b.submit(many, OUTPUT, FOREVER)))
-    assert [len(answer["predict"]) for answer in answers] == [2000, 2000]
+    assert [len(answer["predict"]) for answer in answers] == [FOLD_ROWS_AT, FOLD_ROWS_AT]
     told = [record.message for record in caplog.records]
     assert told == ["predictions of m/1 cannot be counted: TypeError: unhashable type: 'dict'"] * 2
